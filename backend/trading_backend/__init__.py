@@ -1,0 +1,1 @@
+"""The replica: the front of the data plane."""

@@ -1,0 +1,1 @@
+"""What two components must agree on: pure models, no I/O."""

@@ -1,0 +1,1 @@
+"""The partition: the only writer of its slots."""
