@@ -26,6 +26,7 @@ namespace trading::core {
 // arrays of cold data. RESTED gives it. It stays with the order through REDUCED, TRADE and REPLACED
 // until ENDED, which carries it for the last time. It is not given to another order before the next
 // call of apply() or restore(): so cold data can be read while the events of a batch are consumed.
+// Handles are the one thing that depends on how commands were cut into batches.
 using Handle = std::uint32_t;
 inline constexpr Handle kNoHandle = 0xFFFFFFFFU;
 
@@ -57,28 +58,32 @@ inline constexpr std::uint8_t kWasResting = 2;  // ENDED: the order had been in 
 //  REDUCED    order     -         limit       original now  remaining now lots taken     order
 //  REPLACED   order     -         new limit   original now  remaining now -              order
 //  DONE       -         -         -           orders ended  -             -              -
-// (1) kMarket by quote only. (2) lots that ended without a trade at this moment: 0 when filled and
-// for a kMarket by quote. (3) kNoHandle for an order that never rested.
+// (1) kMarket by quote only. (2) lots that ended neither by a trade nor by prevention, so that for
+// every order: original = traded + prevented + lost (+ taken by reduces, which lower the original);
+// 0 for a kMarket by quote, whose original is 0 too. (3) kNoHandle for an order that never rested.
+// A PREVENTED tells what both sides lose: EXPIRE_TAKER all of the taker, EXPIRE_MAKER all of the maker,
+// EXPIRE_BOTH both, DECREMENT the smaller of the two from each. When nothing is left of an order by
+// prevention it ends with kExpiredInMatch, kSelfTrade; when its last lot traded, with kFilled.
 // side: the order's; of TRADE and PREVENTED: the taker's. status: of order_id after the event; of
 // TRADE and PREVENTED: of the maker. reason: ENDED only. code: REJECTED only.
 // "original" counts what was executed, prevented and what remains: a reduce lowers it, a replace
 // sets it to executed + prevented + the new remaining quantity.
 struct Event {
-  EventKind kind;
-  Side side;
-  OrderStatus status;
-  EndReason reason;
-  Code code;
-  std::uint8_t flags;       // event_flag
-  std::uint8_t reserved;
-  std::uint32_t command;    // index in the batch; its symbol is the event's symbol
-  Handle handle;
-  std::int64_t order_id;
-  std::int64_t other_id;
-  std::int64_t price;
-  std::int64_t quantity;
-  std::int64_t remaining;
-  std::int64_t number;
+  EventKind kind{};
+  Side side{};
+  OrderStatus status{};
+  EndReason reason{};
+  Code code{};
+  std::uint8_t flags = 0;     // event_flag
+  std::uint8_t reserved = 0;
+  std::uint32_t command = 0;  // index in the batch; its symbol is the event's symbol
+  Handle handle = kNoHandle;
+  std::int64_t order_id = 0;
+  std::int64_t other_id = 0;
+  std::int64_t price = 0;
+  std::int64_t quantity = 0;
+  std::int64_t remaining = 0;
+  std::int64_t number = 0;
 };
 static_assert(sizeof(Event) == 64 && std::is_trivially_copyable_v<Event>);
 

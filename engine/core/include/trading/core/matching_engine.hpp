@@ -35,17 +35,18 @@ struct SymbolCounters {
 
 // One resting order. Also what restore() takes: then `handle` is ignored.
 struct OrderState {
-  std::int64_t order_id;
-  std::int64_t account;
-  std::int64_t price;
-  std::int64_t quantity;   // original; see event.hpp
-  std::int64_t remaining;  // lots in the book
-  std::int64_t priority;   // lower = older
-  std::uint32_t symbol;
-  Handle handle;
-  Side side;
-  OrderType type;          // kLimit or kLimitMaker
-  SelfTrade self_trade;
+  std::int64_t order_id = 0;
+  std::int64_t account = 0;
+  std::int64_t price = 0;
+  std::int64_t quantity = 0;   // original; see event.hpp
+  std::int64_t remaining = 0;  // lots in the book
+  std::int64_t priority = 0;   // lower = older
+  std::uint32_t symbol = 0;
+  Handle handle = kNoHandle;
+  Side side{};
+  OrderType type{};            // kLimit or kLimitMaker
+  SelfTrade self_trade{};
+  bool traded = false;         // some of it was executed: its status is kPartiallyFilled
 };
 
 struct DepthChange {
@@ -108,7 +109,7 @@ class MatchingEngine {
 
   // Levels whose total may have changed since the last call, each once, appended to `changes`: bids
   // from high to low, then asks from low to high. false: too many were touched to remember
-  // (kDirtyLevelsMax); nothing is appended and the reader needs the whole depth instead.
+  // (kDirtyLevelsMax a side); nothing is appended and the reader needs the whole depth instead.
   // restore() and remove_symbol() mark nothing.
   bool take_depth_changes(std::uint32_t symbol, std::vector<DepthChange>& changes);
   static constexpr std::size_t kDirtyLevelsMax = 1U << 16;
