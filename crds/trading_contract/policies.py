@@ -1,0 +1,114 @@
+"""Policies of a TradingCluster: how it scales its tiers and how it moves symbol ranges."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field, model_validator
+
+from trading_contract.model import ResourceModel
+
+
+class PolicyMode(StrEnum):
+    """What a policy may do."""
+
+    OFF = "off"
+    DRY_RUN = "dryRun"
+    ON = "on"
+
+
+class TierMode(StrEnum):
+    """What the autoscaler may do with one tier."""
+
+    OFF = "off"
+    DRY_RUN = "dryRun"
+    ON = "on"
+    EXTERNAL = "external"
+
+
+class Window(ResourceModel):
+    """A time of the week in UTC."""
+
+    days: tuple[str, ...] = Field(
+        default=("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
+        max_length=7,
+        description="Days it opens on: Mon, Tue, Wed, Thu, Fri, Sat, Sun.",
+    )
+    from_time: str = Field(
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="It opens, HH:MM."
+    )
+    to_time: str = Field(
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="It closes, HH:MM; same day."
+    )
+
+    @model_validator(mode="after")
+    def _opens(self) -> Window:
+        if self.from_time >= self.to_time:
+            raise ValueError("fromTime must come before toTime, or the window never opens")
+        known = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"}
+        if not self.days or set(self.days) - known:
+            raise ValueError(f"days must be of {sorted(known)}, at least one")
+        return self
+
+
+class TierAutoscaling(ResourceModel):
+    """How one tier follows its load. Kept by the planner; see the guide for how it decides."""
+
+    mode: TierMode = Field(
+        default=TierMode.OFF,
+        description="off: the count of the spec; dryRun: decides and reports, does nothing; "
+        "on: scales; external: somebody else's HPA or KEDA (backends only).",
+    )
+    min: int = Field(default=1, ge=1, le=256, description="Never fewer than this.")
+    max: int = Field(default=8, ge=1, le=256, description="Never more than this.")
+    target_utilization_percent: int = Field(
+        default=60, ge=10, le=95, description="Share of a unit's capacity to aim for."
+    )
+    cooldown_seconds: int = Field(
+        default=60, ge=1, le=86_400, description="Least time between two changes of the tier."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TierAutoscaling:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is larger than max {self.max}; lower min or raise max")
+        return self
+
+
+class AutoscalingSpec(ResourceModel):
+    """Scaling of each tier by its own load."""
+
+    backends: TierAutoscaling = TierAutoscaling()
+    partitions: TierAutoscaling = TierAutoscaling()
+    shards: TierAutoscaling = TierAutoscaling(cooldown_seconds=21_600)
+    redis: TierAutoscaling = TierAutoscaling(min=3, cooldown_seconds=3_600)
+    windows: tuple[Window, ...] = Field(
+        default=(), max_length=14, description="Times when shrinking is allowed. Empty: always."
+    )
+
+    @model_validator(mode="after")
+    def _external_only_for_backends(self) -> AutoscalingSpec:
+        for tier in ("partitions", "shards", "redis"):
+            if getattr(self, tier).mode is TierMode.EXTERNAL:
+                raise ValueError(
+                    f"{tier}.mode: external is for backends only, as only they may be stopped "
+                    "without moving data first; set on, dryRun or off"
+                )
+        return self
+
+
+class RebalancingSpec(ResourceModel):
+    """Moves of symbol ranges by load."""
+
+    mode: PolicyMode = Field(
+        default=PolicyMode.OFF,
+        description="off, dryRun (proposes moves) or on (makes them).",
+    )
+    windows: tuple[Window, ...] = Field(
+        default=(), max_length=14, description="Times when moves may start. Empty: always."
+    )
+    moves_per_hour_max: int = Field(default=60, ge=0, le=3600, description="Cap on moves.")
+    parallel_moves_max: int = Field(default=2, ge=1, le=16, description="Moves at a time.")
+    pause_milliseconds_max: int = Field(
+        default=100, ge=10, le=10_000, description="Longest pause of a symbol that a move may make."
+    )
