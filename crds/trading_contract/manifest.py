@@ -36,7 +36,17 @@ def parse_cluster(document: dict[str, Any]) -> TradingCluster:
     try:
         return TradingCluster.model_validate(document)
     except ValidationError as problem:
-        raise UserError("\n".join(_line(e) for e in problem.errors())) from None
+        errors = problem.errors()
+        inner = [e for e in errors if not _echoes(e, errors)]
+        raise UserError("\n".join(_line(e) for e in inner)) from None
+
+
+def _echoes(error: Any, errors: list[Any]) -> bool:
+    """A list that is "too short" only because an item of it was refused, which is told anyway."""
+    return error["type"] == "too_short" and any(
+        len(e["loc"]) > len(error["loc"]) and e["loc"][: len(error["loc"])] == error["loc"]
+        for e in errors
+    )
 
 
 def _line(error: Any) -> str:

@@ -230,6 +230,12 @@ class TradingClusterSpec(ResourceModel):
         if reached != HIGHEST:
             raise ValueError(f"placement: nothing covers {reached}..; end the last range open")
         for at, place in enumerate(self.placement):
+            first, past = place.bounds
+            if not any(first <= symbol.name < past for symbol in self.symbols):
+                raise ValueError(
+                    f"placement.{at}.range: {place.range} holds no listed symbol; "
+                    "list one in spec.symbols or join the range to a neighbour"
+                )
             if place.shard is not None and place.shard >= self.shards.count:
                 raise ValueError(
                     f"placement.{at}.shard: {place.shard} does not exist; shards.count is "

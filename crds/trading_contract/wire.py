@@ -279,7 +279,8 @@ def parse_replies(payload: bytes) -> list[Reply]:
             raise WireError("REPLIES frame ends inside the fills of a record")
         replies.append(
             Reply(
-                f[0], _text(f[1]), *f[2:13], _text(f[13]), _text(f[14]), Code(f[15]), Kind(f[16]),
+                f[0], _text(f[1]), f[2], f[3], f[4], f[5], f[6], f[7], f[8], f[9], f[10], f[11],
+                f[12], _text(f[13]), _text(f[14]), Code(f[15]), Kind(f[16]),
                 OrderStatus(f[17]), Side(f[18]), OrderType(f[19]), TimeInForce(f[20]),
                 SelfTrade(f[21]), EndReason(f[22]), f[23],
                 tuple(
