@@ -71,7 +71,9 @@ class TierAutoscaling(ResourceModel):
     @model_validator(mode="after")
     def _ordered(self) -> TierAutoscaling:
         if self.min > self.max:
-            raise ValueError(f"min {self.min} is larger than max {self.max}; lower min or raise max")
+            raise ValueError(
+                f"min {self.min} is larger than max {self.max}; lower min or raise max"
+            )
         return self
 
 

@@ -32,7 +32,9 @@ class SymbolRules(_Model):
     max_quantity: Decimal | None = None
     max_price: Decimal | None = None
     price_band_percent: int = Field(
-        default=0, ge=0, description="a limit price may differ by this much from the last trade; 0 = off"
+        default=0,
+        ge=0,
+        description="a limit price may differ by this much from the last trade; 0 = off",
     )
     self_trade_prevention: Literal[
         "NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"
@@ -65,7 +67,9 @@ class SlotPlacement(_Model):
     past: str
     partition: str
     shard: str
-    epoch: int = Field(default=0, description="newest epoch that the operator has seen; 0 = unknown")
+    epoch: int = Field(
+        default=0, description="newest epoch that the operator has seen; 0 = unknown"
+    )
 
 
 class Limits(_Model):

@@ -104,9 +104,7 @@ class RedisSpec(ResourceModel):
     """The Redis Cluster: derived data only, nothing is lost with it."""
 
     masters: int = Field(default=3, ge=3, le=64, description="How many masters; at least three.")
-    replicas_per_master: int = Field(
-        default=0, ge=0, le=3, description="Followers of each master."
-    )
+    replicas_per_master: int = Field(default=0, ge=0, le=3, description="Followers of each master.")
     resources: Resources = Resources(cpu="250m", memory="256Mi")
 
 

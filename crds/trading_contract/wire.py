@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from trading_contract.errors import WorldError
 
@@ -166,6 +167,21 @@ def _text(raw: bytes) -> str:
     return raw.rstrip(b"\0").decode("ascii", "replace")
 
 
+def _raw(text: str, bytes_max: int) -> bytes:
+    raw = text.encode("ascii")
+    if len(raw) > bytes_max:
+        raise ValueError(f"{text!r} is longer than {bytes_max} bytes")
+    return raw
+
+
+def _symbol(text: str) -> bytes:
+    return _raw(text, SYMBOL_BYTES)
+
+
+def _client_id(text: str) -> bytes:
+    return _raw(text, CLIENT_ID_BYTES)
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One request to a partition; prices in ticks, quantities in lots."""
@@ -189,25 +205,30 @@ class Command:
     flags: int = 0
 
     def pack(self) -> bytes:
-        """The record, `COMMAND_BYTES` long."""
+        """The record, `COMMAND_BYTES` long; ValueError for a text that does not fit its field."""
         return _COMMAND.pack(
-            self.request_id, self.symbol.encode(), self.account, self.price, self.quantity,
+            self.request_id, _symbol(self.symbol), self.account, self.price, self.quantity,
             self.quote_quantity, self.order_id, self.epoch, self.expires_us, 0,
-            self.client_id.encode(), self.target_client_id.encode(), self.kind, self.side,
+            _client_id(self.client_id), _client_id(self.target_client_id), self.kind, self.side,
             self.type, self.time_in_force, self.self_trade, self.flags, 0, 0, 0,
         )  # fmt: skip
 
     @classmethod
     def unpack(cls, raw: bytes) -> Command:
-        """The inverse of `pack`."""
+        """The inverse of `pack`; raises `WireError` for a bad length or an unknown value."""
+        if len(raw) != COMMAND_BYTES:
+            raise WireError(f"command of {len(raw)} bytes, not {COMMAND_BYTES}")
         f = _COMMAND.unpack(raw)
-        return cls(
-            request_id=f[0], symbol=_text(f[1]), account=f[2], price=f[3], quantity=f[4],
-            quote_quantity=f[5], order_id=f[6], epoch=f[7], expires_us=f[8],
-            client_id=_text(f[10]), target_client_id=_text(f[11]), kind=Kind(f[12]),
-            side=Side(f[13]), type=OrderType(f[14]), time_in_force=TimeInForce(f[15]),
-            self_trade=SelfTrade(f[16]), flags=f[17],
-        )  # fmt: skip
+        try:
+            return cls(
+                request_id=f[0], symbol=_text(f[1]), account=f[2], price=f[3], quantity=f[4],
+                quote_quantity=f[5], order_id=f[6], epoch=f[7], expires_us=f[8],
+                client_id=_text(f[10]), target_client_id=_text(f[11]), kind=Kind(f[12]),
+                side=Side(f[13]), type=OrderType(f[14]), time_in_force=TimeInForce(f[15]),
+                self_trade=SelfTrade(f[16]), flags=f[17],
+            )  # fmt: skip
+        except ValueError as unknown:
+            raise WireError(f"command: {unknown}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,10 +274,10 @@ class Reply:
     def pack(self) -> bytes:
         """The record with its fills."""
         head = _REPLY.pack(
-            self.request_id, self.symbol.encode(), self.order_id, self.account, self.price,
+            self.request_id, _symbol(self.symbol), self.order_id, self.account, self.price,
             self.quantity, self.executed, self.executed_quote, self.prevented, self.created_us,
-            self.time_us, self.epoch, self.sequence, self.client_id.encode(),
-            self.target_client_id.encode(), self.code, self.kind, self.status, self.side,
+            self.time_us, self.epoch, self.sequence, _client_id(self.client_id),
+            _client_id(self.target_client_id), self.code, self.kind, self.status, self.side,
             self.type, self.time_in_force, self.self_trade, self.end_reason, self.flags, 0,
             len(self.fills),
         )  # fmt: skip
@@ -266,30 +287,33 @@ class Reply:
 
 
 def parse_replies(payload: bytes) -> list[Reply]:
-    """All replies of a REPLIES frame; raises `WireError` when it does not end with a record."""
+    """All replies of a REPLIES frame; raises `WireError` unless it holds whole, known records."""
     replies = []
     at = 0
     while at < len(payload):
         if at + REPLY_BYTES > len(payload):
             raise WireError("REPLIES frame ends inside a record")
-        f = _REPLY.unpack_from(payload, at)
+        fields = _REPLY.unpack_from(payload, at)
         at += REPLY_BYTES
-        fills = f[25]
-        if at + fills * FILL_BYTES > len(payload):
+        past = at + fields[25] * FILL_BYTES
+        if past > len(payload):
             raise WireError("REPLIES frame ends inside the fills of a record")
-        replies.append(
-            Reply(
-                f[0], _text(f[1]), f[2], f[3], f[4], f[5], f[6], f[7], f[8], f[9], f[10], f[11],
-                f[12], _text(f[13]), _text(f[14]), Code(f[15]), Kind(f[16]),
-                OrderStatus(f[17]), Side(f[18]), OrderType(f[19]), TimeInForce(f[20]),
-                SelfTrade(f[21]), EndReason(f[22]), f[23],
-                tuple(
-                    Fill(*_FILL.unpack_from(payload, at + i * FILL_BYTES)) for i in range(fills)
-                ),
-            )  # fmt: skip
-        )
-        at += fills * FILL_BYTES
+        fills = tuple(Fill(*fill) for fill in _FILL.iter_unpack(payload[at:past]))
+        at = past
+        try:
+            replies.append(_reply(fields, fills))
+        except ValueError as unknown:
+            raise WireError(f"reply: {unknown}") from None
     return replies
+
+
+def _reply(f: tuple[Any, ...], fills: tuple[Fill, ...]) -> Reply:
+    return Reply(
+        f[0], _text(f[1]), f[2], f[3], f[4], f[5], f[6], f[7], f[8], f[9], f[10], f[11],
+        f[12], _text(f[13]), _text(f[14]), Code(f[15]), Kind(f[16]), OrderStatus(f[17]),
+        Side(f[18]), OrderType(f[19]), TimeInForce(f[20]), SelfTrade(f[21]), EndReason(f[22]),
+        f[23], fills,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,14 +332,14 @@ class Depth:
     def pack(self) -> bytes:
         """The payload of a DEPTH frame."""
         head = _DEPTH.pack(
-            self.request_id, self.symbol.encode(), self.update_id, self.last_price, self.epoch,
+            self.request_id, _symbol(self.symbol), self.update_id, self.last_price, self.epoch,
             self.code, 0, len(self.bids), len(self.asks), 0,
         )  # fmt: skip
         return head + b"".join(_LEVEL.pack(*level) for level in self.bids + self.asks)
 
     @classmethod
     def unpack(cls, payload: bytes) -> Depth:
-        """The inverse of `pack`; raises `WireError` when the length does not fit."""
+        """The inverse of `pack`; raises `WireError` when it does not fit."""
         if len(payload) < DEPTH_BYTES:
             raise WireError("DEPTH frame shorter than its header")
         f = _DEPTH.unpack_from(payload)
@@ -323,9 +347,11 @@ class Depth:
         if len(payload) != DEPTH_BYTES + (bids + asks) * LEVEL_BYTES:
             raise WireError("DEPTH frame length does not fit its level counts")
         levels = tuple(_LEVEL.iter_unpack(payload[DEPTH_BYTES:]))
-        return cls(
-            f[0], _text(f[1]), f[2], f[3], f[4], Code(f[5]), levels[:bids], levels[bids:]
-        )
+        try:
+            code = Code(f[5])
+        except ValueError as unknown:
+            raise WireError(f"depth: {unknown}") from None
+        return cls(f[0], _text(f[1]), f[2], f[3], f[4], code, levels[:bids], levels[bids:])
 
 
 def frame(frame_type: FrameType, payload: bytes) -> bytes:
