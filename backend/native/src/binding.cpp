@@ -192,13 +192,10 @@ class NativeOrderEntry {
     return released(bytes.size(), [&] { return entry_.feed(partition, bytes, now_us); });
   }
   void expire(std::int64_t now_us) { entry_.expire(now_us); }
-  void resolve(std::uint64_t command, const py::bytes& record, const py::bytes& cancelled,
-               std::int64_t now_us) {
-    entry_.resolve(command, view_of(record), view_of(cancelled), now_us);
+  void resolve(std::uint64_t command, const py::bytes& record, const py::bytes& cancelled) {
+    entry_.resolve(command, view_of(record), view_of(cancelled));
   }
-  void resolve_failed(std::uint64_t command, bool unknown_order) {
-    entry_.resolve_failed(command, unknown_order ? Error::kNoSuchOrder : Error::kUnknownOutcome);
-  }
+  void resolve_failed(std::uint64_t command) { entry_.resolve_failed(command); }
 
   // (answers, streams with output, lookups, other frames), or None when there is nothing.
   py::object drain() {

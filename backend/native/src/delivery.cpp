@@ -10,14 +10,13 @@ bool is_query(const Pending& pending) noexcept {
          kind == wire::Kind::kQueryDepth;
 }
 
-// What a command's end without an answer means: only what was written may have been applied.
+}  // namespace
+
 Error open_outcome(const Pending& pending) noexcept {
   const bool open =
       pending.state == CommandState::kWritten || pending.state == CommandState::kLookup;
   return open && !is_query(pending) ? Error::kUnknownOutcome : Error::kBusy;
 }
-
-}  // namespace
 
 void OrderEntry::set_partitions(std::size_t count) {
   if (count > links_.size()) links_.resize(count);

@@ -50,6 +50,9 @@ struct Done {
   std::vector<std::pair<std::uint8_t, std::string>> frames;    // other frames of a partition
 };
 
+// What a command's end without an answer means: only what was written may have been applied.
+Error open_outcome(const Pending& pending) noexcept;
+
 // The rest of a WebSocket's answers; see stream.hpp.
 class StreamSink {
  public:
@@ -98,9 +101,8 @@ class OrderEntry {
   void routes_changed(std::int64_t now_us);
   void expire(std::int64_t now_us);
   // What was read from the shard: a Reply and its Fills, or nothing.
-  void resolve(std::uint64_t command, std::string_view record, std::string_view cancelled,
-               std::int64_t now_us);
-  void resolve_failed(std::uint64_t command, Error error);
+  void resolve(std::uint64_t command, std::string_view record, std::string_view cancelled);
+  void resolve_failed(std::uint64_t command);
 
   Done& done() noexcept { return done_; }
   void set_stream_sink(StreamSink* sink) noexcept { stream_sink_ = sink; }

@@ -221,7 +221,7 @@ void OrderEntry::look_up(Pending& pending, const wire::Reply& reply, std::int64_
 }
 
 void OrderEntry::resolve(std::uint64_t command, std::string_view record,
-                         std::string_view cancelled, std::int64_t now_us) {
+                         std::string_view cancelled) {
   Pending* pending = commands_.find(command);
   if (pending == nullptr || pending->state != CommandState::kLookup) return;
   Request* request = requests_.find(pending->request);
@@ -242,10 +242,11 @@ void OrderEntry::resolve(std::uint64_t command, std::string_view record,
     }
   };
   if (request == nullptr || record.size() < sizeof(wire::Reply)) {
-    resolve_failed(command, Error::kNoSuchOrder);
+    // A first answer that is not found is one we cannot tell: the engine has just named it.
+    const bool query = kind_of(*pending) == wire::Kind::kQueryOrder;
+    finish_command(*pending, query ? Error::kNoSuchOrder : Error::kUnknownOutcome, nullptr);
     return;
   }
-  (void)now_us;
   if (request->shape == Shape::kReplace) {
     if (cancelled.size() < sizeof(wire::Reply)) {
       request->cancel_failed = true;
@@ -257,10 +258,10 @@ void OrderEntry::resolve(std::uint64_t command, std::string_view record,
   accept(record, 0);
 }
 
-void OrderEntry::resolve_failed(std::uint64_t command, Error error) {
+void OrderEntry::resolve_failed(std::uint64_t command) {
   Pending* pending = commands_.find(command);
   if (pending == nullptr || pending->state != CommandState::kLookup) return;
-  finish_command(*pending, error, nullptr);
+  finish_command(*pending, open_outcome(*pending), nullptr);
 }
 
 void OrderEntry::append_body(std::string& out, const Request& request) const {

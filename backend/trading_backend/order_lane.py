@@ -1,0 +1,168 @@
+"""The fast lane: plain order requests go from the socket to the native order entry and back, past ASGI.
+
+Everything that is not a complete, plain order request is left to uvicorn, where `routes/` answers the same. One
+request per connection is in flight; what a client sends ahead waits in order, within a bound.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from trading_backend._native import COMPLETE, NEED_MORE
+from trading_backend.order_entry import OrderEntry
+from trading_backend.routes.order_stream import STREAM_PATH, OrderStreamProtocol
+
+HELD_BYTES_PAUSE = 256 * 1024
+PARTIAL_SECONDS_MAX = 10
+
+
+class OrderLaneProtocol(HttpToolsProtocol):
+    """An HTTP connection with the fast lane. Made by `order_lane`."""
+
+    entry: ClassVar[OrderEntry]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._answering = False  # a lane request is in flight
+        self._between = True  # uvicorn's parser is between two messages
+        self._held = b""  # not yet served, in order
+        self._wanted = 0  # bytes that make the held request whole; 0 = not known
+        self._paused = False
+        self._draining = False
+        self._active_us = time.time_ns() // 1000
+
+    def connection_made(self, transport: Any) -> None:  # type: ignore[override]
+        """Look at it now and then: idle connections are closed."""
+        super().connection_made(transport)
+        self.entry.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Whatever is in flight goes on; its answer has nowhere to go."""
+        self.entry.connections.discard(self)
+        self._held = b""
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Serve at once what can be served at once."""
+        if self._held or self._answering:
+            self._held += data
+            if len(self._held) > HELD_BYTES_PAUSE and self._answering:
+                self._paused = True
+                self.transport.pause_reading()
+        else:
+            self._held = data
+        if not self._answering:
+            self._pump()
+
+    def _pump(self) -> None:
+        """Serve what is held, in order, until a request must wait for its answer."""
+        while self._held and not self._answering and not self.transport.is_closing():
+            data = self._held
+            if not self._between or (self.cycle is not None and not self.cycle.response_complete):
+                self._to_server(data)
+                return
+            if len(data) < self._wanted or self.flow.write_paused:
+                return
+            now_us = time.time_ns() // 1000
+            state, size, request, account, orders = self.entry.native.begin_http(data, now_us)
+            if state == COMPLETE:
+                self._active_us = now_us
+                self._wanted = 0
+                self._held = data[size:] if size < len(data) else b""
+                self._serve(request, account, orders)
+            elif state == NEED_MORE:
+                self._active_us = now_us
+                self._wanted = size
+                return
+            else:
+                self._to_server(data)
+                return
+
+    def _to_server(self, data: bytes) -> None:
+        self._held = b""
+        self._wanted = 0
+        super().data_received(data)
+
+    def _serve(self, request: int, account: int, orders: int) -> None:
+        self._unset_keepalive_if_required()
+        self.entry.set_default_headers(self.server_state.default_headers)
+        self._answering = True
+        answer = self.entry.submit(request, account, orders, self._answer)
+        if answer is not None:
+            self._write(answer)
+
+    def _answer(self, data: bytes) -> None:
+        """The answer came later: write it and go on with what is held."""
+        self._write(data)
+        if self._held:
+            self._pump()
+        if self._paused and len(self._held) <= HELD_BYTES_PAUSE and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
+
+    def _write(self, data: bytes) -> None:
+        self._answering = False
+        if self.transport.is_closing():
+            return
+        self.transport.write(data)
+        self.server_state.total_requests += 1
+        if self._draining:
+            self.transport.close()
+
+    # Uvicorn's parser
+
+    def on_message_begin(self) -> None:
+        """From here on the bytes belong to uvicorn."""
+        self._between = False
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """The next message may take the lane."""
+        self._between = True
+        self._active_us = time.time_ns() // 1000
+        super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """`/ws-api/v3` is served natively; other paths by uvicorn."""
+        if httptools.parse_url(self.url).path != STREAM_PATH:
+            self.entry.connections.discard(self)
+            super().handle_websocket_upgrade()
+            return
+        self.connections.discard(self)
+        self.entry.connections.discard(self)
+        stream = OrderStreamProtocol(self.entry, self.server_state)
+        self.transport.set_protocol(stream)
+        stream.connection_made(self.transport)
+        stream.upgrade(self.headers, self.url)
+
+    # Life
+
+    def resume_writing(self) -> None:
+        """The client reads again: go on."""
+        super().resume_writing()
+        self._pump()
+
+    def shutdown(self) -> None:
+        """Finish what is in flight, then close."""
+        if self._answering:
+            self._draining = True
+        else:
+            super().shutdown()
+
+    def check_idle(self, now_us: int) -> None:
+        """Close a connection that is idle, or that never finishes its request."""
+        limit = PARTIAL_SECONDS_MAX if self._held else self.timeout_keep_alive
+        busy = self._answering or not self._between
+        if self.cycle is not None and not self.cycle.response_complete:
+            busy = True
+        if not busy and now_us - self._active_us > limit * 1_000_000:
+            self.transport.close()
+
+
+def order_lane(entry: OrderEntry) -> type[OrderLaneProtocol]:
+    """The protocol class for `uvicorn.Config(http=...)`, bound to this order entry."""
+    return type("OrderLane", (OrderLaneProtocol,), {"entry": entry})

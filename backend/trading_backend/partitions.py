@@ -1,0 +1,380 @@
+"""The replica's connections to the partitions: one each, commands coalesced per turn of the event loop.
+
+What was written when a connection is lost is UNKNOWN; what still waits is held for 250 ms and then refused. The
+queues themselves are in the native order entry, bounded there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from trading_contract.errors import WorldError
+from trading_contract.topology import PartitionAddress, Topology
+from trading_contract.wire import (
+    PROTOCOL_VERSION,
+    Depth,
+    FrameType,
+    Kind,
+    Reply,
+    frame,
+    parse_replies,
+)
+
+from trading_backend import _native
+
+logger = logging.getLogger(__name__)
+
+COMMANDS_PER_FRAME = 4096
+WRITE_BUFFER_BYTES = 1 << 20
+BACKOFF_SECONDS_MAX = 1.0
+PING_SECONDS = 2.0
+SILENCE_SECONDS_MAX = 6.0
+
+
+class PartitionUnavailableError(WorldError):
+    """The partition cannot be asked right now; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A slot that a partition says it owns."""
+
+    slot: int
+    epoch: int
+    first: str
+    past: str
+
+
+class PartitionLink(asyncio.Protocol):
+    """One partition: its connection, made anew whenever it is lost."""
+
+    def __init__(self, owner: Partitions, index: int, address: PartitionAddress) -> None:
+        self.index = index
+        self.address = address
+        self.welcomed = False
+        self.claims: tuple[Claim, ...] = ()
+        self.incarnation = ""
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._paused = False
+        self._heard = 0.0
+        self._lost = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to keep a connection; does nothing when it is being kept."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._keep())
+
+    async def close(self) -> None:
+        """Give the connection up for good."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def move(self, address: PartitionAddress) -> None:
+        """The partition listens elsewhere now."""
+        if address != self.address:
+            self.address = address
+            if self._transport is not None:
+                self._transport.abort()
+
+    async def _keep(self) -> None:
+        loop = asyncio.get_running_loop()
+        backoff = 0.02
+        while True:
+            self._lost.clear()
+            try:
+                async with asyncio.timeout(2.0):
+                    await loop.create_connection(
+                        lambda: self, self.address.host, self.address.port
+                    )
+            except (OSError, TimeoutError):
+                pass
+            else:
+                if await self._watch():
+                    backoff = 0.02
+            await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
+            backoff = min(BACKOFF_SECONDS_MAX, backoff * 2)
+
+    async def _watch(self) -> bool:
+        """Wait until the connection is lost; a silent peer is given up. True: it had welcomed us."""
+        welcomed = False
+        while not self._lost.is_set():
+            try:
+                async with asyncio.timeout(PING_SECONDS):
+                    await self._lost.wait()
+            except TimeoutError:
+                welcomed = welcomed or self.welcomed
+                if self._transport is None:
+                    break
+                if time.monotonic() - self._heard > SILENCE_SECONDS_MAX:
+                    logger.warning("partition %s is silent: reconnecting", self.address.name)
+                    self._transport.abort()
+                else:
+                    self._transport.write(frame(FrameType.PING, b""))
+        return welcomed
+
+    # Connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say hello; commands flow after the welcome."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        self._paused = False
+        self._heard = time.monotonic()
+        hello = {
+            "version": PROTOCOL_VERSION,
+            "cluster": self._owner.cluster,
+            "replica": self._owner.replica,
+        }
+        self._transport.write(frame(FrameType.HELLO, json.dumps(hello).encode()))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Everything written is unknown now."""
+        self._transport = None
+        self.welcomed = False
+        self.claims = ()
+        self._lost.set()
+        self._owner.lost(self)
+
+    def pause_writing(self) -> None:
+        """The partition does not read fast enough: let commands wait."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._paused = False
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Replies go straight to the native side."""
+        self._heard = time.monotonic()
+        good = self._owner.feed(self.index, data)
+        for kind, payload in self._owner.deliver():
+            good = good and self._on_frame(kind, payload)
+        if not good and self._transport is not None:
+            self._transport.abort()
+
+    def _on_frame(self, kind: int, payload: bytes) -> bool:
+        if kind == FrameType.WELCOME:
+            return self._on_welcome(payload)
+        if kind == FrameType.PING and self._transport is not None and len(payload) <= 64:
+            self._transport.write(frame(FrameType.PONG, payload))
+        elif kind == FrameType.ERROR:
+            logger.error("partition %s: %s", self.address.name, payload[:500].decode(errors="replace"))
+            return False
+        return kind in FrameType._value2member_map_
+
+    def _on_welcome(self, payload: bytes) -> bool:
+        try:
+            welcome: dict[str, Any] = json.loads(payload)
+            claims = tuple(
+                Claim(int(s["id"]), int(s["epoch"]), str(s["first"]), str(s["past"]))
+                for s in welcome["slots"]
+            )
+            wanted = (PROTOCOL_VERSION, self._owner.cluster, self.address.name)
+            actual = (welcome["version"], welcome["cluster"], welcome["partition"])
+        except (ValueError, KeyError, TypeError):
+            logger.error("partition %s: its WELCOME is malformed", self.address.name)
+            return False
+        if actual != wanted:
+            logger.error("partition %s: WELCOME of %s, wanted %s", self.address.name, actual, wanted)
+            return False
+        self.incarnation = str(welcome.get("incarnation", ""))
+        self.claims = claims
+        first = not self.welcomed
+        self.welcomed = True
+        self._owner.welcomed(self, first=first)
+        return True
+
+    def flush(self) -> None:
+        """Write what waits, in frames."""
+        if self._transport is None or not self.welcomed:
+            return
+        while not self._paused:
+            data = self._owner.take(self.index)
+            if not data:
+                return
+            self._transport.write(data)
+
+
+class Partitions:
+    """All partitions of the topology and the routes to them."""
+
+    def __init__(
+        self,
+        native: _native.OrderEntry,
+        deliver: Callable[[], list[tuple[int, bytes]]],
+        replica: str,
+    ) -> None:
+        self.replica = replica
+        self.cluster = ""
+        self.deliver = deliver
+        self._native = native
+        self._links: list[PartitionLink] = []
+        self._wanted: set[str] = set()
+        self._topology: Topology | None = None
+        self._started = False
+        self._flushing = False
+        self._queries: dict[int, asyncio.Future[bytes]] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether every partition of the topology has welcomed us and every slot has an owner."""
+        if self._topology is None:
+            return False
+        claimed = {c.slot for link in self._links for c in link.claims}
+        return all(slot.id in claimed for slot in self._topology.slots) and all(
+            link.welcomed for link in self._links if link.address.name in self._wanted
+        )
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._started = True
+        for link in self._links:
+            link.start()
+
+    async def close(self) -> None:
+        """Close all connections; what was written becomes unknown."""
+        self._started = False
+        for link in self._links:
+            await link.close()
+        for waiter in self._queries.values():
+            waiter.cancel()
+
+    def set_topology(self, topology: Topology) -> None:
+        """Connect to new partitions, leave those that are gone, route by the new slots."""
+        self.cluster = topology.cluster
+        self._topology = topology
+        self._wanted = {address.name for address in topology.partitions}
+        known = {link.address.name: link for link in self._links}
+        for address in topology.partitions:
+            if address.name in known:
+                known[address.name].move(address)
+            else:
+                self._links.append(PartitionLink(self, len(self._links), address))
+        self._route()
+        if self._started:
+            self.start()
+
+    def _route(self) -> None:
+        if self._topology is None:
+            return
+        by_name = {link.address.name: link.index for link in self._links}
+        claimed: dict[int, tuple[int, int]] = {}
+        for link in self._links:
+            for claim in link.claims:
+                if claim.epoch > claimed.get(claim.slot, (-1, 0))[0]:
+                    claimed[claim.slot] = (claim.epoch, link.index)
+        rows = [
+            (slot.first, slot.past, claimed.get(slot.id, (0, by_name[slot.partition]))[1])
+            for slot in self._topology.slots
+        ]
+        self._native.set_routes(len(self._links), rows, _now_us())
+        self.flush_soon()
+
+    # For the links
+
+    def welcomed(self, link: PartitionLink, *, first: bool) -> None:
+        """A partition told its slots."""
+        if first:
+            self._native.set_connected(link.index, True, _now_us())
+        self._route()
+        link.flush()
+
+    def lost(self, link: PartitionLink) -> None:
+        """A connection is gone."""
+        self._native.set_connected(link.index, False, _now_us())
+        self._route()
+        self.deliver()
+
+    def feed(self, index: int, data: bytes) -> bool:
+        """Bytes of a partition; False: they are not of our wire."""
+        return self._native.feed(index, data, _now_us())
+
+    def take(self, index: int) -> bytes:
+        """The next frame of commands, empty when none waits."""
+        if not self._native.waiting(index):
+            return b""
+        return self._native.take(index, COMMANDS_PER_FRAME, _now_us())
+
+    def flush_soon(self) -> None:
+        """Write all waiting commands once, at the end of this turn of the loop."""
+        if not self._flushing:
+            self._flushing = True
+            try:
+                asyncio.get_running_loop().call_soon(self._flush)
+            except RuntimeError:  # no loop yet: start() comes later
+                self._flushing = False
+
+    def _flush(self) -> None:
+        self._flushing = False
+        for link in self._links:
+            link.flush()
+
+    # Queries of the replica itself
+
+    async def query_order(
+        self, symbol: str, account: int, order_id: int = 0, client_id: str = ""
+    ) -> Reply:
+        """One order, after all commands before it are committed; code NO_SUCH_ORDER: not recent.
+
+        Raises `PartitionUnavailableError`.
+        """
+        data = await self._query(Kind.QUERY_ORDER, symbol, account, order_id, client_id, 0)
+        return parse_replies(data)[0]
+
+    async def query_open(self, symbol: str, account: int) -> list[Reply]:
+        """All open orders of an account on a symbol. Raises `PartitionUnavailableError`."""
+        data = await self._query(Kind.QUERY_OPEN, symbol, account, 0, "", 0)
+        replies = parse_replies(data)
+        if replies[-1].code.name not in ("OK", "END"):
+            raise PartitionUnavailableError(f"query_open of {symbol}: {replies[-1].code.name}")
+        return replies[:-1]
+
+    async def query_depth(self, symbol: str, levels: int) -> Depth:
+        """The book's best levels. Raises `PartitionUnavailableError`."""
+        return Depth.unpack(await self._query(Kind.QUERY_DEPTH, symbol, 0, 0, "", levels))
+
+    async def _query(
+        self, kind: Kind, symbol: str, account: int, order_id: int, client_id: str, quantity: int
+    ) -> bytes:
+        now_us = _now_us()
+        request = self._native.begin_query(
+            kind, symbol, account, order_id, client_id, quantity, now_us
+        )
+        if request == 0:
+            raise PartitionUnavailableError(f"no partition serves {symbol}")
+        waiter: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._queries[request] = waiter
+        refused = self._native.submit(request, -1, -1, -1, now_us)
+        if refused is not None:
+            waiter.set_result(refused)
+        self.flush_soon()
+        try:
+            data = await waiter
+        finally:
+            self._queries.pop(request, None)
+        if data[0]:
+            raise PartitionUnavailableError(f"{kind.name} of {symbol}: {data[1:].decode()}")
+        return data[1:]
+
+    def take_answer(self, request: int, data: bytes) -> None:
+        """The answer of a query of ours."""
+        waiter = self._queries.get(request)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(data)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,1 @@
+"""HTTP and WebSocket routes: each reads a request, calls one function and answers."""
