@@ -1,0 +1,187 @@
+// The resting orders of a book: in and out, recovery, reading.
+#include "book.hpp"
+
+namespace trading::core {
+
+Level& Book::level_of(const Order& order) {
+  Level* level = ladder_at(order.side).find(key_of(order.side, order.price));
+  TRADING_CHECK(level != nullptr);
+  return *level;
+}
+
+// Enters the order, all of whose values are set, into its level and its account's list: where its
+// priority belongs, looking from the youngest end.
+void Book::link(Handle handle, std::int64_t account) {
+  OrderPool& pool = shared_.pool;
+  Order& order = pool[handle];
+  const Key key = key_of(order.side, order.price);
+  Level& level = ladder_at(order.side).acquire(key);
+  Handle before = level.quantity == 0 ? kNoHandle : level.last;
+  while (before != kNoHandle && pool[before].priority > order.priority) [[unlikely]]
+    before = pool[before].previous;
+  if (level.quantity == 0) level.first = level.last = kNoHandle;
+  const Handle after = before == kNoHandle ? level.first : pool[before].next;
+  order.previous = before;
+  order.next = after;
+  (before == kNoHandle ? level.first : pool[before].next) = handle;
+  (after == kNoHandle ? level.last : pool[after].previous) = handle;
+  level.quantity += order.remaining;
+  lots(order.side) += order.remaining;
+  ladder_at(order.side).mark(key);
+  shared_.accounts.insert(pool, shared_.accounts.acquire(symbol_, account), handle);
+}
+
+// Takes the order and what remains of it out of its level and its account's list.
+void Book::unlink_from(Level& level, Handle handle) {
+  OrderPool& pool = shared_.pool;
+  const Order& order = pool[handle];
+  const Key key = key_of(order.side, order.price);
+  (order.previous == kNoHandle ? level.first : pool[order.previous].next) = order.next;
+  (order.next == kNoHandle ? level.last : pool[order.next].previous) = order.previous;
+  level.quantity -= order.remaining;
+  lots(order.side) -= order.remaining;
+  ladder_at(order.side).mark(key);
+  if (level.quantity == 0) ladder_at(order.side).erase(key);
+  shared_.accounts.remove(pool, handle);
+}
+
+// Lowers an order at its place. At 0 the caller unlinks it.
+void Book::remove_lots(Level& level, Order& order, std::int64_t lots_taken) {
+  order.remaining -= lots_taken;
+  level.quantity -= lots_taken;
+  lots(order.side) -= lots_taken;
+  ladder_at(order.side).mark(key_of(order.side, order.price));
+}
+
+void Book::release(Handle handle) {
+  ids_.erase(shared_.pool[handle].order_id, handle);
+  shared_.pool.release(handle);
+}
+
+// Tells of the end of an order that is already unlinked, and gives its handle back.
+void Book::end_resting(Handle handle, EndReason reason, std::int64_t lost, Output out,
+                       std::uint8_t flags) {
+  const Order& order = shared_.pool[handle];
+  out({.kind = EventKind::kEnded, .side = order.side, .status = status_of(reason), .reason = reason,
+       .flags = static_cast<std::uint8_t>(flags | event_flag::kWasResting), .handle = handle,
+       .order_id = order.order_id, .price = order.price, .quantity = order.quantity,
+       .remaining = lost});
+  release(handle);
+}
+
+Code Book::restore(const OrderState& state, Handle* handle) {
+  const bool possible =
+      state.order_id > 0 && state.price > 0 && state.remaining > 0 && state.priority > 0 &&
+      state.quantity >= state.remaining && state.side <= Side::kSell &&
+      (state.type == OrderType::kLimit || state.type == OrderType::kLimitMaker) &&
+      state.self_trade <= SelfTrade::kDecrement && lots(state.side) <= INT64_MAX - state.remaining &&
+      static_cast<__int128>(state.price) * state.remaining <= kNotionalMax;
+  if (!possible || crosses(state.side, state.price)) return Code::kInvalidOrder;
+  if (find(state.order_id) != kNoHandle) return Code::kDuplicateOther;
+  *handle = shared_.pool.allocate();
+  Order& order = shared_.pool[*handle];
+  order.order_id = state.order_id;
+  order.price = state.price;
+  order.remaining = state.remaining;
+  order.quantity = state.quantity;
+  order.priority = state.priority;
+  order.side = state.side;
+  order.type = state.type;
+  order.self_trade = state.self_trade;
+  order.live = true;
+  order.traded = state.traded;
+  ids_.insert(order.order_id, *handle);
+  link(*handle, state.account);
+  if (counters.priority < order.priority) counters.priority = order.priority;
+  return Code::kOk;
+}
+
+void Book::forget_orders() {
+  for (PriceLadder& side : ladders_) {
+    while (!side.empty()) {
+      const Handle handle = side.best().first;
+      unlink(handle);
+      release(handle);
+    }
+  }
+}
+
+OrderState Book::state_of(Handle handle) const {
+  const Order& order = shared_.pool[handle];
+  return {.order_id = order.order_id, .account = account_of(handle), .price = order.price,
+          .quantity = order.quantity, .remaining = order.remaining, .priority = order.priority,
+          .symbol = symbol_, .handle = handle, .side = order.side, .type = order.type,
+          .self_trade = order.self_trade, .traded = order.traded};
+}
+
+Handle Book::first(Side side) const {
+  const PriceLadder& own = ladder(side);
+  return own.empty() ? kNoHandle : own.best().first;
+}
+
+Handle Book::next(Handle handle) const {
+  const Order& order = shared_.pool[handle];
+  if (order.next != kNoHandle) return order.next;
+  Key key = 0;
+  const Level* level = nullptr;
+  const bool found = ladder(order.side).next(key_of(order.side, order.price), &key, &level);
+  return found ? level->first : kNoHandle;
+}
+
+bool Book::take_depth_changes(std::vector<DepthChange>& changes) {
+  std::array<std::vector<Key>, 2> keys;
+  bool complete = true;
+  for (const Side side : {Side::kBuy, Side::kSell})
+    complete &= ladder_at(side).take_marked(keys[index_of(side)]);
+  if (!complete) return false;
+  for (const Side side : {Side::kBuy, Side::kSell}) {
+    for (const Key key : keys[index_of(side)]) {
+      const Level* level = ladder(side).find(key);
+      changes.push_back({price_of(side, key), level == nullptr ? 0 : level->quantity, side});
+    }
+  }
+  return true;
+}
+
+std::uint64_t Book::state_hash() const {
+  std::uint64_t hash = 0xCBF29CE484222325ULL;
+  const auto add = [&hash](std::int64_t word) {
+    hash = (hash ^ static_cast<std::uint64_t>(word)) * 0x9E3779B97F4A7C15ULL;
+    hash ^= hash >> 32;
+  };
+  for (const std::int64_t word : {counters.trade_id, counters.prevented_id, counters.priority,
+                                  counters.last_price, std::int64_t{halted}})
+    add(word);
+  for (const Side side : {Side::kBuy, Side::kSell}) {
+    for (Handle h = first(side); h != kNoHandle; h = next(h)) {
+      const OrderState o = state_of(h);
+      const int attributes = static_cast<int>(o.side) | static_cast<int>(o.type) << 4 |
+                             static_cast<int>(o.self_trade) << 8 | int{o.traded} << 12;
+      for (const std::int64_t word : {o.order_id, o.account, o.price, o.quantity, o.remaining,
+                                      o.priority, std::int64_t{attributes}})
+        add(word);
+    }
+  }
+  return hash;
+}
+
+std::size_t Book::memory_bytes() const {
+  return sizeof(Book) + ids_.memory_bytes() + ladders_[0].memory_bytes() + ladders_[1].memory_bytes();
+}
+
+void Book::prefetch_order(const Command& command) const {
+  if (const Handle handle = ids_.guess(id_of(command)); handle != kNoHandle)
+    __builtin_prefetch(&shared_.pool[handle]);
+}
+
+void Book::prefetch_neighbours(const Command& command) const {
+  const Handle handle = ids_.guess(id_of(command));
+  if (handle == kNoHandle) return;
+  const Order& order = shared_.pool[handle];
+  for (const Handle near : {order.previous, order.next, order.account_previous, order.account_next}) {
+    if (near != kNoHandle) __builtin_prefetch(&shared_.pool[near]);
+  }
+  ladder(order.side).prefetch(key_of(order.side, order.price));
+}
+
+}  // namespace trading::core
