@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -10,7 +11,29 @@ from pydantic import ValidationError
 from trading_contract.errors import UserError
 from trading_contract.tradingcluster import TradingCluster
 
+TEXT_BYTES_MAX = 1 << 20  # as much as the Kubernetes API takes
 _METADATA = ("name", "namespace", "generation", "labels", "annotations")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without the trap that a key given twice silently takes its last value."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(
+                None, None, "aliases are not supported; write the value out", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key!r} is given twice; remove one", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
 
 
 def load_cluster(text: str) -> TradingCluster:
@@ -18,9 +41,11 @@ def load_cluster(text: str) -> TradingCluster:
 
     Raises `UserError` whose message has a line per problem: `spec.shards.count: ...`.
     """
+    if len(text) > TEXT_BYTES_MAX:
+        raise UserError(f"longer than {TEXT_BYTES_MAX} bytes; a TradingCluster is smaller")
     try:
-        documents = [d for d in yaml.safe_load_all(text) if d is not None]
-    except yaml.YAMLError as problem:
+        documents = [d for d in yaml.load_all(text, _Loader) if d is not None]
+    except (yaml.YAMLError, RecursionError) as problem:
         raise UserError(f"not YAML: {' '.join(str(problem).split())}") from None
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise UserError(f"expected one TradingCluster object, found {len(documents)} documents")
@@ -49,14 +74,43 @@ def _echoes(error: Any, errors: list[Any]) -> bool:
     )
 
 
+# Texts of pydantic's error types in our words; the braces are fields of its context.
+_TEXTS = {
+    "extra_forbidden": "unknown field; remove it or correct its name",
+    "missing": "is required",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "needs at least {min_length} entry",
+    "too_long": "takes at most {max_length} entries",
+    "string_too_long": "must not be longer than {max_length} characters",
+    "string_pattern_mismatch": "must match {pattern}",
+    "string_type": "must be text; put it in quotes",
+    "enum": "must be {expected}",
+    "literal_error": "must be {expected}",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "model_type": "must be an object with fields, such as {{name: value}}",
+    "tuple_type": "must be a list",
+    "dict_type": "must be an object with fields",
+}
+# A rule over several fields names the one it is about at the start of its text.
+_NAMED_FIELD = re.compile(r"^([A-Za-z]\w*(?:\.\w+)*): ")
+
+
 def _line(error: Any) -> str:
     path = ".".join(str(part) for part in error["loc"])
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        message = "unknown field; remove it or correct its name"
-    elif error["type"] == "missing":
-        message = "is required"
+    if error["type"] == "value_error":
+        message = str(error["msg"]).removeprefix("Value error, ")
+        named = _NAMED_FIELD.match(message)
+        if named:
+            return f"{path}.{named[1]}: {message[named.end() :]}"
+        return f"{path}: {message}"
+    text = _TEXTS.get(error["type"])
+    message = text.format(**error.get("ctx", {})) if text else str(error["msg"])
     given = error.get("input")
-    if isinstance(given, str | int | float) and error["type"] not in ("value_error", "missing"):
-        message += f" (given: {given!r})"
+    if isinstance(given, str | int | float) and error["type"] != "extra_forbidden":
+        message += f" (given: {str(given)[:80]})"
     return f"{path}: {message}"

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from trading_contract.model import ResourceModel
+
+
+def _unquoted(value: object) -> object:
+    """YAML reads a bare `on` and `off` as true and false: take what was meant."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
 class PolicyMode(StrEnum):
@@ -54,10 +60,11 @@ class Window(ResourceModel):
 class TierAutoscaling(ResourceModel):
     """How one tier follows its load. Kept by the planner; see the guide for how it decides."""
 
-    mode: TierMode = Field(
+    mode: Annotated[TierMode, BeforeValidator(_unquoted)] = Field(
         default=TierMode.OFF,
         description="off: the count of the spec; dryRun: decides and reports, does nothing; "
-        "on: scales; external: somebody else's HPA or KEDA (backends only).",
+        "on: scales; external: somebody else's HPA or KEDA (backends only). Quote on and off for "
+        "kubectl, as YAML reads them as true and false.",
     )
     min: int = Field(default=1, ge=1, le=256, description="Never fewer than this.")
     max: int = Field(default=8, ge=1, le=256, description="Never more than this.")
@@ -102,9 +109,10 @@ class AutoscalingSpec(ResourceModel):
 class RebalancingSpec(ResourceModel):
     """Moves of symbol ranges by load."""
 
-    mode: PolicyMode = Field(
+    mode: Annotated[PolicyMode, BeforeValidator(_unquoted)] = Field(
         default=PolicyMode.OFF,
-        description="off, dryRun (proposes moves) or on (makes them).",
+        description="off, dryRun (proposes moves) or on (makes them). Quote on and off for "
+        "kubectl, as YAML reads them as true and false.",
     )
     windows: tuple[Window, ...] = Field(
         default=(), max_length=14, description="Times when moves may start. Empty: always."

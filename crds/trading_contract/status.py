@@ -78,6 +78,14 @@ class SlotStatus(ResourceModel):
     epoch: int
 
 
+class TierStatus(ResourceModel):
+    """How many units of a tier there should be and how many are ready."""
+
+    name: str = Field(description="backends, partitions, shards or redis.")
+    wanted: int
+    ready: int
+
+
 class ClusterStatus(ResourceModel):
     """What is true now."""
 
@@ -85,5 +93,6 @@ class ClusterStatus(ResourceModel):
     observed_generation: int = 0
     conditions: tuple[Condition, ...] = ()
     endpoints: Endpoints = Endpoints()
+    tiers: tuple[TierStatus, ...] = ()
     processes: tuple[ProcessStatus, ...] = ()
     slots: tuple[SlotStatus, ...] = ()
