@@ -7,6 +7,10 @@ std::uint32_t MatchingEngine::symbols_past() const {
   return static_cast<std::uint32_t>(state_->books.size());
 }
 
+bool MatchingEngine::has_symbol(std::uint32_t symbol) const {
+  return state_->find(symbol) != nullptr;
+}
+
 Handle MatchingEngine::handle_of(std::uint32_t symbol, std::int64_t order_id) const {
   const Book* book = state_->find(symbol);
   return book == nullptr ? kNoHandle : book->find(order_id);

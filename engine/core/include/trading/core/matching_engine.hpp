@@ -47,7 +47,9 @@ struct OrderState {
   OrderType type{};            // kLimit or kLimitMaker
   SelfTrade self_trade{};
   bool traded = false;         // some of it was executed: its status is kPartiallyFilled
+  std::uint32_t reserved = 0;
 };
+static_assert(sizeof(OrderState) == 64 && std::is_trivially_copyable_v<OrderState>);
 
 struct DepthChange {
   std::int64_t price;
@@ -66,6 +68,8 @@ class MatchingEngine {
   std::uint32_t add_symbol(const SymbolLimits& limits = {});
   // Forgets the symbol and its orders, without events (the slot has moved away).
   void remove_symbol(std::uint32_t symbol);
+  [[nodiscard]] bool has_symbol(std::uint32_t symbol) const;
+  // All functions below that take a symbol need one of which has_symbol is true, unless they say more.
   void set_limits(std::uint32_t symbol, const SymbolLimits& limits);
   [[nodiscard]] std::uint32_t symbols_past() const;  // one more than the largest index in use
 

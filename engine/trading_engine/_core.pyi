@@ -1,0 +1,50 @@
+"""The matching core and what stands on it, in C++ (engine/core, engine/bindings)."""
+
+from typing_extensions import Buffer
+
+COMMAND_BYTES: int
+EVENT_BYTES: int
+ORDER_STATE_BYTES: int
+
+class MatchingEngine:
+    """Order books of many symbols; packed records in and out (see core_records).
+
+    Not for use by two threads at once: `apply` runs without the interpreter's lock.
+    An unknown symbol index raises IndexError, a malformed buffer ValueError.
+    """
+
+    def __init__(self) -> None: ...
+    def add_symbol(
+        self, *, open_orders_max: int = ..., open_orders_per_account_max: int = ...
+    ) -> int: ...
+    def remove_symbol(self, symbol: int) -> None: ...
+    def apply(self, commands: Buffer) -> bytes:
+        """Run packed Commands in order; their packed Events."""
+    def restore(self, orders: Buffer) -> None:
+        """Put packed OrderStates back into their books; ValueError names the first refused."""
+    def orders(self, symbol: int) -> bytes:
+        """The L3 book as packed OrderStates: bids, then asks, each best price first, then oldest."""
+    def orders_of_account(self, symbol: int, account: int) -> bytes:
+        """Packed OrderStates of the account's open orders, oldest first."""
+    def find(self, symbol: int, order_id: int) -> bytes | None:
+        """The packed OrderState of an open order."""
+    def depth(self, symbol: int, sell: bool, levels_max: int) -> list[tuple[int, int]]:
+        """(price, quantity) of the best levels of one side, best first."""
+    def take_depth_changes(self, symbol: int) -> list[tuple[bool, int, int]] | None:
+        """(sell, price, new total) of the levels touched since the last call, 0 = gone.
+
+        None when there were too many to remember: take the whole depth instead.
+        """
+    def counters(self, symbol: int) -> tuple[int, int, int, int]:
+        """Last trade id, last prevented id, last priority, last price."""
+    def set_counters(
+        self, symbol: int, *, trade_id: int, prevented_id: int, priority: int, last_price: int
+    ) -> None: ...
+    def halted(self, symbol: int) -> bool: ...
+    def set_halted(self, symbol: int, halted: bool) -> None: ...
+    def state_hash(self, symbol: int) -> int:
+        """64 bits; equal states of a symbol have equal hashes. Reads every open order."""
+    def open_orders(self) -> int: ...
+    def memory_bytes(self) -> int: ...
+    def check_invariants(self) -> None:
+        """Walk everything; a broken law ends the process. For tests."""
