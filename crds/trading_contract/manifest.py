@@ -19,7 +19,7 @@ class _Loader(yaml.SafeLoader):
     """YAML without the trap that a key given twice silently takes its last value."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
+        if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(
                 None, None, "aliases are not supported; write the value out", event.start_mark

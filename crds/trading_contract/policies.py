@@ -84,13 +84,30 @@ class TierAutoscaling(ResourceModel):
         return self
 
 
+class ShardAutoscaling(TierAutoscaling):
+    """How the shards follow their load. A new one costs moves of data, so it is rare."""
+
+    cooldown_seconds: int = Field(
+        default=21_600, ge=1, le=86_400, description="Least time between two changes of the tier."
+    )
+
+
+class RedisAutoscaling(TierAutoscaling):
+    """How the Redis Cluster follows its load; never below three masters."""
+
+    min: int = Field(default=3, ge=3, le=64, description="Never fewer masters than this.")
+    cooldown_seconds: int = Field(
+        default=3_600, ge=1, le=86_400, description="Least time between two changes of the tier."
+    )
+
+
 class AutoscalingSpec(ResourceModel):
     """Scaling of each tier by its own load."""
 
     backends: TierAutoscaling = TierAutoscaling()
     partitions: TierAutoscaling = TierAutoscaling()
-    shards: TierAutoscaling = TierAutoscaling(cooldown_seconds=21_600)
-    redis: TierAutoscaling = TierAutoscaling(min=3, cooldown_seconds=3_600)
+    shards: ShardAutoscaling = ShardAutoscaling()
+    redis: RedisAutoscaling = RedisAutoscaling()
     windows: tuple[Window, ...] = Field(
         default=(), max_length=14, description="Times when shrinking is allowed. Empty: always."
     )

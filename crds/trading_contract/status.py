@@ -44,10 +44,10 @@ class Condition(ResourceModel):
     """One statement about the cluster."""
 
     type: ConditionType
-    status: str = Field(pattern=r"^(True|False|Unknown)$")
+    status: str = Field(pattern=r"^(True|False|Unknown)$", description="True, False or Unknown.")
     reason: str = Field(max_length=128, description="CamelCase word of a closed set.")
-    message: str = Field(default="", max_length=2048)
-    observed_generation: int = 0
+    message: str = Field(default="", max_length=2048, description="The same for people.")
+    observed_generation: int = Field(default=0, description="Generation it was made from.")
     last_transition_time: str = Field(default="", description="RFC 3339, UTC.")
 
 
@@ -61,38 +61,42 @@ class Endpoints(ResourceModel):
 class ProcessStatus(ResourceModel):
     """One process of the processes substrate."""
 
-    name: str
-    role: str
-    pid: int
-    port: int
-    state: str
+    name: str = Field(description="Name, such as partition-0.")
+    role: str = Field(description="What it is, such as partition.")
+    pid: int = Field(description="Process id; 0 = does not run.")
+    port: int = Field(description="Port it listens on; 0 = none.")
+    state: str = Field(description="What it does, such as running.")
 
 
 class SlotStatus(ResourceModel):
     """One slot `[first, past)` with its owners."""
 
-    first: str
-    past: str
-    partition: str
-    shard: str
-    epoch: int
+    first: str = Field(description="Lowest symbol; empty = from the beginning.")
+    past: str = Field(description="Bound above the highest symbol; ~ = to the end.")
+    partition: str = Field(description="The partition that writes it.")
+    shard: str = Field(description="The shard that holds its truth.")
+    epoch: int = Field(description="Fencing number; it only rises.")
 
 
 class TierStatus(ResourceModel):
     """How many units of a tier there should be and how many are ready."""
 
     name: str = Field(description="backends, partitions, shards or redis.")
-    wanted: int
-    ready: int
+    wanted: int = Field(description="How many there should be.")
+    ready: int = Field(description="How many work.")
 
 
 class ClusterStatus(ResourceModel):
     """What is true now."""
 
     phase: Phase = Phase.PENDING
-    observed_generation: int = 0
-    conditions: tuple[Condition, ...] = ()
+    observed_generation: int = Field(
+        default=0, description="Generation of the spec that this status is about."
+    )
+    conditions: tuple[Condition, ...] = Field(default=(), description="Statements, by type.")
     endpoints: Endpoints = Endpoints()
-    tiers: tuple[TierStatus, ...] = ()
-    processes: tuple[ProcessStatus, ...] = ()
-    slots: tuple[SlotStatus, ...] = ()
+    tiers: tuple[TierStatus, ...] = Field(default=(), description="Counts of each tier.")
+    processes: tuple[ProcessStatus, ...] = Field(
+        default=(), description="Processes of the processes substrate."
+    )
+    slots: tuple[SlotStatus, ...] = Field(default=(), description="Slots with their owners.")

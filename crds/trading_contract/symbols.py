@@ -133,7 +133,9 @@ class PlacementSpec(ResourceModel):
     """Where a symbol range starts its life. Later, moves change it."""
 
     range: str = Field(
-        description="Half-open symbol range: A..H is A up to, not including, H; also ..H and P.."
+        max_length=34,
+        json_schema_extra={"pattern": _RANGE.pattern},
+        description="Half-open symbol range: A..H is A up to, not including, H; also ..H and P..",
     )
     shard: int | None = Field(
         default=None, ge=0, le=63, description="Index of the shard. Default: spread evenly."

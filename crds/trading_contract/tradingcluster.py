@@ -29,6 +29,23 @@ class Resources(ResourceModel):
     )
 
 
+class ShardResources(Resources):
+    """What one PostgreSQL may use."""
+
+    memory: str = Field(
+        default="1Gi", pattern=r"^[0-9]+(Ki|Mi|Gi)$", description="Memory, such as 512Mi or 4Gi."
+    )
+
+
+class RedisResources(Resources):
+    """What one Redis node may use."""
+
+    cpu: str = Field(default="250m", pattern=r"^[0-9]+m?$", description="CPU, such as 500m or 2.")
+    memory: str = Field(
+        default="256Mi", pattern=r"^[0-9]+(Ki|Mi|Gi)$", description="Memory, such as 512Mi or 4Gi."
+    )
+
+
 class BackendsSpec(ResourceModel):
     """The FastAPI replicas that take orders."""
 
@@ -88,7 +105,7 @@ class ShardsSpec(ResourceModel):
         "instead, needs 3 members.",
     )
     storage: StorageSpec = StorageSpec()
-    resources: Resources = Resources(memory="1Gi")
+    resources: ShardResources = ShardResources()
 
     @model_validator(mode="after")
     def _members_give_durability(self) -> ShardsSpec:
@@ -105,15 +122,21 @@ class RedisSpec(ResourceModel):
 
     masters: int = Field(default=3, ge=3, le=64, description="How many masters; at least three.")
     replicas_per_master: int = Field(default=0, ge=0, le=3, description="Followers of each master.")
-    resources: Resources = Resources(cpu="250m", memory="256Mi")
+    resources: RedisResources = RedisResources()
 
 
 class RateLimits(ResourceModel):
     """Limits of one account over all replicas; 0 = no limit."""
 
-    orders_per_10_seconds: int = Field(default=0, ge=0, le=10_000_000)
-    orders_per_day: int = Field(default=0, ge=0, le=10_000_000_000)
-    request_weight_per_minute: int = Field(default=0, ge=0, le=100_000_000)
+    orders_per_10_seconds: int = Field(
+        default=0, ge=0, le=10_000_000, description="New orders in ten seconds."
+    )
+    orders_per_day: int = Field(
+        default=0, ge=0, le=10_000_000_000, description="New orders in a day."
+    )
+    request_weight_per_minute: int = Field(
+        default=0, ge=0, le=100_000_000, description="Weight of requests in a minute."
+    )
 
 
 class AccessSpec(ResourceModel):
@@ -151,7 +174,9 @@ class ExposureSpec(ResourceModel):
 class ObservabilitySpec(ResourceModel):
     """What can be seen from outside."""
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe lines that are written."
+    )
     metrics: bool = Field(default=True, description="Serve /metrics.")
 
 

@@ -1,0 +1,212 @@
+"""The models as CustomResourceDefinitions: `python -m trading_contract.crd` prints them.
+
+A structural schema knows less than JSON schema. What it cannot say is rewritten where that loses nothing
+and refused otherwise, so that no rule of the models is dropped in silence. Rules over several fields
+are CEL, by hand; the models check the same and more.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import yaml
+
+from trading_contract.errors import InvariantError
+from trading_contract.tradingcluster import KIND, TradingCluster
+
+HEADER = "# Generated from crds/trading_contract: do not edit; run `make crds`.\n"
+
+Schema = dict[str, Any]
+
+_KEPT = {
+    "type", "description", "default", "enum", "pattern", "format", "required", "properties",
+    "items", "additionalProperties", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
+    "minLength", "maxLength", "minItems", "maxItems",
+}  # fmt: skip
+
+# (path below spec, rule, message). They run after the defaults are filled in.
+_RULES = (
+    (
+        "shards",
+        "self.durability != 'required' || self.members >= 3",
+        "durability: required needs members: 3",
+    ),
+    *(
+        (f"autoscaling.{tier}", "self.min <= self.max", "min must not be larger than max")
+        for tier in ("backends", "partitions", "shards", "redis")
+    ),
+    *(
+        (
+            "autoscaling",
+            f"self.{tier}.mode != 'external'",
+            f"{tier}.mode: external is for backends only; set on, dryRun or off",
+        )
+        for tier in ("partitions", "shards", "redis")
+    ),
+    *(
+        (f"{policy}.windows[]", "self.fromTime < self.toTime", "fromTime must come before toTime")
+        for policy in ("autoscaling", "rebalancing")
+    ),
+    (
+        "symbols[]",
+        "has(self.baseAsset) == has(self.quoteAsset)",
+        "set baseAsset and quoteAsset both, or neither",
+    ),
+    (
+        "symbols[]",
+        "self.tickSize == oldSelf.tickSize && self.lotSize == oldSelf.lotSize",
+        "tickSize and lotSize cannot change: prices and quantities are stored as counts of them",
+    ),
+    (
+        "",
+        "self.placement.all(p, !has(p.shard) || p.shard < self.shards.count)",
+        "placement names a shard that does not exist",
+    ),
+    (
+        "",
+        "self.placement.all(p, !has(p.partition) || p.partition < self.partitions.count)",
+        "placement names a partition that does not exist",
+    ),
+)
+_KEYED_LISTS = (("symbols", "name"),)
+_COLUMNS = (
+    ("Phase", "string", ".status.phase"),
+    ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
+    ("Backends", "integer", ".spec.backends.replicas"),
+    ("Partitions", "integer", ".spec.partitions.count"),
+    ("Shards", "integer", ".spec.shards.count"),
+    ("REST", "string", ".status.endpoints.rest"),
+    ("Age", "date", ".metadata.creationTimestamp"),
+)
+
+
+def structural(
+    schema: Schema, definitions: dict[str, Schema], seen: tuple[str, ...] = ()
+) -> Schema:
+    """A JSON schema of pydantic as a structural one; raises `InvariantError` for what has no equal."""
+    schema = dict(schema)
+    if "$ref" in schema:
+        name = schema.pop("$ref").rsplit("/", 1)[-1]
+        if name in seen:
+            raise InvariantError(f"{name} is recursive; a structural schema cannot be")
+        return structural({**definitions[name], **schema}, definitions, (*seen, name))
+    if "anyOf" in schema:
+        return structural({**_only_option(schema.pop("anyOf")), **schema}, definitions, seen)
+    schema.pop("title", None)
+    if schema.get("default", ...) is None:
+        del schema["default"]
+    if "const" in schema:
+        schema["enum"] = [schema.pop("const")]
+    for bound, plain in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if bound in schema:
+            schema[plain], schema[bound] = schema[bound], True
+    if schema.get("additionalProperties") is False:
+        del schema["additionalProperties"]  # the server prunes or, asked strictly, refuses
+    unknown = set(schema) - _KEPT
+    if unknown or schema.get("format") == "duration":
+        raise InvariantError(f"no structural form of {sorted(unknown) or 'durations'} in {schema}")
+    if "properties" in schema:
+        inner = schema["properties"]
+        schema["properties"] = {k: structural(v, definitions, seen) for k, v in inner.items()}
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            schema[key] = structural(schema[key], definitions, seen)
+    return schema
+
+
+def _only_option(options: list[Schema]) -> Schema:
+    """Of "X or null" the X: an absent field says null."""
+    others = [option for option in options if option.get("type") != "null"]
+    if len(others) != 1:
+        raise InvariantError(f"no structural form of a choice: {options}")
+    return others[0]
+
+
+def _below(schema: Schema, path: str) -> Schema:
+    for step in path.split(".") if path else ():
+        schema = schema["properties"][step.removesuffix("[]")]
+        if step.endswith("[]"):
+            schema = schema["items"]
+    return schema
+
+
+def definition() -> Schema:
+    """The CustomResourceDefinition of TradingCluster."""
+    whole = TradingCluster.model_json_schema(by_alias=True)
+    definitions = whole["$defs"]
+    parts = whole["properties"]
+    spec = structural(parts["spec"], definitions)
+    for path, rule, message in _RULES:
+        rules = _below(spec, path).setdefault("x-kubernetes-validations", [])
+        rules.append({"rule": rule, "message": message})
+    for path, key in _KEYED_LISTS:
+        keyed = _below(spec, path)
+        keyed["x-kubernetes-list-type"] = "map"
+        keyed["x-kubernetes-list-map-keys"] = [key]
+    pattern = definitions["Metadata"]["properties"]["name"]["pattern"]
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "tradingclusters.hft.trading"},
+        "spec": {
+            "group": "hft.trading",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": "tradingclusters",
+                "singular": "tradingcluster",
+                "shortNames": ["tc"],
+                "categories": ["all"],
+            },
+            "scope": "Namespaced",
+            "versions": [
+                {
+                    "name": "v1alpha1",
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [
+                        {"name": name, "type": kind, "jsonPath": path}
+                        for name, kind, path in _COLUMNS
+                    ],
+                    "schema": {
+                        "openAPIV3Schema": {
+                            "description": whole["description"],
+                            "type": "object",
+                            "required": ["spec"],
+                            "properties": {
+                                "apiVersion": {"type": "string"},
+                                "kind": {"type": "string"},
+                                "metadata": {"type": "object"},
+                                "spec": spec,
+                                "status": structural(parts["status"], definitions),
+                            },
+                            "x-kubernetes-validations": [
+                                {
+                                    "rule": f"self.metadata.name.matches('{pattern}')",
+                                    "message": f"metadata.name must match {pattern}",
+                                }
+                            ],
+                        }
+                    },
+                }
+            ],
+        },
+    }
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """YAML without anchors: equal parts are written out."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def text() -> str:
+    """The YAML of all definitions, as committed in `crds/`."""
+    return HEADER + yaml.dump(definition(), Dumper=_PlainDumper, sort_keys=False, width=100)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text())
