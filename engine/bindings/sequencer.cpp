@@ -1,0 +1,135 @@
+#include <pybind11/stl.h>
+
+#include "bindings.hpp"
+#include "trading/sequencer/sequencer.hpp"
+
+namespace py = pybind11;
+namespace sequencer = trading::sequencer;
+
+namespace {
+
+using sequencer::Batch;
+using sequencer::Sequencer;
+using sequencer::SlotState;
+
+py::bytes chain_bytes(const sequencer::Chain& chain) {
+  return {reinterpret_cast<const char*>(chain.data()), chain.size()};
+}
+
+py::list slot_commits(const Batch& batch) {
+  py::list out;
+  for (const auto& slot : batch.slots) {
+    out.append(py::make_tuple(slot.id, slot.epoch, slot.previous, slot.sequence,
+                              chain_bytes(slot.chain)));
+  }
+  return out;
+}
+
+py::list parameters(Batch& batch) {
+  std::vector<std::string> raw;
+  {
+    const py::gil_scoped_release release;
+    raw = batch.parameters();
+  }
+  py::list out;
+  for (const std::string& each : raw) out.append(py::bytes(each));
+  return out;
+}
+
+py::list outboxes(const Batch& batch) {
+  py::list out;
+  for (const auto& box : batch.outboxes) out.append(py::make_tuple(box.connection, py::bytes(box.bytes)));
+  return out;
+}
+
+py::list publications(const std::vector<sequencer::Publication>& made) {
+  py::list out;
+  for (const auto& each : made) {
+    out.append(py::make_tuple(py::str(each.channel), py::bytes(each.message), each.is_snapshot));
+  }
+  return out;
+}
+
+void set_slot(Sequencer& self, std::int32_t id, std::string first, std::string past,
+              std::uint32_t shard, std::int64_t epoch, std::int64_t sequence,
+              const std::string& chain) {
+  SlotState slot{id, std::move(first), std::move(past), shard, epoch, sequence, {}};
+  if (chain.size() == slot.chain.size()) {
+    std::copy(chain.begin(), chain.end(), reinterpret_cast<char*>(slot.chain.data()));
+  }
+  self.set_slot(slot);
+}
+
+py::list slots(const Sequencer& self) {
+  py::list out;
+  for (const SlotState& s : self.slots()) {
+    out.append(py::make_tuple(s.id, s.first, s.past, s.shard, s.epoch, s.sequence,
+                              chain_bytes(s.chain)));
+  }
+  return out;
+}
+
+}  // namespace
+
+void bind_sequencer(py::module_& module) {
+  py::class_<Batch>(module, "Batch")
+      .def_readonly("commands", &Batch::commands)
+      .def_property_readonly("changes", &Batch::changes)
+      .def_property_readonly("slots", &slot_commits)
+      .def("parameters", &parameters)
+      .def_property_readonly("outboxes", &outboxes);
+
+  py::class_<Sequencer>(module, "Sequencer")
+      .def(py::init<std::size_t, std::int64_t>(), py::arg("ended_max"), py::arg("window_us"))
+      .def("set_symbol",
+           [](Sequencer& self, std::string name, std::int64_t band, std::uint32_t open_max) {
+             self.set_symbol({std::move(name), band, open_max});
+           })
+      .def("set_slot", &set_slot)
+      .def("drop_slot", &Sequencer::drop_slot)
+      .def("slots", &slots)
+      .def("load_symbol_state",
+           [](Sequencer& self, const py::bytes& copy) {
+             const std::string_view view(copy);
+             const py::gil_scoped_release release;
+             return self.load_symbol_state(view);
+           })
+      .def("load_open_orders",
+           [](Sequencer& self, const py::bytes& copy) {
+             const std::string_view view(copy);
+             const py::gil_scoped_release release;
+             return self.load_open_orders(view);
+           })
+      .def("load_closed_orders",
+           [](Sequencer& self, const py::bytes& copy) {
+             const std::string_view view(copy);
+             const py::gil_scoped_release release;
+             return self.load_closed_orders(view);
+           })
+      .def("enqueue",
+           [](Sequencer& self, std::uint64_t connection, const py::bytes& commands) {
+             return self.enqueue(connection, std::string_view(commands));
+           })
+      .def("waiting", &Sequencer::waiting)
+      .def("sequence",
+           [](Sequencer& self, std::uint32_t shard, std::int64_t now_us, std::size_t most) {
+             const py::gil_scoped_release release;
+             return self.sequence(shard, now_us, most);
+           })
+      .def("refuse",
+           [](Sequencer& self, std::uint32_t shard, std::uint16_t code, std::int64_t now_us) {
+             return self.refuse(shard, static_cast<trading::wire::Code>(code), now_us);
+           })
+      .def_property_readonly("has_publications", &Sequencer::has_publications)
+      .def("publications",
+           [](Sequencer& self, std::int64_t now_us) {
+             return publications(self.publications(now_us));
+           })
+      .def("snapshots",
+           [](Sequencer& self, std::int64_t now_us) {
+             return publications(self.snapshots(now_us));
+           })
+      .def_property_readonly("open_orders", &Sequencer::open_orders)
+      .def_property_readonly("idempotency_entries", &Sequencer::idempotency_entries)
+      .def_property_readonly("memory_bytes", &Sequencer::memory_bytes);
+}

@@ -1,0 +1,104 @@
+// One batch: everything that one commit needs, and what may be told once it is durable.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "trading/sequencer/cold_order.hpp"
+#include "trading/sequencer/pg_array.hpp"
+#include "trading/wire.hpp"
+
+namespace trading::sequencer {
+
+using Chain = std::array<std::uint8_t, 32>;
+
+struct SlotCommit {
+  std::int32_t id = 0;
+  std::int64_t epoch = 0;
+  std::int64_t previous = 0;
+  std::int64_t sequence = 0;
+  Chain chain{};
+  std::string payload;  // the accepted commands; see log_format.hpp
+};
+
+// Columns of open_orders and closed_orders in the order of the schema.
+class OrderRows {
+ public:
+  void clear();
+  void add(std::string_view symbol, const ColdOrder& order, std::int32_t attributes);
+  void add_ended(std::int64_t ended_us) { ended_.add(ended_us); }
+  void finish(std::vector<std::string>& parameters, bool with_ended);
+  [[nodiscard]] std::uint32_t count() const { return symbol_.count(); }
+
+ private:
+  PgArray symbol_{oid::kText}, order_{oid::kInt8}, account_{oid::kInt8}, client_{oid::kText},
+      attributes_{oid::kInt4}, price_{oid::kInt8}, quantity_{oid::kInt8}, executed_{oid::kInt8},
+      quote_{oid::kInt8}, prevented_{oid::kInt8}, priority_{oid::kInt8}, entry_{oid::kInt8},
+      body_{oid::kInt8}, created_{oid::kInt8}, seq_{oid::kInt8}, ended_{oid::kInt8};
+};
+
+struct Outbox {  // frames for one connection
+  std::uint64_t connection = 0;
+  std::string bytes;
+  std::size_t open_frame = SIZE_MAX;  // where the kReplies frame that still grows begins
+};
+
+struct SymbolRow {
+  std::string_view symbol;
+  std::int64_t order_seq, trade_seq, prevented_seq, priority_seq, update_seq, sym_seq, last_price;
+  bool halted;
+  std::int64_t seq;
+};
+
+struct TradeRow {
+  std::string_view symbol;
+  std::int64_t trade_id, maker_order, taker_order, maker_account, taker_account, price, quantity;
+  std::int16_t taker_side;
+  std::int64_t time_us, seq;
+};
+
+class Batch {
+ public:
+  void add_reply(std::uint64_t connection, const wire::Reply& reply,
+                 const std::vector<wire::Fill>& fills);
+  void add_depth(std::uint64_t connection, const wire::DepthHeader& header,
+                 const std::vector<wire::Level>& levels);
+  void add_trade(const TradeRow& row);
+  void add_symbol(const SymbolRow& row);
+  void add_update(std::string_view symbol, const ColdOrder& order);
+  void add_delete(std::string_view symbol, std::int64_t order_id);
+
+  // Parameters 2.. of commit_batch in binary format; the first is the owner.
+  [[nodiscard]] std::vector<std::string> parameters();
+  // Closes the frames that still grow. Call before reading the outboxes.
+  void seal();
+
+  std::vector<SlotCommit> slots;
+  OrderRows opened;
+  OrderRows closed;
+  std::vector<Outbox> outboxes;
+  std::size_t commands = 0;
+  [[nodiscard]] bool changes() const { return !slots.empty(); }
+
+ private:
+  Outbox& outbox(std::uint64_t connection);
+  static void close_frame(Outbox& box);
+
+  PgArray st_symbol_{oid::kText}, st_order_{oid::kInt8}, st_trade_{oid::kInt8},
+      st_prevented_{oid::kInt8}, st_priority_{oid::kInt8}, st_update_{oid::kInt8},
+      st_sym_{oid::kInt8}, st_last_{oid::kInt8}, st_halted_{oid::kBool}, st_seq_{oid::kInt8};
+  PgArray up_symbol_{oid::kText}, up_order_{oid::kInt8}, up_attributes_{oid::kInt4},
+      up_price_{oid::kInt8}, up_quantity_{oid::kInt8}, up_executed_{oid::kInt8},
+      up_quote_{oid::kInt8}, up_prevented_{oid::kInt8}, up_priority_{oid::kInt8},
+      up_seq_{oid::kInt8};
+  PgArray de_symbol_{oid::kText}, de_order_{oid::kInt8};
+  PgArray tr_symbol_{oid::kText}, tr_trade_{oid::kInt8}, tr_maker_{oid::kInt8},
+      tr_taker_{oid::kInt8}, tr_maker_account_{oid::kInt8}, tr_taker_account_{oid::kInt8},
+      tr_price_{oid::kInt8}, tr_quantity_{oid::kInt8}, tr_side_{oid::kInt2}, tr_time_{oid::kInt8},
+      tr_seq_{oid::kInt8};
+};
+
+}  // namespace trading::sequencer

@@ -1,0 +1,47 @@
+// What the world may know once a batch is durable: market data per symbol, executions per account.
+// Gathered batch by batch, taken as a whole: the publisher decides how often.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "trading/sequencer/cold_order.hpp"
+
+namespace trading::sequencer {
+
+inline constexpr std::size_t kExecutionChannels = 64;  // channel = account mod this
+
+enum class ExecutionKind : std::uint8_t { kNew, kTrade, kCanceled, kReplaced, kExpired, kReduced };
+
+struct Execution {
+  ExecutionKind kind{};
+  wire::OrderStatus status{};
+  wire::EndReason reason{};
+  std::int64_t time_us = 0;
+  std::int64_t last_price = 0;
+  std::int64_t last_quantity = 0;
+  std::int64_t trade_id = 0;
+  bool maker = false;
+  std::string_view target_client_id{};
+};
+
+// Executions as msgpack maps, one string of them per channel.
+class ExecutionFeed {
+ public:
+  void add(std::string_view symbol, const ColdOrder& order, const Execution& execution);
+  [[nodiscard]] bool empty() const { return total_ == 0; }
+  // (count, maps) of a channel since the last call.
+  std::pair<std::uint32_t, std::string> take(std::size_t channel);
+
+ private:
+  struct Channel {
+    std::uint32_t count = 0;
+    std::string maps;
+  };
+  std::array<Channel, kExecutionChannels> channels_;
+  std::size_t total_ = 0;
+};
+
+}  // namespace trading::sequencer

@@ -1,0 +1,94 @@
+#include "trading/sequencer/idempotency.hpp"
+
+#include <cstring>
+#include <utility>
+
+namespace trading::sequencer {
+namespace {
+
+constexpr std::uint64_t kMultiplier1 = 0x9E3779B97F4A7C15ULL;
+constexpr std::uint64_t kMultiplier2 = 0xC2B2AE3D27D4EB4FULL;
+
+std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64U);
+}
+
+}  // namespace
+
+ClientKey client_key(std::uint32_t symbol, std::int64_t account, std::string_view client_id) {
+  std::uint64_t words[5] = {};
+  std::memcpy(words, client_id.data(), client_id.size() < 40 ? client_id.size() : 40);
+  const std::uint64_t seed = mix(static_cast<std::uint64_t>(account) ^ kMultiplier1,
+                                 (static_cast<std::uint64_t>(symbol) << 8U | client_id.size()) ^
+                                     kMultiplier2);
+  std::uint64_t high = seed;
+  std::uint64_t low = ~seed;
+  for (const std::uint64_t word : words) {
+    high = mix(high ^ word, kMultiplier1);
+    low = mix(low + word * kMultiplier2, kMultiplier2 ^ (high >> 7U));
+  }
+  return {high, low | 1U};
+}
+
+IdempotencySet::IdempotencySet(std::size_t ended_max, std::int64_t window_us)
+    : table_(1024), ended_max_(ended_max), window_us_(window_us) {}
+
+std::size_t IdempotencySet::slot_of(const ClientKey& key) const {
+  const std::size_t mask = table_.size() - 1;
+  std::size_t at = static_cast<std::size_t>(key.high) & mask;
+  while (table_[at].key.low != 0 && !(table_[at].key == key)) at = (at + 1) & mask;
+  return at;
+}
+
+const IdempotencySet::Entry* IdempotencySet::find(const ClientKey& key) const {
+  const Entry& entry = table_[slot_of(key)];
+  return entry.key.low == 0 ? nullptr : &entry;
+}
+
+bool IdempotencySet::insert(const Entry& entry) {
+  if ((used_ + 1) * 10 > table_.size() * 7) grow();
+  Entry& place = table_[slot_of(entry.key)];
+  if (place.key.low != 0) return false;
+  place = entry;
+  ++used_;
+  return true;
+}
+
+void IdempotencySet::grow() {
+  std::vector<Entry> old(table_.size() * 2);
+  std::swap(old, table_);
+  for (const Entry& entry : old) {
+    if (entry.key.low != 0) table_[slot_of(entry.key)] = entry;
+  }
+}
+
+void IdempotencySet::ended(const ClientKey& key, std::int64_t time_us) {
+  ended_.push_back({key, time_us});
+}
+
+void IdempotencySet::evict(std::int64_t now_us) {
+  while (!ended_.empty() &&
+         (ended_.size() > ended_max_ || ended_.front().time_us < now_us - window_us_)) {
+    erase(ended_.front().key);
+    ended_.pop_front();
+  }
+}
+
+void IdempotencySet::erase(const ClientKey& key) {
+  const std::size_t mask = table_.size() - 1;
+  std::size_t hole = slot_of(key);
+  if (table_[hole].key.low == 0) return;
+  --used_;
+  // Backward shift: entries behind the hole that may live in it move up, so that probing needs no marks.
+  for (std::size_t next = (hole + 1) & mask; table_[next].key.low != 0; next = (next + 1) & mask) {
+    const std::size_t home = static_cast<std::size_t>(table_[next].key.high) & mask;
+    if (((next - home) & mask) >= ((next - hole) & mask)) {
+      table_[hole] = table_[next];
+      hole = next;
+    }
+  }
+  table_[hole] = Entry{};
+}
+
+}  // namespace trading::sequencer

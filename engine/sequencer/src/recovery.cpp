@@ -1,0 +1,175 @@
+// From the shard's rows back to books, counters and idempotency set.
+#include "trading/sequencer/sequencer.hpp"
+
+namespace trading::sequencer {
+namespace {
+
+// PostgreSQL's COPY binary format: signature, flags, extension, then rows of counted fields.
+class CopyReader {
+ public:
+  explicit CopyReader(std::string_view bytes) : left_(bytes) {
+    constexpr std::string_view kSignature("PGCOPY\n\xff\r\n\0", 11);
+    ok_ = left_.size() >= 19 && left_.substr(0, 11) == kSignature;
+    if (ok_) left_.remove_prefix(19);
+  }
+
+  // The next row has `fields` fields; false at the end or on malformed input (see ok()).
+  bool next_row(std::int16_t fields) {
+    const std::int16_t count = integer<std::int16_t>();
+    if (!ok_ || count == -1) return false;
+    ok_ = count == fields;
+    return ok_;
+  }
+
+  std::string_view bytes() {
+    const auto size = integer<std::int32_t>();
+    if (!ok_ || size < 0 || static_cast<std::size_t>(size) > left_.size()) {
+      ok_ = false;
+      return {};
+    }
+    const std::string_view out = left_.substr(0, static_cast<std::size_t>(size));
+    left_.remove_prefix(out.size());
+    return out;
+  }
+
+  template <typename Integer>
+  Integer field() {
+    const std::string_view raw = bytes();
+    if (raw.size() != sizeof(Integer)) {
+      ok_ = false;
+      return 0;
+    }
+    return decode<Integer>(raw);
+  }
+
+  [[nodiscard]] bool ok() const { return ok_; }
+
+ private:
+  template <typename Integer>
+  static Integer decode(std::string_view raw) {
+    std::uint64_t bits = 0;
+    for (const char c : raw) bits = bits << 8U | static_cast<unsigned char>(c);
+    return static_cast<Integer>(bits);
+  }
+
+  template <typename Integer>
+  Integer integer() {
+    if (left_.size() < sizeof(Integer)) {
+      ok_ = false;
+      return -1;
+    }
+    const auto value = decode<Integer>(left_.substr(0, sizeof(Integer)));
+    left_.remove_prefix(sizeof(Integer));
+    return value;
+  }
+
+  std::string_view left_;
+  bool ok_;
+};
+
+constexpr std::int16_t kOrderFields = 15;
+
+// The columns of open_orders, in the order of the schema.
+void read_order(CopyReader& rows, ColdOrder& order) {
+  order.order_id = rows.field<std::int64_t>();
+  order.account = rows.field<std::int64_t>();
+  const std::string_view client = rows.bytes();
+  std::memcpy(order.client_id, client.data(), std::min(client.size(), sizeof order.client_id));
+  const auto attributes = static_cast<std::uint32_t>(rows.field<std::int32_t>());
+  order.side = static_cast<wire::Side>(attributes & 15U);
+  order.type = static_cast<wire::OrderType>(attributes >> 4U & 15U);
+  order.time_in_force = static_cast<wire::TimeInForce>(attributes >> 8U & 15U);
+  order.self_trade = static_cast<wire::SelfTrade>(attributes >> 12U & 15U);
+  order.price = rows.field<std::int64_t>();
+  order.quantity = rows.field<std::int64_t>();
+  order.executed = rows.field<std::int64_t>();
+  order.executed_quote = rows.field<std::int64_t>();
+  order.prevented = rows.field<std::int64_t>();
+  order.priority = rows.field<std::int64_t>();
+  order.entry_trade_id = rows.field<std::int64_t>();
+  order.body_hash = rows.field<std::int64_t>();
+  order.created_us = rows.field<std::int64_t>();
+  order.seq = rows.field<std::int64_t>();
+}
+
+}  // namespace
+
+std::int64_t Sequencer::load_symbol_state(std::string_view copy) {
+  CopyReader rows(copy);
+  std::int64_t count = 0;
+  for (; rows.next_row(10); ++count) {
+    const std::uint32_t index = symbol_index(rows.bytes());
+    core::SymbolCounters counters;
+    const auto order_seq = rows.field<std::int64_t>();
+    counters.trade_id = rows.field<std::int64_t>();
+    counters.prevented_id = rows.field<std::int64_t>();
+    counters.priority = rows.field<std::int64_t>();
+    const auto update_seq = rows.field<std::int64_t>();
+    const auto sym_seq = rows.field<std::int64_t>();
+    counters.last_price = rows.field<std::int64_t>();
+    const bool halted = rows.field<std::int8_t>() != 0;
+    (void)rows.field<std::int64_t>();
+    if (!rows.ok()) return -1;
+    if (index == kNoSlot) continue;  // no longer listed
+    engine_.set_counters(index, counters);
+    engine_.set_halted(index, halted);
+    Symbol& symbol = symbols_[index];
+    symbol.order_seq = order_seq;
+    symbol.update_seq = update_seq;
+    symbol.published_update = update_seq;
+    symbol.sym_seq = sym_seq;
+  }
+  return rows.ok() ? count : -1;
+}
+
+std::int64_t Sequencer::load_open_orders(std::string_view copy) {
+  CopyReader rows(copy);
+  std::int64_t count = 0;
+  for (; rows.next_row(kOrderFields); ++count) {
+    ColdOrder cold;
+    const std::uint32_t index = symbol_index(rows.bytes());
+    read_order(rows, cold);
+    if (!rows.ok()) return -1;
+    if (index == kNoSlot) continue;
+    cold.symbol = index;
+    cold.open = true;
+    cold.generation = ++generation_;
+    cold.key = client_key(index, cold.account, cold.client());
+    core::OrderState state{};
+    state.order_id = cold.order_id;
+    state.account = cold.account;
+    state.price = cold.price;
+    state.quantity = cold.quantity;
+    state.remaining = cold.quantity - cold.executed - cold.prevented;
+    state.priority = cold.priority;
+    state.symbol = index;
+    state.side = cold.side;
+    state.type = cold.type;
+    state.self_trade = cold.self_trade;
+    core::Handle handle = core::kNoHandle;
+    if (engine_.restore(state, &handle) != wire::Code::kOk) return -1;
+    cold_at(handle) = cold;
+    idempotency_.insert({cold.key, cold.order_id, cold.body_hash});
+  }
+  return rows.ok() ? count : -1;
+}
+
+std::int64_t Sequencer::load_closed_orders(std::string_view copy) {
+  CopyReader rows(copy);
+  std::int64_t count = 0;
+  for (; rows.next_row(kOrderFields + 1); ++count) {
+    ColdOrder cold;
+    const std::uint32_t index = symbol_index(rows.bytes());
+    read_order(rows, cold);
+    const auto ended_us = rows.field<std::int64_t>();
+    if (!rows.ok()) return -1;
+    if (index == kNoSlot) continue;
+    cold.key = client_key(index, cold.account, cold.client());
+    if (idempotency_.insert({cold.key, cold.order_id, cold.body_hash})) {
+      idempotency_.ended(cold.key, ended_us);
+    }
+  }
+  return rows.ok() ? count : -1;
+}
+
+}  // namespace trading::sequencer
