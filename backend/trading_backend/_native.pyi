@@ -1,5 +1,7 @@
 """Order entry of a replica in C++. Confined to one thread: that of the event loop."""
 
+from typing import TypeAlias
+
 NOT_MINE: int
 NEED_MORE: int
 COMPLETE: int
@@ -8,8 +10,8 @@ def error_rows() -> list[tuple[int, int, str]]: ...
 def frame(opcode: int, payload: bytes, /) -> bytes: ...
 def close_frame(code: int, reason: str, /) -> bytes: ...
 
-_Lookup = tuple[int, bool, str, int, int, str, int, str]
-_Done = tuple[
+_Lookup: TypeAlias = tuple[int, bool, str, int, int, str, int, str]
+_Done: TypeAlias = tuple[
     list[tuple[int, bytes]], list[tuple[int, bytes]], list[_Lookup], list[tuple[int, bytes]]
 ]
 

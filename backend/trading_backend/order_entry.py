@@ -83,6 +83,19 @@ class NoLookups:
         return None
 
 
+class Lookup(NamedTuple):
+    """What the native side wants to know from the shard before it can answer a command."""
+
+    command: int
+    first_answer: bool  # else: the order as it is now
+    symbol: str
+    account: int
+    order_id: int
+    client_id: str
+    cancelled_id: int  # cancelReplace: its target, too
+    cancelled_client_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """One API key. Scopes: `read`, `trade`."""
@@ -272,53 +285,42 @@ class OrderEntry:
             writer = self.streams.get(stream)
             if writer is not None:
                 writer.write_frames(data)
-        for command, *wanted in lookups:
-            self._look_up(command, *wanted)
+        for lookup in lookups:
+            self._look_up(Lookup(*lookup))
         return frames
 
     # Lookups
 
-    def _look_up(
-        self,
-        command: int,
-        first: bool,
-        symbol: str,
-        account: int,
-        order_id: int,
-        client_id: str,
-        cancelled_id: int,
-        cancelled_client_id: str,
-    ) -> None:
+    def _look_up(self, wanted: Lookup) -> None:
+        loop = asyncio.get_running_loop()
         if len(self._lookup_tasks) >= LOOKUPS_MAX:
-            self.native.resolve_failed(command)
-            asyncio.get_running_loop().call_soon(self.deliver)
+            self.native.resolve_failed(wanted.command)
+            loop.call_soon(self.deliver)
             return
-
-        async def read() -> tuple[Reply | None, Reply | None]:
-            if not first:
-                return await self.lookups.find_order(symbol, account, order_id, client_id), None
-            found = await self.lookups.first_answer(symbol, account, order_id)
-            if not (cancelled_id or cancelled_client_id):
-                return found, None
-            target = (symbol, account, cancelled_id, cancelled_client_id)
-            return found, await self.lookups.find_order(*target)
-
-        task = asyncio.get_running_loop().create_task(self._resolve(command, read()))
+        task = loop.create_task(self._resolve(wanted))
         self._lookup_tasks.add(task)
         task.add_done_callback(self._lookup_tasks.discard)
 
-    async def _resolve(
-        self, command: int, reading: Awaitable[tuple[Reply | None, Reply | None]]
-    ) -> None:
+    async def _read(self, wanted: Lookup) -> tuple[Reply | None, Reply | None]:
+        order = (wanted.symbol, wanted.account, wanted.order_id)
+        if not wanted.first_answer:
+            return await self.lookups.find_order(*order, wanted.client_id), None
+        found = await self.lookups.first_answer(*order)
+        if not (wanted.cancelled_id or wanted.cancelled_client_id):
+            return found, None
+        target = (wanted.cancelled_id, wanted.cancelled_client_id)
+        return found, await self.lookups.find_order(wanted.symbol, wanted.account, *target)
+
+    async def _resolve(self, wanted: Lookup) -> None:
         try:
-            found, cancelled = await reading
+            found, cancelled = await self._read(wanted)
         except Exception:
             # Whatever went wrong there, the client gets "unknown" and not a broken connection.
             logger.exception("could not read an order from the shard")
-            self.native.resolve_failed(command)
+            self.native.resolve_failed(wanted.command)
         else:
             self.native.resolve(
-                command,
+                wanted.command,
                 b"" if found is None else found.pack(),
                 b"" if cancelled is None else cancelled.pack(),
             )

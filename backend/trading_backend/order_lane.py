@@ -35,7 +35,7 @@ class OrderLaneProtocol(HttpToolsProtocol):
         self._draining = False
         self._active_us = time.time_ns() // 1000
 
-    def connection_made(self, transport: Any) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:
         """Look at it now and then: idle connections are closed."""
         super().connection_made(transport)
         self.entry.connections.add(self)

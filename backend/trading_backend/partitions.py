@@ -95,9 +95,7 @@ class PartitionLink(asyncio.Protocol):
             self._lost.clear()
             try:
                 async with asyncio.timeout(2.0):
-                    await loop.create_connection(
-                        lambda: self, self.address.host, self.address.port
-                    )
+                    await loop.create_connection(lambda: self, self.address.host, self.address.port)
             except (OSError, TimeoutError):
                 pass
             else:
@@ -171,7 +169,9 @@ class PartitionLink(asyncio.Protocol):
         if kind == FrameType.PING and self._transport is not None and len(payload) <= 64:
             self._transport.write(frame(FrameType.PONG, payload))
         elif kind == FrameType.ERROR:
-            logger.error("partition %s: %s", self.address.name, payload[:500].decode(errors="replace"))
+            logger.error(
+                "partition %s: %s", self.address.name, payload[:500].decode(errors="replace")
+            )
             return False
         return kind in FrameType._value2member_map_
 
@@ -188,7 +188,9 @@ class PartitionLink(asyncio.Protocol):
             logger.error("partition %s: its WELCOME is malformed", self.address.name)
             return False
         if actual != wanted:
-            logger.error("partition %s: WELCOME of %s, wanted %s", self.address.name, actual, wanted)
+            logger.error(
+                "partition %s: WELCOME of %s, wanted %s", self.address.name, actual, wanted
+            )
             return False
         self.incarnation = str(welcome.get("incarnation", ""))
         self.claims = claims

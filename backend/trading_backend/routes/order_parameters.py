@@ -14,8 +14,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "price": ("string", "a multiple of the symbol's tickSize; not for MARKET"),
     "newClientOrderId": (
         "string",
-        "^[a-zA-Z0-9-_]{1,36}$, made by the server if missing. The same id with the same order gets the first "
-        "answer again; with another order 409",
+        "^[a-zA-Z0-9-_]{1,36}$, made by the server if missing. Sent again with the same order: "
+        + "the first answer again; with another order: 409",
     ),
     "newOrderRespType": ("string", "ACK, RESULT or FULL: the size of the answer, never its durability"),
     "selfTradePreventionMode": (

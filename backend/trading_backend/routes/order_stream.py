@@ -95,7 +95,7 @@ class OrderStreamProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Answers that are still to come have nowhere to go."""
         self._transport = None
-        self._server_state.connections.discard(self)  # type: ignore[arg-type]
+        self._server_state.connections.discard(self)
         self._entry.connections.discard(self)
         self._entry.streams.pop(self._stream, None)
         if self._stream:
@@ -134,7 +134,7 @@ class OrderStreamProtocol(asyncio.Protocol):
             if verdict[0]:
                 self._native.stream_submit(self._stream, 1, *verdict[2:5], now_us)
             else:
-                allowed, retry_after, weight, count_10s, count_1d, by_orders = verdict
+                _, retry_after, weight, count_10s, count_1d, by_orders = verdict
                 self._native.stream_refuse(
                     self._stream, 1, by_orders, weight, count_10s, count_1d, retry_after
                 )
@@ -149,8 +149,8 @@ class OrderStreamProtocol(asyncio.Protocol):
         serving = serve(self, method, request, account, params)
         if serving is not None:
             task = asyncio.ensure_future(serving)
-            self._server_state.tasks.add(task)  # type: ignore[arg-type]
-            task.add_done_callback(self._server_state.tasks.discard)  # type: ignore[arg-type]
+            self._server_state.tasks.add(task)
+            task.add_done_callback(self._server_state.tasks.discard)
 
     # Writing
 
