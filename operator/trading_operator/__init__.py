@@ -1,1 +1,1 @@
-"""The control plane."""
+"""The control plane: what is wanted, what is, what follows, and making it so."""

@@ -1,0 +1,143 @@
+"""What may be done: a closed set of idempotent imperatives, each with its reason in words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from trading_contract.topology import Topology
+
+from trading_operator.planner.observed import Role
+
+
+@dataclass(frozen=True)
+class Component:
+    """One wanted process. `settings` holds everything whose change needs a restart."""
+
+    name: str
+    role: Role
+    port: int
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def settings_hash(self) -> str:
+        """Twelve hex digits over port and settings."""
+        text = json.dumps([self.port, sorted(self.settings)])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def setting(self, key: str, default: str = "") -> str:
+        """The value of one setting."""
+        return dict(self.settings).get(key, default)
+
+
+@dataclass(frozen=True)
+class AssignPorts:
+    """Choose free ports for components that have none; `fixed` come from the specification."""
+
+    names: tuple[str, ...]
+    fixed: tuple[tuple[str, int], ...]
+    reason: str
+
+    def describe(self) -> str:
+        return f"choose ports for {', '.join(self.names)}"
+
+
+@dataclass(frozen=True)
+class PublishTopology:
+    """Replace the topology file."""
+
+    topology: Topology
+    reason: str
+
+    def describe(self) -> str:
+        return f"publish topology revision {self.topology.revision}"
+
+
+@dataclass(frozen=True)
+class StartComponent:
+    """Start a process that does not run; makes its data folder when that is empty."""
+
+    component: Component
+    reason: str
+
+    def describe(self) -> str:
+        return f"start {self.component.name}"
+
+
+@dataclass(frozen=True)
+class ReplaceBalancer:
+    """Start a load balancer that takes the sockets over from the running one; no connection is refused."""
+
+    component: Component
+    reason: str
+
+    def describe(self) -> str:
+        return f"reload {self.component.name}"
+
+
+@dataclass(frozen=True)
+class StopComponent:
+    """Ask a process to end; `force` ends it at once."""
+
+    name: str
+    role: str
+    pid: int
+    reason: str
+    force: bool = False
+
+    def describe(self) -> str:
+        return f"{'kill' if self.force else 'stop'} {self.name}"
+
+
+@dataclass(frozen=True)
+class PrepareShard:
+    """Bring schema, roles and slot rows of a shard up to the topology; idempotent."""
+
+    shard: str
+    wanted_hash: str
+    reason: str
+
+    def describe(self) -> str:
+        return f"prepare {self.shard}"
+
+
+@dataclass(frozen=True)
+class CommandNode:
+    """One bounded command to one Redis node (CLUSTER MEET, ADDSLOTS, REPLICATE, FORGET, ...)."""
+
+    node: str
+    command: tuple[str, ...]
+    reason: str
+
+    def describe(self) -> str:
+        words = " ".join(self.command[:4]) + (" .." if len(self.command) > 4 else "")
+        return f"{self.node}: {words}"
+
+
+Action = (
+    AssignPorts
+    | PublishTopology
+    | StartComponent
+    | ReplaceBalancer
+    | StopComponent
+    | PrepareShard
+    | CommandNode
+)
+
+
+def subject(action: Action) -> str:
+    """The component or file an action is about."""
+    match action:
+        case StartComponent(component=component) | ReplaceBalancer(component=component):
+            return component.name
+        case StopComponent(name=name):
+            return name
+        case PrepareShard(shard=shard):
+            return shard
+        case CommandNode(node=node):
+            return node
+        case AssignPorts():
+            return "ports"
+        case PublishTopology():
+            return "topology"

@@ -1,0 +1,134 @@
+"""How each wanted component is doing, and who serves each slot: facts for plan and conditions alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trading_contract.topology import SlotPlacement, Topology
+
+from trading_operator.planner.actions import Component
+from trading_operator.planner.observed import Observed, Role, SlotRow
+from trading_operator.planner.topology import WantedCluster, same_but_revision, shard_hash
+
+READY = "ready"
+STARTING = "starting"
+STOPPING = "stopping"
+FAILED = "failed"
+DOWN = "down"
+
+
+@dataclass(frozen=True)
+class Health:
+    """The state of one component and, unless it is ready, what is missing in words."""
+
+    state: str
+    note: str = ""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it does all that is wanted of it."""
+        return self.state == READY
+
+
+def health_of(component: Component, wanted: WantedCluster, observed: Observed) -> Health:
+    """How one wanted component is doing."""
+    name = component.name
+    process = observed.process(name)
+    failure = observed.failures.get(name)
+    if process is None:
+        if name in observed.busy:
+            return Health(STARTING, f"{name} is {observed.busy[name]}")
+        if failure is not None:
+            return Health(FAILED if failure.needs_person else DOWN, failure.text)
+        return Health(DOWN, f"{name} does not run")
+    if process.stopping_since is not None:
+        return Health(STOPPING, f"{name} is stopping")
+    if process.settings_hash != component.settings_hash:
+        return Health(STARTING, f"{name} runs with older settings")
+    missing = _missing(component, wanted, observed)
+    if not missing:
+        return Health(READY)
+    if failure is not None and failure.needs_person:
+        return Health(FAILED, failure.text)
+    text = f"{name} {missing}"
+    return Health(STARTING, f"{text}; {failure.text}" if failure else text)
+
+
+def _missing(component: Component, wanted: WantedCluster, observed: Observed) -> str:
+    """What keeps a running component from being ready; "" = nothing."""
+    name = component.name
+    match component.role:
+        case Role.SHARD:
+            return shard_missing(name, observed.topology, observed)
+        case Role.NODE:
+            node = observed.nodes.get(name)
+            if node is None:
+                return "does not answer"
+            return "" if node.state_ok else "says that the cluster is down"
+        case Role.PARTITION:
+            return partition_missing(name, observed)
+        case Role.REPLICA:
+            return "" if observed.replicas_ready.get(name) else "does not answer /readyz with 200"
+        case Role.BALANCER:
+            return "" if observed.balancer_answers else "does not answer"
+
+
+def shard_missing(name: str, topology: Topology | None, observed: Observed) -> str:
+    """What keeps a shard from serving its slots."""
+    seen = observed.shards.get(name)
+    if seen is None or seen.accepts_writes is None:
+        return seen.note if seen and seen.note else "does not answer"
+    if not seen.accepts_writes:
+        return "does not accept writes"
+    if topology is None:
+        return "waits for the topology"
+    if not is_prepared(name, topology, observed):
+        return "is not prepared yet"
+    return ""
+
+
+def is_prepared(name: str, topology: Topology, observed: Observed) -> bool:
+    """Whether the shard holds tables and rows for exactly what the topology wants of it."""
+    seen = observed.shards.get(name)
+    if seen is None or seen.rows is None or seen.prepared_hash != shard_hash(topology, name):
+        return False
+    present = {row.slot_id for row in seen.rows}
+    return all(slot.id in present for slot in topology.slots if slot.shard == name)
+
+
+def partition_missing(name: str, observed: Observed) -> str:
+    """What keeps a partition from serving all of its slots."""
+    seen = observed.partitions.get(name)
+    if seen is None or not seen.state:
+        return "does not answer"
+    if seen.state != READY:
+        return f"is {seen.state}" + (f": {seen.note}" if seen.note else "")
+    if observed.topology is None:
+        return "waits for the topology"
+    slots = [slot for slot in observed.topology.slots if slot.partition == name]
+    unserved = [slot for slot in slots if not is_served(slot, observed)]
+    return f"does not serve {len(unserved)} of its {len(slots)} slots" if unserved else ""
+
+
+def slot_row(slot: SlotPlacement, observed: Observed) -> SlotRow | None:
+    """The slot's row on its shard, when the shard answered."""
+    rows = getattr(observed.shards.get(slot.shard), "rows", None) or ()
+    return next((row for row in rows if row.slot_id == slot.id), None)
+
+
+def is_served(slot: SlotPlacement, observed: Observed) -> bool:
+    """Whether its partition serves the slot at the epoch that its shard has."""
+    row = slot_row(slot, observed)
+    partition = observed.partitions.get(slot.partition)
+    if row is None or partition is None or partition.state != READY or row.state != "ACTIVE":
+        return False
+    return any(s.slot_id == slot.id and s.epoch == row.epoch for s in partition.slots)
+
+
+def is_published(wanted: WantedCluster, observed: Observed) -> bool:
+    """Whether the topology file says what is wanted."""
+    return (
+        wanted.topology is not None
+        and observed.topology is not None
+        and same_but_revision(wanted.topology, observed.topology)
+    )

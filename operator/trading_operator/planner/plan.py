@@ -1,0 +1,262 @@
+"""plan(intent, observed, now) -> actions and status. The only module that orders concerns.
+
+Rules: same inputs, same plan; a converged world gives an empty plan; from "unknown" follows nothing that
+stops or removes; the topology is published before the first shard has data; at most one healthy component
+is restarted at a time; nothing that owns slots is ever stopped for being removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from trading_contract.status import ClusterStatus
+from trading_contract.tradingcluster import TradingCluster
+
+from trading_operator.planner.actions import (
+    Action,
+    AssignPorts,
+    CommandNode,
+    Component,
+    PrepareShard,
+    PublishTopology,
+    ReplaceBalancer,
+    StartComponent,
+    StopComponent,
+)
+from trading_operator.planner.assessment import (
+    Health,
+    health_of,
+    is_prepared,
+    is_published,
+    shard_missing,
+)
+from trading_operator.planner.conditions import Facts, status_of
+from trading_operator.planner.observed import Observed, ProcessSeen, Role
+from trading_operator.planner.redis_cluster import RedisPlan, plan_redis
+from trading_operator.planner.topology import BALANCER, WantedCluster, shard_hash, wanted_cluster
+
+DISK_FREE_BYTES_MIN = 256 << 20
+SILENT_SECONDS_MAX = 30.0
+GRACE_SECONDS: Mapping[str, float] = {Role.SHARD: 60.0, Role.NODE: 10.0, Role.BALANCER: 5.0}
+GRACE_SECONDS_DEFAULT = 15.0
+# Who must be gone before the next tier is stopped: orders drain from the front to the disk.
+STOP_TIERS: tuple[tuple[Role, ...], ...] = (
+    (Role.REPLICA,),
+    (Role.BALANCER, Role.PARTITION),
+    (Role.SHARD, Role.NODE),
+)
+WAKE_SECONDS_IDLE = 1.0
+WAKE_SECONDS_ACTIVE = 0.25
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What a person wants: the stored cluster (with its generation), or that it goes down."""
+
+    cluster: TradingCluster
+    is_going_down: bool = False
+    previous: ClusterStatus | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do now, what to say, and when to look again at the latest."""
+
+    actions: tuple[Action, ...]
+    status: ClusterStatus
+    wake_after_seconds: float
+
+
+def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
+    """The next bounded step towards what is wanted. `now` in Unix seconds."""
+    wanted = wanted_cluster(intent.cluster, observed)
+    health = {each.name: health_of(each, wanted, observed) for each in wanted.components}
+    redis = _redis(intent, wanted, observed)
+    spec = intent.cluster.spec
+    if observed.processes is None or (spec.paused and not intent.is_going_down):
+        actions: tuple[Action, ...] = ()
+    elif intent.is_going_down or spec.hibernated:
+        actions = tuple(_stop_all(observed, now))
+    else:
+        actions = tuple(_converge(wanted, observed, health, now)) + redis.commands
+    facts = Facts(
+        intent.cluster, intent.is_going_down, wanted, observed, health, redis, actions,
+        (observed.disk_free_bytes or DISK_FREE_BYTES_MIN) < DISK_FREE_BYTES_MIN,
+    )  # fmt: skip
+    status = status_of(facts, intent.previous, now)
+    return Plan(actions, status, _wake_after_seconds(actions, health, observed, now))
+
+
+def _redis(intent: Intent, wanted: WantedCluster, observed: Observed) -> RedisPlan:
+    running = [p.name for p in (observed.processes or {}).values() if p.role == Role.NODE]
+    silent = [name for name in running if name not in observed.nodes]
+    return plan_redis(wanted.nodes, intent.cluster.spec.redis.masters, observed.nodes, silent)
+
+
+def _converge(
+    wanted: WantedCluster, observed: Observed, health: Mapping[str, Health], now: float
+) -> Iterator[Action]:
+    if wanted.missing_ports:
+        reason = "they have none yet, or the specification names another"
+        yield AssignPorts(wanted.missing_ports, tuple(sorted(wanted.fixed_ports.items())), reason)
+        return
+    if is_unsafe_without_topology(observed):
+        return
+    if observed.topology_known and not is_published(wanted, observed):
+        assert wanted.topology is not None
+        before = observed.topology
+        topology = wanted.topology.model_copy(
+            update={"revision": before.revision + 1 if before else 1}
+        )
+        yield PublishTopology(topology, "the specification or the addresses differ from it")
+    yield from _starts(wanted, observed, now)
+    yield from _prepares(wanted, observed, now)
+    yield from _rolls(wanted, observed, health, now)
+    if observed.topology_known:
+        yield from _removals(wanted, observed, now)
+
+
+def is_unsafe_without_topology(observed: Observed) -> bool:
+    """Whether shards hold data but the file that says which slots they own is gone."""
+    has_data = any(shard.has_data for shard in observed.shards.values())
+    return observed.topology is None and observed.topology_known and has_data
+
+
+def _starts(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[Action]:
+    for component in wanted.components:
+        name = component.name
+        failure = observed.failures.get(name)
+        if observed.process(name) or name in observed.busy:
+            continue
+        if failure is not None and now < failure.retry_at:
+            continue
+        if component.role is Role.PARTITION and not _partition_may_start(component, observed):
+            continue
+        disk = observed.disk_free_bytes
+        if component.role is Role.SHARD and disk is not None and disk < DISK_FREE_BYTES_MIN:
+            continue
+        reason = f"it does not run; {failure.text}" if failure else "it does not run"
+        yield StartComponent(component, reason)
+
+
+def _partition_may_start(component: Component, observed: Observed) -> bool:
+    """A partition rebuilds its books from its shards, so these must serve first."""
+    topology = observed.topology
+    if topology is None or all(each.name != component.name for each in topology.partitions):
+        return False
+    shards = {slot.shard for slot in topology.slots if slot.partition == component.name}
+    return not any(shard_missing(shard, topology, observed) for shard in shards)
+
+
+def _prepares(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[Action]:
+    topology = observed.topology
+    if topology is None or not is_published(wanted, observed):
+        return
+    for shard in topology.shards:
+        seen, failure = observed.shards.get(shard.name), observed.failures.get(shard.name)
+        if shard.name in observed.busy or seen is None or not seen.accepts_writes:
+            continue
+        if is_prepared(shard.name, topology, observed):
+            continue
+        if failure is not None and now < failure.retry_at:
+            continue
+        reason = "its slots or the symbols differ from what it was prepared for"
+        yield PrepareShard(shard.name, shard_hash(topology, shard.name), reason)
+
+
+def _rolls(
+    wanted: WantedCluster, observed: Observed, health: Mapping[str, Health], now: float
+) -> Iterator[Action]:
+    """Restarts: of what hangs at once, for changed settings one at a time and only in good health."""
+    all_others_ready = {
+        name: all(other.is_ready for key, other in health.items() if key not in (name, BALANCER))
+        for name in health
+    }
+    has_rolled = False
+    for component in wanted.components:
+        name = component.name
+        process = observed.process(name)
+        if process is None or name in observed.busy:
+            continue
+        if process.stopping_since is not None:
+            yield from _force(process, now)
+        elif observed.silent_seconds.get(name, 0.0) > SILENT_SECONDS_MAX:
+            reason = f"it has not answered for {SILENT_SECONDS_MAX:.0f} s"
+            yield StopComponent(name, process.role, process.pid, reason, force=True)
+        elif process.settings_hash == component.settings_hash:
+            continue
+        elif component.role is Role.BALANCER:
+            if _members_are_settled(health, wanted):
+                yield ReplaceBalancer(component, "its members or its port changed")
+        elif not has_rolled and (all_others_ready[name] or not _is_serving(name, observed)):
+            has_rolled = True
+            yield StopComponent(name, process.role, process.pid, "its settings changed")
+
+
+def _is_serving(name: str, observed: Observed) -> bool:
+    """Whether a component with older settings does its work all the same."""
+    shard, partition = observed.shards.get(name), observed.partitions.get(name)
+    return bool(
+        (shard and shard.accepts_writes)
+        or (partition and partition.state)
+        or name in observed.nodes
+        or observed.replicas_ready.get(name)
+    )
+
+
+def _members_are_settled(health: Mapping[str, Health], wanted: WantedCluster) -> bool:
+    """New replicas are given traffic when they are ready, or have failed and may not hold others up."""
+    replicas = [each.name for each in wanted.components if each.role is Role.REPLICA]
+    return all(health[name].state != "starting" for name in replicas)
+
+
+def _removals(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[Action]:
+    balancer, running = wanted.component(BALANCER), observed.process(BALANCER)
+    is_rerouted = (
+        running is None or balancer is None or running.settings_hash == balancer.settings_hash
+    )
+    published = is_published(wanted, observed)
+    for name, process in sorted((observed.processes or {}).items()):
+        if wanted.component(name) is not None or name in observed.busy or not published:
+            continue
+        if process.role == Role.REPLICA and not is_rerouted:
+            continue
+        if process.role == Role.NODE and name not in observed.nodes:
+            continue  # it does not answer: unknown whether it owns hash slots
+        if process.stopping_since is None:
+            reason = "the specification no longer asks for it and it owns nothing"
+            yield StopComponent(name, process.role, process.pid, reason)
+        else:
+            yield from _force(process, now)
+
+
+def _stop_all(observed: Observed, now: float) -> Iterator[Action]:
+    for tier in STOP_TIERS:
+        running = [p for p in (observed.processes or {}).values() if p.role in tier]
+        for process in sorted(running, key=lambda each: each.name):
+            if process.stopping_since is None:
+                reason = "the cluster goes down or hibernates"
+                yield StopComponent(process.name, process.role, process.pid, reason)
+            else:
+                yield from _force(process, now)
+        if running or observed.busy:
+            return
+
+
+def _force(process: ProcessSeen, now: float) -> Iterator[Action]:
+    grace = GRACE_SECONDS.get(process.role, GRACE_SECONDS_DEFAULT)
+    if process.stopping_since is not None and now - process.stopping_since > grace:
+        reason = f"it did not stop within {grace:.0f} s"
+        yield StopComponent(process.name, process.role, process.pid, reason, force=True)
+
+
+def _wake_after_seconds(
+    actions: tuple[Action, ...], health: Mapping[str, Health], observed: Observed, now: float
+) -> float:
+    if actions or observed.busy or not all(each.is_ready for each in health.values()):
+        return WAKE_SECONDS_ACTIVE
+    return WAKE_SECONDS_IDLE
+
+
+__all__ = ["CommandNode", "Intent", "Plan", "make_plan"]

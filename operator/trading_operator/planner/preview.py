@@ -1,0 +1,178 @@
+"""What would follow if every action succeeded: the plan to its end, without a world.
+
+`imagine` is the happy world as a pure function. `tradingctl plan` shows what follows from it; tests of the
+planner run against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from trading_contract.tradingcluster import TradingCluster
+
+from trading_operator.planner.actions import (
+    Action,
+    AssignPorts,
+    CommandNode,
+    Component,
+    PrepareShard,
+    PublishTopology,
+    ReplaceBalancer,
+    StartComponent,
+    StopComponent,
+)
+from trading_operator.planner.observed import (
+    NodeSeen,
+    Observed,
+    PartitionSeen,
+    PartitionSlot,
+    PeerSeen,
+    ProcessSeen,
+    Role,
+    ShardSeen,
+    SlotRow,
+)
+from trading_operator.planner.plan import Intent, make_plan
+from trading_operator.planner.redis_cluster import HASH_SLOTS
+
+ROUNDS_MAX = 200
+Value = TypeVar("Value")
+FIRST_PORT = 20_000
+
+
+def preview(cluster: TradingCluster, observed: Observed, now: float) -> tuple[Action, ...]:
+    """All actions until the world is as wanted; bounded, in case the imagination falls short."""
+    world = replace(observed, failures={}, busy={}, silent_seconds={}, keepers=())
+    world = replace(world, topology_known=True, disk_free_bytes=None)
+    actions: list[Action] = []
+    for _ in range(ROUNDS_MAX):
+        step = make_plan(Intent(cluster), world, now).actions
+        if not step:
+            break
+        for action in step:
+            world = imagine(world, action)
+        actions.extend(step)
+    return tuple(actions)
+
+
+def imagine(world: Observed, action: Action) -> Observed:
+    """The world after the action succeeded and everything has settled."""
+    match action:
+        case AssignPorts(names=names, fixed=fixed):
+            ports = dict(world.ports)
+            for name in names:
+                chosen = dict(fixed).get(name, max([FIRST_PORT, *ports.values()]) + 1)
+                ports[name] = chosen
+            return replace(world, ports=ports)
+        case PublishTopology(topology=topology):
+            return _settle(replace(world, topology=topology))
+        case StartComponent(component=component) | ReplaceBalancer(component=component):
+            return _settle(_started(world, component))
+        case StopComponent(name=name):
+            return _stopped(world, name)
+        case PrepareShard(shard=shard, wanted_hash=wanted):
+            return _settle(_prepared(world, shard, wanted))
+        case CommandNode():
+            return replace(world, nodes=_commanded(world, action))
+
+
+def _started(world: Observed, component: Component) -> Observed:
+    name = component.name
+    pid = 1000 + len(world.processes or {})
+    seen = ProcessSeen(name, component.role, pid, component.settings_hash)
+    world = replace(world, processes={**(world.processes or {}), name: seen})
+    if component.role is Role.SHARD:
+        before = world.shards.get(name, ShardSeen())
+        shard = replace(before, has_data=True, accepts_writes=True)
+        return replace(world, shards={**world.shards, name: shard})
+    if component.role is Role.NODE:
+        peer = PeerSeen(name, component.port, True, True, "", False, True, frozenset())
+        return replace(world, nodes={**world.nodes, name: NodeSeen(False, 0, (peer,))})
+    if component.role is Role.REPLICA:
+        return replace(world, replicas_ready={**world.replicas_ready, name: True})
+    if component.role is Role.BALANCER:
+        return replace(world, balancer_answers=True)
+    return world
+
+
+def _without(values: Mapping[str, Value], name: str) -> dict[str, Value]:
+    return {key: value for key, value in values.items() if key != name}
+
+
+def _stopped(world: Observed, name: str) -> Observed:
+    shards = dict(world.shards)
+    if name in shards:
+        shards[name] = replace(shards[name], accepts_writes=None, rows=None)
+    return replace(
+        world,
+        processes=_without(world.processes or {}, name),
+        shards=shards,
+        partitions=_without(world.partitions, name),
+        nodes=_without(world.nodes, name),
+        replicas_ready=_without(world.replicas_ready, name),
+    )
+
+
+def _prepared(world: Observed, shard: str, wanted: str) -> Observed:
+    assert world.topology is not None
+    before = world.shards[shard]
+    rows = {row.slot_id: row for row in before.rows or ()}
+    for slot in world.topology.slots:
+        if slot.shard == shard and slot.id not in rows:
+            rows[slot.id] = SlotRow(slot.id, 1, "ACTIVE", "")
+    after = replace(before, prepared_hash=wanted, rows=tuple(rows.values()))
+    return replace(world, shards={**world.shards, shard: after})
+
+
+def _settle(world: Observed) -> Observed:
+    """Running partitions serve all slots that the topology gives them."""
+    if world.topology is None:
+        return world
+    partitions = {}
+    for name, process in (world.processes or {}).items():
+        if process.role != Role.PARTITION:
+            continue
+        slots = []
+        for slot in world.topology.slots:
+            rows = world.shards.get(slot.shard, ShardSeen()).rows or ()
+            epochs = [row.epoch for row in rows if row.slot_id == slot.id]
+            if slot.partition == name and epochs:
+                slots.append(PartitionSlot(slot.id, epochs[0]))
+        partitions[name] = PartitionSeen("ready", name, tuple(slots))
+    return replace(world, partitions=partitions)
+
+
+def _commanded(world: Observed, action: CommandNode) -> dict[str, NodeSeen]:
+    nodes = dict(world.nodes)
+    words = action.command
+    views = {name: {peer.node_id: peer for peer in node.peers} for name, node in nodes.items()}
+    own = {name: node.myself for name, node in nodes.items()}
+    mine = own[action.node]
+    assert mine is not None
+    if words[1] == "MEET":
+        other = next(name for name, port in world.ports.items() if port == int(words[3]))
+        known = {**views[action.node], **views.get(other, {})}
+        for view in views.values():
+            if set(view) & set(known):
+                view.update({key: replace(peer, is_myself=False) for key, peer in known.items()})
+    elif words[1] == "ADDSLOTSRANGE":
+        bounds = [int(word) for word in words[2:]]
+        slots = {
+            n for lo, hi in zip(bounds[::2], bounds[1::2], strict=True) for n in range(lo, hi + 1)
+        }
+        mine = replace(mine, hash_slots=mine.hash_slots | slots)
+    elif words[1] == "REPLICATE":
+        mine = replace(mine, is_master=False, master_id=words[2])
+    elif words[1] == "FORGET":
+        views[action.node].pop(words[2], None)
+    own[action.node] = mine
+    for name, view in views.items():
+        for peer in own.values():
+            if peer is not None and peer.node_id in view:
+                is_self = peer is own[name]
+                view[peer.node_id] = replace(peer, is_myself=is_self)
+        claimed = sum(len(peer.hash_slots) for peer in view.values())
+        nodes[name] = NodeSeen(claimed == HASH_SLOTS, 0, tuple(view.values()))
+    return nodes

@@ -1,0 +1,230 @@
+"""Specification and world -> the wanted components and the wanted topology file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading_contract.topology import (
+    Idempotency,
+    Limits,
+    PartitionAddress,
+    ShardAddress,
+    SlotPlacement,
+    SymbolRules,
+    Topology,
+)
+from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
+
+from trading_operator.planner.actions import Component
+from trading_operator.planner.observed import Observed, Role
+from trading_operator.planner.placement import initial_slots
+from trading_operator.planner.redis_cluster import NodeWanted, hash_slots_of
+
+HOST = "127.0.0.1"
+BALANCER = "load-balancer"
+UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+
+
+@dataclass(frozen=True)
+class WantedCluster:
+    """What should be. `kept` = removed from the specification but still needed, and why."""
+
+    components: tuple[Component, ...]
+    topology: Topology | None
+    nodes: tuple[NodeWanted, ...]
+    kept: Mapping[str, str]
+    missing_ports: tuple[str, ...]
+    fixed_ports: Mapping[str, int]
+
+    def component(self, name: str) -> Component | None:
+        """The wanted component of that name."""
+        return next((each for each in self.components if each.name == name), None)
+
+
+def wanted_cluster(cluster: TradingCluster, observed: Observed) -> WantedCluster:
+    """Everything the cluster should consist of; components whose port is not known yet are left out."""
+    spec = cluster.spec
+    slots = observed.topology.slots if observed.topology else initial_slots(spec)
+    kept = _kept(spec, slots, observed)
+    names = {role: [*_names(spec, role), *_kept_of(role, kept)] for role in Role}
+    needed = [name for role in Role for name in names[role]]
+    needed += [bus_name(name) for name in names[Role.NODE]]
+    fixed = {BALANCER: spec.exposure.port} if spec.exposure.port else {}
+    missing = tuple(
+        name
+        for name in needed
+        if name not in observed.ports
+        or fixed.get(name, observed.ports[name]) != observed.ports[name]
+    )
+    ports = {**observed.ports, **fixed}
+    components = tuple(
+        component
+        for role in Role
+        for component in _components(spec, role, names, ports)
+        if component.name not in missing
+    )
+    nodes = tuple(
+        NodeWanted(name, HOST, ports[name], ports[bus_name(name)])
+        for name in names[Role.NODE]
+        if name in ports and bus_name(name) in ports
+    )
+    topology = None if missing else _topology(cluster, names, ports, slots, observed.topology)
+    return WantedCluster(components, topology, nodes, kept, missing, fixed)
+
+
+def bus_name(node: str) -> str:
+    """The name under which the bus port of a Redis node is recorded."""
+    return f"{node}-bus"
+
+
+def shard_hash(topology: Topology, shard: str) -> str:
+    """Changes when the shard must be prepared again: its slots or the symbols differ."""
+    slots = [(slot.id, slot.first, slot.past) for slot in topology.slots if slot.shard == shard]
+    symbols = [rules.model_dump(mode="json") for rules in topology.symbols]
+    return hashlib.sha256(json.dumps([slots, symbols]).encode()).hexdigest()[:12]
+
+
+def same_but_revision(left: Topology, right: Topology) -> bool:
+    """Whether two topologies say the same."""
+    return left.model_copy(update={"revision": 0}) == right.model_copy(update={"revision": 0})
+
+
+def quantity_bytes(text: str) -> int:
+    """`512Mi` -> bytes."""
+    match = re.fullmatch(r"([0-9]+)(Ki|Mi|Gi|Ti)", text)
+    assert match is not None, "checked by the model"
+    return int(match[1]) * UNITS[match[2]]
+
+
+def _names(spec: TradingClusterSpec, role: Role) -> list[str]:
+    counts = {
+        Role.SHARD: spec.shards.count,
+        Role.NODE: spec.redis.masters * (1 + spec.redis.replicas_per_master),
+        Role.PARTITION: spec.partitions.count,
+        Role.REPLICA: spec.backends.replicas,
+    }
+    if role is Role.BALANCER:
+        return [BALANCER]
+    return [f"{role}-{index}" for index in range(counts[role])]
+
+
+def _kept(
+    spec: TradingClusterSpec, slots: Iterable[SlotPlacement], observed: Observed
+) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    owned: dict[str, int] = {}
+    for slot in slots:
+        for name in (slot.shard, slot.partition):
+            owned[name] = owned.get(name, 0) + 1
+    for role in (Role.SHARD, Role.PARTITION):
+        wanted = set(_names(spec, role))
+        for name, count in sorted(owned.items()):
+            if name.startswith(f"{role}-") and name not in wanted:
+                kept[name] = f"{name} still owns {count} slots"
+    wanted = set(_names(spec, Role.NODE))
+    for name in sorted(observed.nodes):
+        if name not in wanted and (count := hash_slots_of(name, observed.nodes)):
+            kept[name] = f"{name} still owns {count} hash slots"
+    return kept
+
+
+def _kept_of(role: Role, kept: Mapping[str, str]) -> list[str]:
+    return [name for name in kept if name.startswith(f"{role}-")]
+
+
+def _components(
+    spec: TradingClusterSpec,
+    role: Role,
+    names: Mapping[Role, list[str]],
+    ports: Mapping[str, int],
+) -> Iterable[Component]:
+    for name in names[role]:
+        if name not in ports:
+            continue
+        settings: dict[str, str] = {}
+        if role is Role.SHARD:
+            settings = _shard_settings(spec)
+        elif role is Role.NODE:
+            memory = quantity_bytes(spec.redis.resources.memory)
+            settings = {
+                "bus_port": str(ports.get(bus_name(name), 0)),
+                "maxmemory": str(memory * 3 // 4),
+            }
+        elif role is Role.BALANCER:
+            members = [
+                f"{each}={HOST}:{ports[each]}" for each in names[Role.REPLICA] if each in ports
+            ]
+            settings = {"replicas": ",".join(members), "port_field": "spec.exposure.port"}
+        yield Component(name, role, ports[name], tuple(sorted(settings.items())))
+
+
+def _shard_settings(spec: TradingClusterSpec) -> dict[str, str]:
+    memory = quantity_bytes(spec.shards.resources.memory)
+    disk = quantity_bytes(spec.shards.storage.size)
+    mebibyte = 1 << 20
+    connections = 40 + 4 * spec.partitions.count + 8 * spec.backends.replicas
+    return {
+        "shared_buffers": f"{max(16, memory // 4 // mebibyte)}MB",
+        "effective_cache_size": f"{max(32, memory * 3 // 4 // mebibyte)}MB",
+        "max_wal_size": f"{max(512, min(4096, disk // 4 // mebibyte))}MB",
+        # In steps, so that adding a few replicas does not restart the shards.
+        "max_connections": str(-(-connections // 100) * 100),
+    }
+
+
+def _topology(
+    cluster: TradingCluster,
+    names: Mapping[Role, list[str]],
+    ports: Mapping[str, int],
+    slots: tuple[SlotPlacement, ...],
+    before: Topology | None,
+) -> Topology:
+    spec, limits = cluster.spec, cluster.spec.access.rate_limits
+    return Topology(
+        cluster=cluster.metadata.name,
+        revision=before.revision if before else 0,
+        symbols=tuple(_rules(spec)),
+        shards=tuple(
+            ShardAddress(name=name, hosts=(f"{HOST}:{ports[name]}",)) for name in names[Role.SHARD]
+        ),
+        partitions=tuple(
+            PartitionAddress(name=name, host=HOST, port=ports[name])
+            for name in names[Role.PARTITION]
+        ),
+        redis_nodes=tuple(f"{HOST}:{ports[name]}" for name in names[Role.NODE]),
+        slots=slots,
+        limits=Limits(
+            orders_per_10_seconds=limits.orders_per_10_seconds,
+            orders_per_day=limits.orders_per_day,
+            request_weight_per_minute=limits.request_weight_per_minute,
+            body_bytes_max=spec.access.body_bytes_max,
+            batch_orders_max=spec.access.batch_orders_max,
+        ),
+        idempotency=Idempotency(
+            window_seconds=spec.idempotency.window_seconds,
+            entries_max=spec.idempotency.entries_max,
+        ),
+    )
+
+
+def _rules(spec: TradingClusterSpec) -> Iterable[SymbolRules]:
+    for symbol in spec.symbols:
+        base, quote = symbol.assets
+        yield SymbolRules(
+            name=symbol.name,
+            base_asset=base,
+            quote_asset=quote,
+            tick_size=Decimal(symbol.tick_size),
+            lot_size=Decimal(symbol.lot_size),
+            min_notional=Decimal(symbol.min_notional),
+            max_quantity=None if symbol.max_quantity is None else Decimal(symbol.max_quantity),
+            price_band_percent=symbol.price_band_percent,
+            self_trade_prevention=symbol.self_trade_prevention.value,
+            max_open_orders_per_account=symbol.max_open_orders_per_account,
+            status=symbol.status.value,
+        )

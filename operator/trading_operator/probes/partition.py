@@ -1,0 +1,68 @@
+"""Asks a partition for its status over the wire (`kStatus`)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+
+from trading_operator.planner.observed import PartitionSeen, PartitionSlot
+
+HEADER = struct.Struct("<IBBH")  # FrameHeader of wire.hpp
+STATUS = 8
+ANSWER_BYTES_MAX = 4 << 20
+
+
+class PartitionProbe:
+    """One kept connection to one partition."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, timeout_seconds: float = 1.0) -> PartitionSeen:
+        """The partition's answer; an empty state when there is none in time."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return _seen(await self._exchange())
+        except (
+            OSError,
+            TimeoutError,
+            ValueError,
+            KeyError,
+            TypeError,
+            asyncio.IncompleteReadError,
+        ):
+            self.close()
+            return PartitionSeen(note="does not answer")
+
+    async def _exchange(self) -> object:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(self._host, self._port)
+        reader, writer = self._streams
+        writer.write(HEADER.pack(HEADER.size, STATUS, 0, 0))
+        while True:
+            length, kind, _, _ = HEADER.unpack(await reader.readexactly(HEADER.size))
+            if not HEADER.size <= length <= ANSWER_BYTES_MAX:
+                raise ValueError("frame out of bounds")
+            payload = await reader.readexactly(length - HEADER.size)
+            if kind == STATUS:
+                answer: object = json.loads(payload)
+                return answer
+
+    def close(self) -> None:
+        """Drop the connection; the next question makes a new one."""
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+
+def _seen(answer: object) -> PartitionSeen:
+    if not isinstance(answer, dict):
+        raise ValueError("the status is no JSON object")
+    slots = tuple(PartitionSlot(int(s["id"]), int(s["epoch"])) for s in answer.get("slots", ()))
+    return PartitionSeen(
+        str(answer["state"]).lower(), str(answer.get("incarnation", "")), slots,
+        str(answer.get("note", "")),
+    )  # fmt: skip

@@ -1,0 +1,44 @@
+"""The one loop: observe -> plan -> apply -> report. Level-triggered: every pass begins with fresh eyes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from trading_contract.errors import TradingError
+from trading_contract.status import ClusterStatus
+
+from trading_operator.effects import Effects
+from trading_operator.planner.plan import Intent, Plan, make_plan
+from trading_operator.substrates.base import Substrate
+
+logger = logging.getLogger("trading_operator.reconcile")
+
+
+class Reconciler:
+    """Passes over one cluster; between two passes it remembers nothing but the last status."""
+
+    def __init__(
+        self,
+        substrate: Substrate,
+        effects: Effects,
+        report: Callable[[ClusterStatus], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._substrate = substrate
+        self._effects = effects
+        self._report = report
+        self._now = now
+
+    async def visit(self, intent: Intent) -> Plan:
+        """One pass. An action that fails ends the pass; the next one looks again."""
+        observed = await self._substrate.observe()
+        plan = make_plan(intent, observed, self._now())
+        self._report(plan.status)
+        for action in plan.actions:
+            try:
+                await self._effects.perform(action)
+            except TradingError as error:
+                logger.warning("%s: %s", action.describe(), error)
+                break
+        return plan

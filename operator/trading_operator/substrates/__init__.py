@@ -1,0 +1,1 @@
+"""Where actions become real. A substrate observes and applies; it never decides."""

@@ -1,0 +1,202 @@
+"""Makes actions real on this machine. What takes long is begun here and goes on in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+
+from redis.exceptions import RedisError
+from trading_contract.errors import TradingError, WorldError
+
+from trading_operator.planner.actions import (
+    Action,
+    AssignPorts,
+    CommandNode,
+    Component,
+    PrepareShard,
+    PublishTopology,
+    ReplaceBalancer,
+    StartComponent,
+    StopComponent,
+    subject,
+)
+from trading_operator.planner.observed import Role
+from trading_operator.substrates.processes.attempts import Attempts
+from trading_operator.substrates.processes.commands import COMMANDS, CommandTable, prepare_argv
+from trading_operator.substrates.processes.haproxy import haproxy_command, write_config
+from trading_operator.substrates.processes.layout import Layout, ordinary_user, write_atomically
+from trading_operator.substrates.processes.observe import Observer, Probes
+from trading_operator.substrates.processes.ports import (
+    assign_ports,
+    is_free,
+    read_ports,
+    release_port,
+)
+from trading_operator.substrates.processes.postgres import NeedsPerson, make_data_folder
+from trading_operator.substrates.processes.proc import ProcessTable
+from trading_operator.substrates.processes.spawn import (
+    AlreadyRunning,
+    base_environment,
+    give_to,
+    last_line,
+    spawn,
+)
+
+PREPARE_SECONDS_MAX = 120
+STOP_SIGNALS = {Role.SHARD: signal.SIGINT, Role.BALANCER: signal.SIGUSR1}
+# PostgreSQL is never killed: "immediate" ends it just as surely and tells its children.
+KILL_SIGNALS = {Role.SHARD: signal.SIGQUIT}
+
+
+class Applier:
+    """Does one action at a time; failures are recorded under the component's name."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        attempts: Attempts,
+        probes: Probes,
+        commands: CommandTable = COMMANDS,
+    ) -> None:
+        self._layout = layout
+        self._attempts = attempts
+        self._probes = probes
+        self._commands = commands
+
+    async def apply(self, action: Action) -> None:
+        """Do it or begin it; see `Substrate.apply`."""
+        match action:
+            case AssignPorts(names=names, fixed=fixed):
+                assign_ports(self._layout, names, dict(fixed))
+            case PublishTopology(topology=topology):
+                text = topology.model_dump_json(by_alias=True, indent=1)
+                write_atomically(self._layout.topology_file, text + "\n")
+            case StartComponent(component=component):
+                self._attempts.begin(component.name, "starting", self._start(component))
+            case ReplaceBalancer(component=component):
+                self._attempts.begin(component.name, "reloading", self._replace(component))
+            case StopComponent():
+                self._stop(action)
+            case PrepareShard(shard=shard):
+                self._attempts.begin(shard, "preparing", self._prepare(action))
+            case CommandNode():
+                await self._command(action)
+
+    async def _start(self, component: Component) -> None:
+        name = component.name
+        self._refuse_taken_port(component)
+        if component.role == Role.SHARD:
+            await asyncio.to_thread(make_data_folder, self._layout, name)
+        elif component.role == Role.NODE:
+            folder = self._layout.node_folder(name)
+            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            give_to(folder, ordinary_user())
+        elif component.role == Role.BALANCER:
+            write_config(self._layout, component)
+        command = self._commands[component.role](self._layout, component)
+        try:
+            child = spawn(
+                self._layout, name, component.role, component.settings_hash, command,
+                lock=component.role != Role.BALANCER,
+            )  # fmt: skip
+        except AlreadyRunning:
+            return  # the next look will find it
+        self._attempts.started(name, child)
+
+    def _refuse_taken_port(self, component: Component) -> None:
+        if is_free(component.port, component.setting("host", "127.0.0.1")):
+            return
+        if component.name in ProcessTable(self._layout.uid).look():
+            return
+        field = component.setting("port_field")
+        if field:
+            raise NeedsPerson(
+                f"{field}: port {component.port} is in use by another program: stop that, or choose"
+                f" another {field}",
+                "PortInUse",
+            )
+        # A port that we chose ourselves: give it up, the next pass chooses anew.
+        release_port(self._layout, component.name)
+        raise WorldError(f"{component.name}: port {component.port} was taken; choosing another")
+
+    async def _replace(self, component: Component) -> None:
+        write_config(self._layout, component)
+        seen = ProcessTable(self._layout.uid).look().get(component.name)
+        older = () if seen is None else (*seen.older_pids, seen.pid)
+        command = haproxy_command(self._layout, component, older)
+        child = spawn(
+            self._layout,
+            component.name,
+            component.role,
+            component.settings_hash,
+            command,
+            lock=False,
+        )
+        self._attempts.started(component.name, child)
+
+    def _stop(self, action: StopComponent) -> None:
+        role = Role(action.role)
+        if action.force:
+            chosen = KILL_SIGNALS.get(role, signal.SIGKILL)
+        else:
+            chosen = STOP_SIGNALS.get(role, signal.SIGTERM)
+        self._attempts.asked_to_stop(action.name, action.pid)
+        seen = ProcessTable(self._layout.uid).look().get(action.name)
+        if seen is None:
+            return
+        for pid in (*seen.older_pids, seen.pid):
+            try:
+                os.kill(pid, chosen)
+            except ProcessLookupError:
+                continue
+
+    async def _prepare(self, action: PrepareShard) -> None:
+        shard = action.shard
+        log = open(self._layout.log_file(f"{shard}-prepare"), "ab")  # noqa: SIM115
+        with log:
+            process = await asyncio.create_subprocess_exec(
+                *prepare_argv(self._layout, shard), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=base_environment(), cwd=self._layout.root, start_new_session=True,
+            )  # fmt: skip
+            try:
+                async with asyncio.timeout(PREPARE_SECONDS_MAX):
+                    code = await process.wait()
+            except TimeoutError as error:
+                process.kill()
+                text = f"{shard}: preparing it took more than {PREPARE_SECONDS_MAX} s"
+                raise WorldError(text) from error
+        if code != 0:
+            said = last_line(self._layout.log_file(f"{shard}-prepare"))
+            raise WorldError(f"{shard}: it could not be prepared: {said}")
+        write_atomically(self._layout.prepared_file(shard), action.wanted_hash + "\n")
+
+    async def _command(self, action: CommandNode) -> None:
+        port = read_ports(self._layout)[action.node]
+        try:
+            await self._probes.node(action.node, port).tell(action.command)
+        except (OSError, TimeoutError, RedisError) as error:
+            raise WorldError(f"{action.node}: {' '.join(action.command[:2])}: {error}") from error
+
+
+class ProcessesSubstrate:
+    """Observer and applier together: the embedded substrate."""
+
+    def __init__(
+        self, layout: Layout, now: Callable[[], float], commands: CommandTable = COMMANDS
+    ) -> None:
+        self.layout = layout
+        self.attempts = Attempts(layout, now)
+        self.observer = Observer(layout, self.attempts, now)
+        self.applier = Applier(layout, self.attempts, self.observer.probes, commands)
+        self.observe = self.observer.observe
+
+    async def apply(self, action: Action) -> None:
+        """Do one action; an ordinary failure is recorded, shown in the status and tried again."""
+        try:
+            await self.applier.apply(action)
+        except TradingError as error:
+            self.attempts.fail(subject(action), error)
+            raise

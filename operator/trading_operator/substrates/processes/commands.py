@@ -1,0 +1,99 @@
+"""Role -> how to start it on this machine."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from trading_operator.planner.actions import Component
+from trading_operator.planner.observed import Role
+from trading_operator.substrates.processes.haproxy import haproxy_command
+from trading_operator.substrates.processes.layout import Layout, ordinary_user
+from trading_operator.substrates.processes.postgres import NeedsPerson, postgres_command
+from trading_operator.substrates.processes.spawn import Command
+
+CommandTable = Mapping[Role, Callable[[Layout, Component], Command]]
+
+
+def own_program(name: str) -> str:
+    """One of our own commands, from the environment this process runs in."""
+    beside = Path(sys.executable).with_name(name)
+    return str(beside) if beside.exists() else shutil.which(name) or name
+
+
+def redis_command(layout: Layout, component: Component) -> Command:
+    """A cluster node. Its data is derived, hence nothing but nodes.conf (its identity) is kept."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        raise NeedsPerson(
+            "Redis is missing: install the package `redis-server`", "ImageUnavailable"
+        )
+    options = {
+        "port": str(component.port),
+        "cluster-port": component.setting("bus_port"),
+        "bind": "127.0.0.1",
+        "dir": str(layout.node_folder(component.name)),
+        "daemonize": "no",
+        "cluster-enabled": "yes",
+        "cluster-config-file": "nodes.conf",
+        "cluster-announce-ip": "127.0.0.1",
+        "cluster-node-timeout": "5000",
+        "cluster-require-full-coverage": "no",
+        "cluster-allow-pubsubshard-when-down": "yes",
+        "appendonly": "no",
+        "save": "",
+        "maxmemory": component.setting("maxmemory", "256mb"),
+        "maxmemory-policy": "allkeys-lru",
+        "set-proc-title": "no",  # it would overwrite the environment that we find it by
+    }
+    argv = [binary]
+    for key, value in options.items():
+        argv += [f"--{key}", value]
+    folder = layout.node_folder(component.name)
+    return Command(tuple(argv), folder=folder, user=ordinary_user())
+
+
+def partition_command(layout: Layout, component: Component) -> Command:
+    """An engine process."""
+    environment = {
+        "TRADING_ENGINE_PARTITION": component.name,
+        **_common("TRADING_ENGINE_", layout, component),
+    }
+    return Command((own_program("trading-engine"), "run"), environment)
+
+
+def replica_command(layout: Layout, component: Component) -> Command:
+    """A backend process."""
+    environment = {
+        "TRADING_BACKEND_REPLICA": component.name,
+        **_common("TRADING_BACKEND_", layout, component),
+    }
+    return Command((own_program("trading-backend"), "run"), environment)
+
+
+def prepare_argv(layout: Layout, shard: str) -> tuple[str, ...]:
+    """The command that brings a shard up to the topology."""
+    return (
+        own_program("trading-engine"), "prepare-shard", "--topology", str(layout.topology_file),
+        "--shard", shard, "--secrets-folder", str(layout.secrets_folder),
+    )  # fmt: skip
+
+
+def _common(prefix: str, layout: Layout, component: Component) -> dict[str, str]:
+    return {
+        f"{prefix}TOPOLOGY_FILE": str(layout.topology_file),
+        f"{prefix}SECRETS_FOLDER": str(layout.secrets_folder),
+        f"{prefix}LISTEN_HOST": component.setting("host", "127.0.0.1"),
+        f"{prefix}LISTEN_PORT": str(component.port),
+    }
+
+
+COMMANDS: CommandTable = {
+    Role.SHARD: postgres_command,
+    Role.NODE: redis_command,
+    Role.PARTITION: partition_command,
+    Role.REPLICA: replica_command,
+    Role.BALANCER: haproxy_command,
+}

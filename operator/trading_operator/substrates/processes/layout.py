@@ -1,0 +1,134 @@
+"""Where everything of one cluster lies in its data folder."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+
+# In the environment of every component: `<uid of the data folder>/<name>`, role, hash of its settings.
+MARKER = "TRADINGCLUSTER_COMPONENT"
+ROLE = "TRADINGCLUSTER_ROLE"
+SETTINGS = "TRADINGCLUSTER_SPEC_HASH"
+
+
+def home_folder() -> Path:
+    """The parent of all data folders: TRADINGCTL_HOME, else the system's or the user's place."""
+    if override := os.environ.get("TRADINGCTL_HOME"):
+        return Path(override).absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/tradingcluster")
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "tradingcluster"
+
+
+def ordinary_user(preferred: str = "postgres") -> str | None:
+    """The account PostgreSQL and Redis run under when we are root; None when we are not."""
+    if os.geteuid() != 0:
+        return None
+    for name in (preferred, "nobody"):
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return name
+    return None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below one data folder."""
+
+    root: Path
+
+    @property
+    def uid_file(self) -> Path:
+        return self.root / "uid"
+
+    @property
+    def cluster_file(self) -> Path:
+        return self.root / "cluster.json"
+
+    @property
+    def run_file(self) -> Path:
+        """Present = should run; `down` leaves "down" in it, its absence ends the supervisor."""
+        return self.root / "run"
+
+    @property
+    def ports_file(self) -> Path:
+        return self.root / "ports.json"
+
+    @property
+    def topology_file(self) -> Path:
+        return self.root / "topology.json"
+
+    @property
+    def status_file(self) -> Path:
+        return self.root / "status.json"
+
+    @property
+    def secrets_folder(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def keys_file(self) -> Path:
+        return self.secrets_folder / "api-keys.json"
+
+    @property
+    def logs_folder(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def balancer_folder(self) -> Path:
+        return self.root / "load-balancer"
+
+    def log_file(self, name: str) -> Path:
+        return self.logs_folder / f"{name}.log"
+
+    def lock_file(self, name: str) -> Path:
+        return self.root / "locks" / f"{name}.lock"
+
+    def shard_folder(self, name: str) -> Path:
+        return self.root / "shards" / name
+
+    def shard_data(self, name: str) -> Path:
+        """PGDATA: a sub-folder, so that our own files lie beside it."""
+        return self.shard_folder(name) / "data"
+
+    def prepared_file(self, name: str) -> Path:
+        """Hash of the topology that the shard was last prepared for."""
+        return self.shard_folder(name) / "prepared"
+
+    def node_folder(self, name: str) -> Path:
+        return self.root / "redis" / name
+
+    @property
+    def uid(self) -> str:
+        """Identity of the data folder, part of the marker in each process's environment."""
+        return self.uid_file.read_text().strip()
+
+    def make(self) -> None:
+        """Create the folders; idempotent. Only the secrets are closed to other users."""
+        self.root.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for folder in ("locks", "logs", "shards", "redis", "load-balancer"):
+            (self.root / folder).mkdir(mode=0o755, exist_ok=True)
+        self.secrets_folder.mkdir(mode=0o700, exist_ok=True)
+        if not self.uid_file.exists():
+            write_atomically(self.uid_file, os.urandom(6).hex() + "\n")
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
+    """Replace a file as a whole; a reader sees the old or the new text, a crash leaves one of them."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        os.fchmod(descriptor, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

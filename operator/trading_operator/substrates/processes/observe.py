@@ -1,0 +1,188 @@
+"""One look at the machine: processes, files, and an answer from each part that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from pydantic import ValidationError
+from trading_contract.topology import Topology
+
+from trading_operator.planner.observed import (
+    NodeSeen,
+    Observed,
+    PartitionSeen,
+    ProcessSeen,
+    Role,
+    ShardSeen,
+)
+from trading_operator.probes.http import http_status
+from trading_operator.probes.partition import PartitionProbe
+from trading_operator.probes.postgres import ShardProbe
+from trading_operator.probes.redis import NodeProbe
+from trading_operator.substrates.processes.attempts import Attempts
+from trading_operator.substrates.processes.layout import Layout
+from trading_operator.substrates.processes.ports import read_ports
+from trading_operator.substrates.processes.postgres import is_postmaster
+from trading_operator.substrates.processes.proc import ProcessTable
+
+KEEPERS = ("supervisor", "guardian")
+
+
+@dataclass
+class Probes:
+    """Kept connections, by component name and port."""
+
+    layout: Layout
+
+    def __post_init__(self) -> None:
+        self.shards: dict[tuple[str, int], ShardProbe] = {}
+        self.nodes: dict[tuple[str, int], NodeProbe] = {}
+        self.partitions: dict[tuple[str, int], PartitionProbe] = {}
+
+    def shard(self, name: str, port: int) -> ShardProbe:
+        """The probe of a shard."""
+        password = self.layout.secrets_folder / "postgres"
+        return self.shards.setdefault(
+            (name, port), ShardProbe(port, lambda: password.read_text().strip())
+        )
+
+    def node(self, name: str, port: int) -> NodeProbe:
+        """The probe of a Redis node."""
+        return self.nodes.setdefault((name, port), NodeProbe(port))
+
+    def partition(self, name: str, port: int) -> PartitionProbe:
+        """The probe of a partition."""
+        return self.partitions.setdefault((name, port), PartitionProbe("127.0.0.1", port))
+
+
+class Observer:
+    """Looks at one cluster on this machine."""
+
+    def __init__(self, layout: Layout, attempts: Attempts, now: Callable[[], float]) -> None:
+        self._layout = layout
+        self._attempts = attempts
+        self._now = now
+        self._table = ProcessTable(layout.uid)
+        self.probes = Probes(layout)
+        self._answered: dict[str, tuple[int, float]] = {}
+        self._topology: tuple[tuple[int, int], Topology] | None = None
+
+    async def observe(self) -> Observed:
+        """One look, at most about two seconds long."""
+        found = self._table.look()
+        keepers = tuple(found.pop(name) for name in KEEPERS if name in found)
+        found = {name: seen for name, seen in found.items() if self._is_itself(seen)}
+        processes = self._attempts.compare(found)
+        topology, known = self._read_topology()
+        looked = Observed(
+            processes=processes, ports=read_ports(self._layout), topology=topology,
+            topology_known=known, failures=dict(self._attempts.failures),
+            busy=self._attempts.busy, disk_free_bytes=self._disk_free(),
+            keepers=keepers,
+        )  # fmt: skip
+        return await self._ask(looked)
+
+    def _is_itself(self, seen: ProcessSeen) -> bool:
+        if seen.role == Role.SHARD:
+            return is_postmaster(self._layout, seen.name, seen.pid)
+        return seen.role in set(Role)
+
+    async def _ask(self, looked: Observed) -> Observed:
+        shards: dict[str, ShardSeen] = {}
+        nodes: dict[str, NodeSeen] = {}
+        partitions: dict[str, PartitionSeen] = {}
+        replicas: dict[str, bool] = {}
+        balancer: list[bool] = []
+
+        async def ask(process: ProcessSeen, port: int) -> None:
+            name = process.name
+            match process.role:
+                case Role.SHARD:
+                    shards[name] = await self.probes.shard(name, port).ask()
+                case Role.NODE:
+                    if (node := await self.probes.node(name, port).ask()) is not None:
+                        nodes[name] = node
+                case Role.PARTITION:
+                    partitions[name] = await self.probes.partition(name, port).ask()
+                case Role.REPLICA:
+                    replicas[name] = await http_status("127.0.0.1", port, "/readyz") == 200
+                case Role.BALANCER:
+                    balancer.append(await http_status("127.0.0.1", port, "/readyz") == 200)
+
+        questions: list[Awaitable[None]] = [
+            ask(process, looked.ports[name])
+            for name, process in (looked.processes or {}).items()
+            if name in looked.ports
+        ]
+        await asyncio.gather(*questions)
+        looked = replace(
+            looked, shards=self._with_files(shards), nodes=nodes, partitions=partitions,
+            replicas_ready=replicas, balancer_answers=balancer[0] if balancer else None,
+        )  # fmt: skip
+        return replace(looked, silent_seconds=self._silences(looked))
+
+    def _with_files(self, asked: dict[str, ShardSeen]) -> dict[str, ShardSeen]:
+        """Add what lies on the disk, also of shards that do not run."""
+        folder = self._layout.root / "shards"
+        names = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+        shards = {}
+        for name in sorted(names | set(asked)):
+            shards[name] = replace(
+                asked.get(name, ShardSeen(note="does not run")),
+                has_data=self._layout.shard_data(name).exists(),
+                prepared_hash=_read_or_none(self._layout, name),
+            )
+        return shards
+
+    def _silences(self, looked: Observed) -> dict[str, float]:
+        """Seconds since a process that once answered gave its last answer."""
+        answering = {name for name, seen in looked.partitions.items() if seen.state}
+        answering |= set(looked.nodes)
+        silences = {}
+        now = self._now()
+        for name, process in (looked.processes or {}).items():
+            if name in answering:
+                self._answered[name] = (process.pid, now)
+            pid, at = self._answered.get(name, (0, 0.0))
+            if pid == process.pid:
+                silences[name] = now - at
+        return silences
+
+    def _read_topology(self) -> tuple[Topology | None, bool]:
+        path = self._layout.topology_file
+        try:
+            stat = path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_ino)
+            if self._topology is None or self._topology[0] != stamp:
+                self._topology = (stamp, Topology.model_validate_json(path.read_bytes()))
+        except FileNotFoundError:
+            return None, True
+        except (OSError, ValidationError):
+            return None, False
+        return self._topology[1], True
+
+    def _disk_free(self) -> int | None:
+        try:
+            disk = os.statvfs(self._layout.root)
+        except OSError:
+            return None
+        return disk.f_bavail * disk.f_frsize
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        for partition in self.probes.partitions.values():
+            partition.close()
+        for shard in self.probes.shards.values():
+            await shard.close()
+        for node in self.probes.nodes.values():
+            await node.close()
+
+
+def _read_or_none(layout: Layout, shard: str) -> str | None:
+    try:
+        return layout.prepared_file(shard).read_text().strip()
+    except OSError:
+        return None

