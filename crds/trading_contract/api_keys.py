@@ -17,7 +17,7 @@ class Scope(StrEnum):
 
 
 class ApiKeyEntry(ResourceModel):
-    """One key. The secret signs requests (HMAC-SHA256) and is stored as it is: the file is mode 0600."""
+    """One key. The secret (HMAC-SHA256) is stored as it is: the file is mode 0600."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", description="For people.")
     api_key: str = Field(pattern=r"^[A-Za-z0-9]{16,128}$", description="Sent as X-MBX-APIKEY.")

@@ -18,14 +18,16 @@ _ILLEGAL = "Illegal characters found in parameter '{}'; legal range is "
 class Refusal(Enum):
     """One way a request can fail: (HTTP status, API code, text).
 
-    4xx: surely not applied. 503: surely not applied, try again. 504: unknown, ask by client order id.
+    4xx: surely not applied. 503: surely not applied, try again. 504: unknown, ask by client id.
     """
 
     UNKNOWN_OUTCOME = (
         504,
         -1007,
-        "Timeout waiting for response from backend server. Send status unknown; execution status "
-        "unknown.",
+        (
+            "Timeout waiting for response from backend server. Send status unknown; "
+            "execution status unknown."
+        ),
     )
     BUSY = (
         503,

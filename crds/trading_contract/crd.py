@@ -1,8 +1,8 @@
 """The models as CustomResourceDefinitions: `python -m trading_contract.crd` prints them.
 
-A structural schema knows less than JSON schema. What it cannot say is rewritten where that loses nothing
-and refused otherwise, so that no rule of the models is dropped in silence. Rules over several fields
-are CEL, by hand; the models check the same and more.
+A structural schema knows less than JSON schema. What it cannot say is rewritten where that loses
+nothing and refused otherwise, so that no rule of the models is dropped in silence. Rules over
+several fields are CEL, by hand; the models check the same and more.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ _COLUMNS = (
 def structural(
     schema: Schema, definitions: dict[str, Schema], seen: tuple[str, ...] = ()
 ) -> Schema:
-    """A JSON schema of pydantic as a structural one; raises `InvariantError` for what has no equal."""
+    """A JSON schema of pydantic as a structural one; `InvariantError` for what has no equal."""
     schema = dict(schema)
     if "$ref" in schema:
         name = schema.pop("$ref").rsplit("/", 1)[-1]

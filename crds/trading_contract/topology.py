@@ -1,7 +1,7 @@
 """The topology file: what the operator tells replicas and partitions about the cluster.
 
-One JSON document, replaced atomically, with a `revision` that only rises. It is the *wish*: who really
-owns a slot is in the shard's `slot_owner`.
+One JSON document, replaced atomically, with a `revision` that only rises. It is the *wish*: who
+really owns a slot is in the shard's `slot_owner`.
 """
 
 from __future__ import annotations

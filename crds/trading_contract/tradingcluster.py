@@ -1,7 +1,7 @@
 """The TradingCluster resource, `hft.trading/v1alpha1`: what a person asks for.
 
-Five lines are a valid cluster; everything else has a default that runs. Rules over several fields are
-checked here with messages that name the field and the way out.
+Five lines are a valid cluster; everything else has a default that runs. Rules over several fields
+are checked here with messages that name the field and the way out.
 """
 
 from __future__ import annotations

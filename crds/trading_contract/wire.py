@@ -1,7 +1,7 @@
 """The wire between replicas and partitions: bytes <-> messages, without I/O.
 
-The layout is that of `engine/wire/include/trading/wire.hpp`; a test compares the two. Frames are bounded by
-`FRAME_BYTES_MAX`; a longer one is a `WireError` and ends the connection.
+The layout is that of `engine/wire/include/trading/wire.hpp`; a test compares the two. Frames are
+bounded by `FRAME_BYTES_MAX`; a longer one is a `WireError` and ends the connection.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from trading_contract import wire
 from trading_contract.tests import builders
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from trading_contract.wire import FrameDecoder, FrameType, WireError, frame, parse_replies
 
 FRAMES = st.lists(st.tuples(st.sampled_from(FrameType), st.binary(max_size=64)), max_size=8)

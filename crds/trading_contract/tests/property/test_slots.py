@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from trading_contract.routing import Route, RoutingTable
 from trading_contract.slots import SymbolRange, check_tiles
 from trading_contract.symbols import HIGHEST, LOWEST
@@ -17,7 +20,7 @@ def test_exactly_one_slot_holds_a_symbol_and_the_table_finds_it(
     bounds: set[str], symbol: str
 ) -> None:
     edges = [LOWEST, *sorted(bounds), HIGHEST]
-    ranges = [SymbolRange(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    ranges = [SymbolRange(a, b) for a, b in pairwise(edges)]
     check_tiles(ranges)
     (holder,) = [r for r in ranges if r.contains(symbol)]
     table = RoutingTable(1, [Route(i, r, "p", "s", 0) for i, r in enumerate(ranges)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from trading_contract.codes import Refusal, refusal_of
 from trading_contract.wire import Code, Kind
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from trading_contract.crd import definition, structural, text
 from trading_contract.errors import InvariantError
 

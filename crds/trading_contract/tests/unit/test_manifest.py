@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from trading_contract.errors import UserError
 from trading_contract.manifest import TEXT_BYTES_MAX, load_cluster
 from trading_contract.policies import PolicyMode, TierMode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from trading_contract.errors import InvariantError
 from trading_contract.routing import Route, RoutingTable
 from trading_contract.slots import SymbolRange

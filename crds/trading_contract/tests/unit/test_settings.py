@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from pydantic import BaseModel, Field
+
 from trading_contract.errors import UserError
 from trading_contract.settings import load
 

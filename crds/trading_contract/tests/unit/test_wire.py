@@ -6,6 +6,7 @@ import dataclasses
 import struct
 
 import pytest
+
 from trading_contract.tests import builders
 from trading_contract.wire import (
     COMMAND_BYTES,
