@@ -1,6 +1,6 @@
 # Set-up is part of each command: a fresh clone needs nothing but make.
 PYTHON ?= python3
-FILE ?= examples/01-minimal/tradingcluster.yaml
+FILE ?= $(firstword $(wildcard examples/01-minimal/*.yaml))
 ARGS ?=
 
 SHELL := /bin/bash
@@ -12,6 +12,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check -q
 CMAKE_SOURCES := $(shell find engine backend -name '*.[ch]pp' -o -name CMakeLists.txt) CMakeLists.txt
+CLUSTER = $(BIN)/python -c 'import sys, yaml; \
+  print(yaml.safe_load(open(sys.argv[1]))["metadata"]["name"])' $(FILE)
 # The requirement lists of pyproject.toml, one per line.
 REQUIREMENTS := $(VENV)/bin/python -c 'import sys, tomllib; \
   p = tomllib.load(open("pyproject.toml", "rb")); n = p["project"]; \
@@ -25,10 +27,11 @@ help: ## list the commands
 
 up: setup ## bring up FILE (default: the minimal example) and say how to trade on it
 	@$(BIN)/tradingctl up -f $(FILE)
-	@examples/01-minimal/place-order.sh --show
+	@CLUSTER=$$($(CLUSTER)) examples/01-minimal/place-order.sh --show
 
-down: ## stop it; the data stays (ARGS=--purge removes it)
-	@if [ -x $(BIN)/tradingctl ]; then $(BIN)/tradingctl down $(ARGS); else echo "nothing runs"; fi
+down: ## stop it; the data stays (ARGS="--purge --yes" removes it)
+	@if [ -x $(BIN)/tradingctl ]; then $(BIN)/tradingctl down --name $$($(CLUSTER)) $(ARGS); \
+	  else echo "nothing runs: .venv is not there"; fi
 
 test: dev cpp-tests ## run everything but Kubernetes
 	$(BIN)/pytest -m "not kubernetes" $(ARGS)
