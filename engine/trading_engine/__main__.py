@@ -1,0 +1,57 @@
+"""`trading-engine`: run a partition, or prepare a shard."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from trading_contract.errors import TradingError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="trading-engine", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser(
+        "run", help="run a partition; settings come from TRADING_ENGINE_* variables"
+    )
+    prepare = commands.add_parser("prepare-shard", help="make or update a shard's schema and slots")
+    prepare.add_argument("--topology", type=Path, required=True, help="the operator's topology.json")
+    prepare.add_argument("--shard", required=True, help="name of the shard in the topology")
+    prepare.add_argument("--secrets-folder", type=Path, required=True, help="passwords of the roles")
+    return parser
+
+
+def _prepare_shard(arguments: argparse.Namespace) -> int:
+    from trading_engine.prepare import prepare_shard
+    from trading_engine.topology_file import read_topology
+
+    topology = read_topology(arguments.topology)
+    for step in prepare_shard(topology, arguments.shard, arguments.secrets_folder):
+        print(f"{arguments.shard}: {step}")
+    return 0
+
+
+def _run() -> int:
+    from trading_engine.partition import run_partition
+
+    return run_partition(os.environ)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; 0 = done, 1 = what went wrong is on stderr."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    try:
+        return _prepare_shard(arguments) if arguments.command == "prepare-shard" else _run()
+    except TradingError as error:
+        print(f"trading-engine: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
