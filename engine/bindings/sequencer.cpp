@@ -120,14 +120,14 @@ void bind_sequencer(py::module_& module) {
            [](Sequencer& self, std::uint32_t shard, std::uint16_t code, std::int64_t now_us) {
              return self.refuse(shard, static_cast<trading::wire::Code>(code), now_us);
            })
-      .def_property_readonly("has_publications", &Sequencer::has_publications)
+      .def("has_publications", &Sequencer::has_publications)
       .def("publications",
-           [](Sequencer& self, std::int64_t now_us) {
-             return publications(self.publications(now_us));
+           [](Sequencer& self, std::uint32_t shard, std::int64_t now_us) {
+             return publications(self.publications(shard, now_us));
            })
       .def("snapshots",
-           [](Sequencer& self, std::int64_t now_us) {
-             return publications(self.snapshots(now_us));
+           [](Sequencer& self, std::uint32_t shard, std::int64_t now_us) {
+             return publications(self.snapshots(shard, now_us));
            })
       .def_property_readonly("open_orders", &Sequencer::open_orders)
       .def_property_readonly("idempotency_entries", &Sequencer::idempotency_entries)

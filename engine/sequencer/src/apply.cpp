@@ -186,7 +186,7 @@ void Sequencer::run_core(Run& run) {
   }
   if (!run.symbol->dirty) {
     run.symbol->dirty = true;
-    dirty_.push_back(run.index);
+    outlet(*run.symbol).dirty.push_back(run.index);
   }
   const wire::Command& c = *run.command;
   append_log(slot.payload, run.core, run.symbol->name, text_of(c.client_id, sizeof c.client_id),
@@ -370,7 +370,7 @@ void Sequencer::touch(Run& run, ColdOrder& cold, core::Handle handle) {
 
 void Sequencer::publish(Run& run, const ColdOrder& cold, Execution execution) {
   execution.time_us = now_us_;
-  executions_.add(run.symbol->name, cold, execution);
+  outlet(*run.symbol).executions.add(run.symbol->name, cold, execution);
 }
 
 }  // namespace trading::sequencer

@@ -52,10 +52,16 @@ Publication Sequencer::snapshot(Symbol& symbol, std::uint32_t index, std::int64_
   return out;
 }
 
-std::vector<Publication> Sequencer::publications(std::int64_t now_us) {
+bool Sequencer::has_publications(std::uint32_t shard) const {
+  return shard < outlets_.size() &&
+         (!outlets_[shard].dirty.empty() || !outlets_[shard].executions.empty());
+}
+
+std::vector<Publication> Sequencer::publications(std::uint32_t shard, std::int64_t now_us) {
   std::vector<Publication> out;
-  std::vector<std::uint32_t> later;
-  for (const std::uint32_t index : dirty_) {
+  if (shard >= outlets_.size()) return out;
+  Outlet& outlet = outlets_[shard];
+  for (const std::uint32_t index : outlet.dirty) {
     Symbol& symbol = symbols_[index];
     symbol.dirty = false;
     if (symbol.slot == kNoSlot) continue;
@@ -93,9 +99,9 @@ std::vector<Publication> Sequencer::publications(std::int64_t now_us) {
     }
     out.push_back({"{" + symbol.name + "}:market", std::move(m), false});
   }
-  dirty_.swap(later);
-  for (std::size_t channel = 0; !executions_.empty() && channel < kExecutionChannels; ++channel) {
-    auto [count, maps] = executions_.take(channel);
+  outlet.dirty.clear();
+  for (std::size_t channel = 0; !outlet.executions.empty() && channel < kExecutionChannels; ++channel) {
+    auto [count, maps] = outlet.executions.take(channel);
     if (count == 0) continue;
     std::string items;
     msgpack::array(items, count);
@@ -105,10 +111,13 @@ std::vector<Publication> Sequencer::publications(std::int64_t now_us) {
   return out;
 }
 
-std::vector<Publication> Sequencer::snapshots(std::int64_t now_us) {
+std::vector<Publication> Sequencer::snapshots(std::uint32_t shard, std::int64_t now_us) {
   std::vector<Publication> out;
   for (std::uint32_t index = 0; index < symbols_.size(); ++index) {
-    if (symbols_[index].slot != kNoSlot) out.push_back(snapshot(symbols_[index], index, now_us));
+    const std::uint32_t slot = symbols_[index].slot;
+    if (slot != kNoSlot && slots_[slot].state.shard == shard) {
+      out.push_back(snapshot(symbols_[index], index, now_us));
+    }
   }
   return out;
 }

@@ -23,7 +23,7 @@ void extend_chain(Chain& chain, std::int64_t sequence, std::string_view payload)
 }  // namespace
 
 Sequencer::Sequencer(std::size_t ended_max, std::int64_t window_us)
-    : queues_(1), idempotency_(ended_max, window_us) {}
+    : queues_(1), idempotency_(ended_max, window_us), outlets_(1) {}
 
 void Sequencer::set_symbol(const SymbolRules& rules) {
   core::SymbolLimits limits;
@@ -64,7 +64,10 @@ void Sequencer::set_slot(const SlotState& state) {
   if (at == slots_.end()) at = slots_.insert(slots_.end(), Slot{});
   at->state = state;
   at->active = true;
-  if (queues_.size() <= state.shard) queues_.resize(state.shard + 1);
+  if (queues_.size() <= state.shard) {
+    queues_.resize(state.shard + 1);
+    outlets_.resize(state.shard + 1);
+  }
   place_symbols();
 }
 

@@ -66,11 +66,11 @@ class Sequencer {
   // Answers all that wait for a shard with `code`, applying nothing.
   std::unique_ptr<Batch> refuse(std::uint32_t shard, wire::Code code, std::int64_t now_us);
 
-  // --- what may be published once all batches so far are durable ---
-  [[nodiscard]] bool has_publications() const { return !dirty_.empty() || !executions_.empty(); }
-  std::vector<Publication> publications(std::int64_t now_us);
-  // Snapshots of all symbols, changed or not.
-  std::vector<Publication> snapshots(std::int64_t now_us);
+  // --- what may be published once all batches of the shard so far are durable ---
+  [[nodiscard]] bool has_publications(std::uint32_t shard) const;
+  std::vector<Publication> publications(std::uint32_t shard, std::int64_t now_us);
+  // Snapshots of all symbols of the shard, changed or not.
+  std::vector<Publication> snapshots(std::uint32_t shard, std::int64_t now_us);
 
   [[nodiscard]] std::size_t open_orders() const { return engine_.open_orders(); }
   [[nodiscard]] std::size_t idempotency_entries() const { return idempotency_.size(); }
@@ -158,8 +158,14 @@ class Sequencer {
   std::unique_ptr<Batch> batch_;
   std::vector<std::pair<core::Handle, std::uint32_t>> touched_orders_;  // with the generation
   std::vector<std::uint32_t> touched_symbols_;
-  std::vector<std::uint32_t> dirty_;  // symbols with something to publish
-  ExecutionFeed executions_;
+  struct Outlet {  // of one shard: what is not published yet
+    std::vector<std::uint32_t> dirty;  // symbols
+    ExecutionFeed executions;
+  };
+  [[nodiscard]] Outlet& outlet(const Symbol& symbol) {
+    return outlets_[slots_[symbol.slot].state.shard];
+  }
+  std::vector<Outlet> outlets_;  // by shard
   Run run_;
   std::int64_t now_us_ = 0;
   std::uint32_t generation_ = 0;
