@@ -1,4 +1,7 @@
-"""The one seam through which anything outside is changed: logged, counted, a crash point in tests."""
+"""The one seam through which anything outside is changed.
+
+Logged, counted, a crash point in tests.
+"""
 
 from __future__ import annotations
 

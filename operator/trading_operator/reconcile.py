@@ -1,4 +1,7 @@
-"""The one loop: observe -> plan -> apply -> report. Level-triggered: every pass begins with fresh eyes."""
+"""The one loop: observe -> plan -> apply -> report. Level-triggered.
+
+Every pass begins with fresh eyes.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from collections.abc import Callable
 
 from trading_contract.errors import TradingError
 from trading_contract.status import ClusterStatus
-
 from trading_operator.effects import Effects
 from trading_operator.planner.plan import Intent, Plan, make_plan
 from trading_operator.substrates.base import Substrate

@@ -7,7 +7,7 @@ import time
 from trading_operator.effects import Effects
 from trading_operator.reconcile import Reconciler
 from trading_operator.substrates.processes.apply import ProcessesSubstrate
-from trading_operator.substrates.processes.commands import COMMANDS, CommandTable
+from trading_operator.substrates.processes.commands import PROGRAMS, Programs
 from trading_operator.substrates.processes.keepers import SUPERVISOR, take_keeper_lock
 from trading_operator.substrates.processes.layout import Layout
 from trading_operator.substrates.processes.store import Store
@@ -15,12 +15,12 @@ from trading_operator.substrates.processes.supervisor import Supervisor
 
 
 async def supervise(
-    layout: Layout, *, is_foreground: bool = False, commands: CommandTable = COMMANDS
+    layout: Layout, *, is_foreground: bool = False, programs: Programs = PROGRAMS
 ) -> None:
     """Run the supervisor of one data folder; returns at once when another one runs."""
     if take_keeper_lock(layout, SUPERVISOR) is None:
         return
     store = Store(layout)
-    substrate = ProcessesSubstrate(layout, time.time, commands)
+    substrate = ProcessesSubstrate(layout, time.time, programs)
     reconciler = Reconciler(substrate, Effects(substrate.apply), store.report, time.time)
     await Supervisor(substrate, store, reconciler.visit, is_foreground=is_foreground).run()

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 
 from trading_contract.errors import TradingError, UserError
-
 from trading_operator.cli import down, keys, logs, plan, status, up
 from trading_operator.cli.clusters import find_cluster
 

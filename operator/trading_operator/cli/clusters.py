@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from trading_contract.errors import UserError
-
 from trading_operator.substrates.processes.layout import Layout, home_folder
 
 

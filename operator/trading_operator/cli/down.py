@@ -11,7 +11,6 @@ import time
 from contextlib import suppress
 
 from trading_contract.errors import UserError, WorldError
-
 from trading_operator.cli.clusters import find_cluster, unregister
 from trading_operator.cli.up import nudge
 from trading_operator.substrates.processes.keepers import (

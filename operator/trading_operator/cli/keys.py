@@ -1,4 +1,7 @@
-"""`tradingctl keys`: API keys of a cluster. Partitions and replicas re-read the file by themselves."""
+"""`tradingctl keys`: API keys of a cluster.
+
+Partitions and replicas re-read the file by themselves.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pydantic import ValidationError
+
 from trading_contract.api_keys import ApiKeyEntry, ApiKeys, Scope
 from trading_contract.errors import UserError, WorldError
-
 from trading_operator.cli.clusters import find_cluster
 from trading_operator.cli.tables import table
 from trading_operator.substrates.processes.layout import Layout, write_atomically

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 from trading_contract.errors import UserError
-
 from trading_operator.cli.clusters import find_cluster
 
 TAIL_BYTES = 16 << 10
@@ -35,7 +34,7 @@ def logs(arguments: argparse.Namespace) -> int:
 def _show(path: Path, name: str, with_name: bool, since: int | None = None) -> int:
     size = path.stat().st_size
     begin = max(0, size - TAIL_BYTES) if since is None else (since if since <= size else 0)
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         file.seek(begin)
         lines = file.read(size - begin).decode(errors="replace").splitlines()
     if since is None and begin > 0:

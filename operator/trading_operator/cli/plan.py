@@ -7,7 +7,6 @@ import asyncio
 import json
 import time
 
-
 from trading_operator.cli.clusters import folder_for
 from trading_operator.cli.up import read_file, refuse_change
 from trading_operator.planner.actions import subject

@@ -11,7 +11,6 @@ from trading_contract.status import (
     Phase,
     ProcessStatus,
 )
-
 from trading_operator.cli.tables import table
 from trading_operator.substrates.processes.keepers import SUPERVISOR, is_kept
 from trading_operator.substrates.processes.layout import Layout

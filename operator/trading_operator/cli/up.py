@@ -17,8 +17,6 @@ from trading_contract.errors import UserError
 from trading_contract.manifest import load_cluster
 from trading_contract.status import ClusterStatus, ConditionType
 from trading_contract.tradingcluster import TradingCluster
-
-from trading_operator.supervision import supervise
 from trading_operator.cli.clusters import folder_for, register
 from trading_operator.cli.status import condition, current_status, is_ready
 from trading_operator.planner.actions import Component
@@ -34,8 +32,9 @@ from trading_operator.substrates.processes.keepers import (
 )
 from trading_operator.substrates.processes.layout import Layout
 from trading_operator.substrates.processes.ports import is_free, read_ports
-from trading_operator.substrates.processes.postgres import NeedsPerson, postgres_folder
+from trading_operator.substrates.processes.postgres import NeedsPersonError, postgres_folder
 from trading_operator.substrates.processes.store import UP, Store, refuse_foreign_folder
+from trading_operator.supervision import supervise
 
 STALLED_SECONDS_MAX = 12.0
 LOOK_SECONDS = 0.2
@@ -55,12 +54,15 @@ def read_file(path: str) -> TradingCluster:
 
 
 def refuse_change(layout: Layout, cluster: TradingCluster) -> TradingCluster | None:
-    """The stored cluster; raises UserError when the new one would break what is stored or served."""
+    """The stored cluster.
+
+    Raises UserError when the new one would break what is stored or served.
+    """
     store = Store(layout)
     before = store.cluster()
-    if before is not None:
-        if problems := problems_of_change(before, cluster, store.topology()):
-            raise UserError("\n".join(problems))
+    problems = problems_of_change(before, cluster, store.topology()) if before else []
+    if problems:
+        raise UserError("\n".join(problems))
     return before
 
 
@@ -136,7 +138,7 @@ def refuse_missing_programs(layout: Layout) -> None:
     for check in checks:
         try:
             check()
-        except NeedsPerson as error:
+        except NeedsPersonError as error:
             problems.append(str(error))
     if problems:
         raise UserError("\n".join(problems))

@@ -7,7 +7,6 @@ import json
 from dataclasses import dataclass
 
 from trading_contract.topology import Topology
-
 from trading_operator.planner.observed import Role
 
 
@@ -40,6 +39,7 @@ class AssignPorts:
     reason: str
 
     def describe(self) -> str:
+        """The action in words."""
         return f"choose ports for {', '.join(self.names)}"
 
 
@@ -51,6 +51,7 @@ class PublishTopology:
     reason: str
 
     def describe(self) -> str:
+        """The action in words."""
         return f"publish topology revision {self.topology.revision}"
 
 
@@ -62,17 +63,22 @@ class StartComponent:
     reason: str
 
     def describe(self) -> str:
+        """The action in words."""
         return f"start {self.component.name}"
 
 
 @dataclass(frozen=True)
 class ReplaceBalancer:
-    """Start a load balancer that takes the sockets over from the running one; no connection is refused."""
+    """Start a load balancer that takes the sockets over from the running one.
+
+    No connection is refused.
+    """
 
     component: Component
     reason: str
 
     def describe(self) -> str:
+        """The action in words."""
         return f"reload {self.component.name}"
 
 
@@ -87,6 +93,7 @@ class StopComponent:
     force: bool = False
 
     def describe(self) -> str:
+        """The action in words."""
         return f"{'kill' if self.force else 'stop'} {self.name}"
 
 
@@ -99,6 +106,7 @@ class PrepareShard:
     reason: str
 
     def describe(self) -> str:
+        """The action in words."""
         return f"prepare {self.shard}"
 
 
@@ -111,6 +119,7 @@ class CommandNode:
     reason: str
 
     def describe(self) -> str:
+        """The action in words."""
         words = " ".join(self.command[:4]) + (" .." if len(self.command) > 4 else "")
         return f"{self.node}: {words}"
 
@@ -124,6 +133,11 @@ Action = (
     | PrepareShard
     | CommandNode
 )
+
+
+def prepare_task(shard: str) -> str:
+    """The name under which preparing a shard succeeds or fails, apart from its process."""
+    return f"{shard}/prepare"
 
 
 def subject(action: Action) -> str:

@@ -1,12 +1,14 @@
-"""How each wanted component is doing, and who serves each slot: facts for plan and conditions alike."""
+"""How each wanted component is doing, and who serves each slot.
+
+Facts for plan and conditions alike.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from trading_contract.topology import SlotPlacement, Topology
-
-from trading_operator.planner.actions import Component
+from trading_operator.planner.actions import Component, prepare_task
 from trading_operator.planner.observed import Observed, Role, SlotRow
 from trading_operator.planner.topology import WantedCluster, same_but_revision, shard_hash
 
@@ -23,18 +25,24 @@ class Health:
 
     state: str
     note: str = ""
+    is_outdated: bool = False  # does its work all the same, with older settings
 
     @property
     def is_ready(self) -> bool:
         """Whether it does all that is wanted of it."""
         return self.state == READY
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether it does its work, be it with older settings."""
+        return self.is_ready or self.is_outdated
 
-def health_of(component: Component, wanted: WantedCluster, observed: Observed) -> Health:
+
+def health_of(component: Component, observed: Observed) -> Health:
     """How one wanted component is doing."""
     name = component.name
     process = observed.process(name)
-    failure = observed.failures.get(name)
+    failure = observed.failures.get(name) or observed.failures.get(prepare_task(name))
     if process is None:
         if name in observed.busy:
             return Health(STARTING, f"{name} is {observed.busy[name]}")
@@ -43,9 +51,9 @@ def health_of(component: Component, wanted: WantedCluster, observed: Observed) -
         return Health(DOWN, f"{name} does not run")
     if process.stopping_since is not None:
         return Health(STOPPING, f"{name} is stopping")
+    missing = _missing(component, observed)
     if process.settings_hash != component.settings_hash:
-        return Health(STARTING, f"{name} runs with older settings")
-    missing = _missing(component, wanted, observed)
+        return Health(STARTING, f"{name} runs with older settings", is_outdated=not missing)
     if not missing:
         return Health(READY)
     if failure is not None and failure.needs_person:
@@ -54,7 +62,7 @@ def health_of(component: Component, wanted: WantedCluster, observed: Observed) -
     return Health(STARTING, f"{text}; {failure.text}" if failure else text)
 
 
-def _missing(component: Component, wanted: WantedCluster, observed: Observed) -> str:
+def _missing(component: Component, observed: Observed) -> str:
     """What keeps a running component from being ready; "" = nothing."""
     name = component.name
     match component.role:

@@ -16,7 +16,6 @@ from trading_contract.status import (
     SlotStatus,
 )
 from trading_contract.tradingcluster import TradingCluster
-
 from trading_operator.planner.actions import Action
 from trading_operator.planner.assessment import Health, is_published, is_served, slot_row
 from trading_operator.planner.observed import Observed, Role

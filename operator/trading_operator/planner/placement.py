@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from trading_contract.symbols import HIGHEST, LOWEST
 from trading_contract.topology import SlotPlacement
@@ -30,8 +31,8 @@ class _Range:
 def initial_slots(spec: TradingClusterSpec) -> tuple[SlotPlacement, ...]:
     """Slots that tile the symbol space, each with at least one listed symbol.
 
-    Spread contiguously over the shards and the partitions; `spec.placement` wins where it speaks. A pure
-    function of the specification.
+    Spread contiguously over the shards and the partitions; `spec.placement` wins where it speaks. A
+    pure function of the specification.
     """
     ranges = _ranges(spec)
     count = slot_count(len(spec.symbols), spec.partitions.count, spec.shards.count)
@@ -91,5 +92,5 @@ def _cut(part: _Range, count: int) -> list[_Range]:
             part.shard,
             part.partition,
         )
-        for first, past in zip(bounds, bounds[1:], strict=False)
+        for first, past in pairwise(bounds)
     ]

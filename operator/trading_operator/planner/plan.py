@@ -1,8 +1,8 @@
 """plan(intent, observed, now) -> actions and status. The only module that orders concerns.
 
-Rules: same inputs, same plan; a converged world gives an empty plan; from "unknown" follows nothing that
-stops or removes; the topology is published before the first shard has data; at most one healthy component
-is restarted at a time; nothing that owns slots is ever stopped for being removed.
+Rules: same inputs, same plan; a converged world gives an empty plan; from "unknown" follows nothing
+that stops or removes; the topology is published before the first shard has data; at most one
+healthy component is restarted at a time; nothing that owns slots is ever stopped for being removed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from trading_contract.status import ClusterStatus
 from trading_contract.tradingcluster import TradingCluster
-
 from trading_operator.planner.actions import (
     Action,
     AssignPorts,
@@ -23,6 +22,7 @@ from trading_operator.planner.actions import (
     ReplaceBalancer,
     StartComponent,
     StopComponent,
+    prepare_task,
 )
 from trading_operator.planner.assessment import (
     Health,
@@ -71,7 +71,7 @@ class Plan:
 def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
     """The next bounded step towards what is wanted. `now` in Unix seconds."""
     wanted = wanted_cluster(intent.cluster, observed)
-    health = {each.name: health_of(each, wanted, observed) for each in wanted.components}
+    health = {each.name: health_of(each, observed) for each in wanted.components}
     redis = _redis(intent, wanted, observed)
     spec = intent.cluster.spec
     if observed.processes is None or (spec.paused and not intent.is_going_down):
@@ -85,7 +85,7 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
         (observed.disk_free_bytes or DISK_FREE_BYTES_MIN) < DISK_FREE_BYTES_MIN,
     )  # fmt: skip
     status = status_of(facts, intent.previous, now)
-    return Plan(actions, status, _wake_after_seconds(actions, health, observed, now))
+    return Plan(actions, status, _wake_after_seconds(actions, health, observed))
 
 
 def _redis(intent: Intent, wanted: WantedCluster, observed: Observed) -> RedisPlan:
@@ -154,8 +154,14 @@ def _prepares(wanted: WantedCluster, observed: Observed, now: float) -> Iterator
     if topology is None or not is_published(wanted, observed):
         return
     for shard in topology.shards:
-        seen, failure = observed.shards.get(shard.name), observed.failures.get(shard.name)
-        if shard.name in observed.busy or seen is None or not seen.accepts_writes:
+        task = prepare_task(shard.name)
+        seen, failure = observed.shards.get(shard.name), observed.failures.get(task)
+        if (
+            task in observed.busy
+            or shard.name in observed.busy
+            or seen is None
+            or not seen.accepts_writes
+        ):
             continue
         if is_prepared(shard.name, topology, observed):
             continue
@@ -168,11 +174,11 @@ def _prepares(wanted: WantedCluster, observed: Observed, now: float) -> Iterator
 def _rolls(
     wanted: WantedCluster, observed: Observed, health: Mapping[str, Health], now: float
 ) -> Iterator[Action]:
-    """Restarts: of what hangs at once, for changed settings one at a time and only in good health."""
-    all_others_ready = {
-        name: all(other.is_ready for key, other in health.items() if key not in (name, BALANCER))
-        for name in health
-    }
+    """Restarts.
+
+    Of what hangs at once, for changed settings one at a time and only in good health.
+    """
+    unwell = {name for name, each in health.items() if not each.is_serving} - {BALANCER}
     has_rolled = False
     for component in wanted.components:
         name = component.name
@@ -189,24 +195,13 @@ def _rolls(
         elif component.role is Role.BALANCER:
             if _members_are_settled(health, wanted):
                 yield ReplaceBalancer(component, "its members or its port changed")
-        elif not has_rolled and (all_others_ready[name] or not _is_serving(name, observed)):
+        elif not has_rolled and unwell <= {name}:
             has_rolled = True
             yield StopComponent(name, process.role, process.pid, "its settings changed")
 
 
-def _is_serving(name: str, observed: Observed) -> bool:
-    """Whether a component with older settings does its work all the same."""
-    shard, partition = observed.shards.get(name), observed.partitions.get(name)
-    return bool(
-        (shard and shard.accepts_writes)
-        or (partition and partition.state)
-        or name in observed.nodes
-        or observed.replicas_ready.get(name)
-    )
-
-
 def _members_are_settled(health: Mapping[str, Health], wanted: WantedCluster) -> bool:
-    """New replicas are given traffic when they are ready, or have failed and may not hold others up."""
+    """New replicas get traffic when they are ready; one that failed holds nobody up."""
     replicas = [each.name for each in wanted.components if each.role is Role.REPLICA]
     return all(health[name].state != "starting" for name in replicas)
 
@@ -252,7 +247,7 @@ def _force(process: ProcessSeen, now: float) -> Iterator[Action]:
 
 
 def _wake_after_seconds(
-    actions: tuple[Action, ...], health: Mapping[str, Health], observed: Observed, now: float
+    actions: tuple[Action, ...], health: Mapping[str, Health], observed: Observed
 ) -> float:
     if actions or observed.busy or not all(each.is_ready for each in health.values()):
         return WAKE_SECONDS_ACTIVE

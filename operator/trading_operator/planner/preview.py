@@ -1,7 +1,7 @@
 """What would follow if every action succeeded: the plan to its end, without a world.
 
-`imagine` is the happy world as a pure function. `tradingctl plan` shows what follows from it; tests of the
-planner run against it.
+`imagine` is the happy world as a pure function. `tradingctl plan` shows what follows from it; tests
+of the planner run against it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 from trading_contract.tradingcluster import TradingCluster
-
 from trading_operator.planner.actions import (
     Action,
     AssignPorts,
@@ -104,7 +103,7 @@ def _without(values: Mapping[str, Value], name: str) -> dict[str, Value]:
 def _stopped(world: Observed, name: str) -> Observed:
     shards = dict(world.shards)
     if name in shards:
-        shards[name] = replace(shards[name], accepts_writes=None, rows=None)
+        shards[name] = replace(shards[name], accepts_writes=None)  # its rows stay on the disk
     return replace(
         world,
         processes=_without(world.processes or {}, name),

@@ -1,8 +1,9 @@
 """Forms and mends the Redis Cluster: a pure function of every node's CLUSTER NODES.
 
-Invariant: a hash slot that any node claims for a living node is never given to another, so a cluster that
-holds data is never created anew. Order: meet, forget the dead, give out unclaimed hash slots, attach
-replicas. Creating is nothing but mending from the empty state; failover is Redis's own.
+Invariant: a hash slot that any node claims for a living node is never given to another, so a
+cluster that holds data is never created anew. Order: meet, forget the dead, give out unclaimed hash
+slots, attach replicas. Creating is nothing but mending from the empty state; failover is Redis's
+own.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ def plan_redis(
 ) -> RedisPlan:
     """What to say to which node next.
 
-    `seen` holds the nodes that answered (also such that are about to be removed), `silent` names running
-    ones that did not: while there are any, nothing is forgotten and no hash slot is given out.
+    `seen` holds the nodes that answered (also such that are about to be removed), `silent` names
+    running ones that did not: while there are any, nothing is forgotten and no hash slot is given
+    out.
     """
     missing = [node.name for node in wanted if node.name not in seen or not seen[node.name].myself]
     commands = tuple(_meet(wanted, seen))
@@ -78,7 +80,7 @@ def parse_nodes(text: str) -> tuple[PeerSeen, ...]:
             continue
         flags = fields[2].split(",")
         address = fields[1].split("@")[0]
-        if "handshake" in flags or "noaddr" in flags and "myself" not in flags:
+        if "handshake" in flags or ("noaddr" in flags and "myself" not in flags):
             continue
         hash_slots: set[int] = set()
         for part in fields[8:]:

@@ -19,7 +19,6 @@ from trading_contract.topology import (
     Topology,
 )
 from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
-
 from trading_operator.planner.actions import Component
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.placement import initial_slots
@@ -47,7 +46,10 @@ class WantedCluster:
 
 
 def wanted_cluster(cluster: TradingCluster, observed: Observed) -> WantedCluster:
-    """Everything the cluster should consist of; components whose port is not known yet are left out."""
+    """Everything the cluster should consist of.
+
+    Components whose port is not known yet are left out.
+    """
     spec = cluster.spec
     slots = observed.topology.slots if observed.topology else initial_slots(spec)
     kept = _kept(spec, slots, observed)

@@ -1,1 +1,4 @@
-"""Asks running parts how they are. Every question has a deadline; no answer is a value, not an error."""
+"""Asks running parts how they are. Every question has a deadline.
+
+No answer is a value, not an error.
+"""

@@ -60,7 +60,7 @@ class PartitionProbe:
 
 def _seen(answer: object) -> PartitionSeen:
     if not isinstance(answer, dict):
-        raise ValueError("the status is no JSON object")
+        raise TypeError("the status is no JSON object")
     slots = tuple(PartitionSlot(int(s["id"]), int(s["epoch"])) for s in answer.get("slots", ()))
     return PartitionSeen(
         str(answer["state"]).lower(), str(answer.get("incarnation", "")), slots,

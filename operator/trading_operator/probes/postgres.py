@@ -18,7 +18,10 @@ NOT_THERE = (asyncpg.InvalidCatalogNameError, asyncpg.UndefinedTableError)
 
 
 class ShardProbe:
-    """One kept connection to one shard; falls back to the maintenance database until ours exists."""
+    """One kept connection to one shard.
+
+    Falls back to the maintenance database until ours exists.
+    """
 
     def __init__(self, port: int, password: Callable[[], str], database: str = "trading") -> None:
         self._port = port
@@ -39,9 +42,9 @@ class ShardProbe:
             return ShardSeen(note=f"does not answer ({type(error).__name__})")
 
     async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
-        if self._connection is not None and self._connected_to == self._database:
-            if not self._connection.is_closed():
-                return self._connection
+        kept = self._connection
+        if kept is not None and self._connected_to == self._database and not kept.is_closed():
+            return kept
         await self.close()
         try:
             self._connection = await self._open(self._database)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
@@ -44,7 +45,5 @@ class NodeProbe:
 
     async def close(self) -> None:
         """Drop the connection; the next question makes a new one."""
-        try:
+        with suppress(OSError, RedisError):
             await self._connection.disconnect(nowait=True)
-        except (OSError, RedisError):
-            pass

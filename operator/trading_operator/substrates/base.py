@@ -12,11 +12,14 @@ class Substrate(Protocol):
     """Where a cluster's components live."""
 
     async def observe(self) -> Observed:
-        """One look at everything, bounded in time. What does not answer is unknown, never an error."""
+        """One look at everything, bounded in time.
+
+        What does not answer is unknown, never an error.
+        """
         ...
 
     async def apply(self, action: Action) -> None:
-        """Do one thing, idempotently, or begin it when it takes long (then `Observed.busy` names it).
+        """Do one thing, idempotently. What takes long is begun; `Observed.busy` names it then.
 
         Raises WorldError when it may succeed later, UserError when only a person can help.
         """

@@ -1,4 +1,7 @@
-"""Makes actions real on this machine. What takes long is begun here and goes on in the background."""
+"""Makes actions real on this machine.
+
+What takes long is begun here and goes on in the background.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ import subprocess
 from collections.abc import Callable
 
 from redis.exceptions import RedisError
-from trading_contract.errors import TradingError, WorldError
 
+from trading_contract.errors import TradingError, WorldError
 from trading_operator.planner.actions import (
     Action,
     AssignPorts,
@@ -21,11 +24,12 @@ from trading_operator.planner.actions import (
     ReplaceBalancer,
     StartComponent,
     StopComponent,
+    prepare_task,
     subject,
 )
 from trading_operator.planner.observed import Role
 from trading_operator.substrates.processes.attempts import Attempts
-from trading_operator.substrates.processes.commands import COMMANDS, CommandTable, prepare_argv
+from trading_operator.substrates.processes.commands import PROGRAMS, Programs
 from trading_operator.substrates.processes.haproxy import haproxy_command, write_config
 from trading_operator.substrates.processes.layout import Layout, ordinary_user, write_atomically
 from trading_operator.substrates.processes.observe import Observer, Probes
@@ -35,10 +39,10 @@ from trading_operator.substrates.processes.ports import (
     read_ports,
     release_port,
 )
-from trading_operator.substrates.processes.postgres import NeedsPerson, make_data_folder
+from trading_operator.substrates.processes.postgres import NeedsPersonError, make_data_folder
 from trading_operator.substrates.processes.proc import ProcessTable
 from trading_operator.substrates.processes.spawn import (
-    AlreadyRunning,
+    AlreadyRunningError,
     base_environment,
     give_to,
     last_line,
@@ -59,12 +63,12 @@ class Applier:
         layout: Layout,
         attempts: Attempts,
         probes: Probes,
-        commands: CommandTable = COMMANDS,
+        programs: Programs = PROGRAMS,
     ) -> None:
         self._layout = layout
         self._attempts = attempts
         self._probes = probes
-        self._commands = commands
+        self._programs = programs
 
     async def apply(self, action: Action) -> None:
         """Do it or begin it; see `Substrate.apply`."""
@@ -81,7 +85,7 @@ class Applier:
             case StopComponent():
                 self._stop(action)
             case PrepareShard(shard=shard):
-                self._attempts.begin(shard, "preparing", self._prepare(action))
+                self._attempts.begin(prepare_task(shard), "preparing", self._prepare(action))
             case CommandNode():
                 await self._command(action)
 
@@ -96,13 +100,12 @@ class Applier:
             give_to(folder, ordinary_user())
         elif component.role == Role.BALANCER:
             write_config(self._layout, component)
-        command = self._commands[component.role](self._layout, component)
+        command = self._programs.commands[component.role](self._layout, component)
         try:
-            child = spawn(
-                self._layout, name, component.role, component.settings_hash, command,
-                lock=component.role != Role.BALANCER,
-            )  # fmt: skip
-        except AlreadyRunning:
+            # Two load balancers overlap during a reload, so they share no lock.
+            lock = component.role != Role.BALANCER
+            child = spawn(self._layout, component, command, lock=lock)
+        except AlreadyRunningError:
             return  # the next look will find it
         self._attempts.started(name, child)
 
@@ -113,7 +116,7 @@ class Applier:
             return
         field = component.setting("port_field")
         if field:
-            raise NeedsPerson(
+            raise NeedsPersonError(
                 f"{field}: port {component.port} is in use by another program: stop that, or choose"
                 f" another {field}",
                 "PortInUse",
@@ -127,14 +130,7 @@ class Applier:
         seen = ProcessTable(self._layout.uid).look().get(component.name)
         older = () if seen is None else (*seen.older_pids, seen.pid)
         command = haproxy_command(self._layout, component, older)
-        child = spawn(
-            self._layout,
-            component.name,
-            component.role,
-            component.settings_hash,
-            command,
-            lock=False,
-        )
+        child = spawn(self._layout, component, command, lock=False)
         self._attempts.started(component.name, child)
 
     def _stop(self, action: StopComponent) -> None:
@@ -154,24 +150,31 @@ class Applier:
                 continue
 
     async def _prepare(self, action: PrepareShard) -> None:
-        shard = action.shard
-        log = open(self._layout.log_file(f"{shard}-prepare"), "ab")  # noqa: SIM115
-        with log:
+        shard, path = action.shard, self._layout.log_file(f"{action.shard}-prepare")
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
             process = await asyncio.create_subprocess_exec(
-                *prepare_argv(self._layout, shard), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=base_environment(), cwd=self._layout.root, start_new_session=True,
-            )  # fmt: skip
-            try:
-                async with asyncio.timeout(PREPARE_SECONDS_MAX):
-                    code = await process.wait()
-            except TimeoutError as error:
-                process.kill()
-                text = f"{shard}: preparing it took more than {PREPARE_SECONDS_MAX} s"
-                raise WorldError(text) from error
+                *self._programs.prepare(self._layout, shard),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=base_environment(),
+                cwd=self._layout.root,
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)
+        try:
+            async with asyncio.timeout(PREPARE_SECONDS_MAX):
+                code = await process.wait()
+        except TimeoutError as error:
+            process.kill()
+            text = f"{shard}: preparing it took more than {PREPARE_SECONDS_MAX} s"
+            raise WorldError(text) from error
         if code != 0:
-            said = last_line(self._layout.log_file(f"{shard}-prepare"))
-            raise WorldError(f"{shard}: it could not be prepared: {said}")
+            raise WorldError(f"{shard}: it could not be prepared: {last_line(path)}")
         write_atomically(self._layout.prepared_file(shard), action.wanted_hash + "\n")
+        self._attempts.failures.pop(prepare_task(shard), None)
 
     async def _command(self, action: CommandNode) -> None:
         port = read_ports(self._layout)[action.node]
@@ -185,18 +188,20 @@ class ProcessesSubstrate:
     """Observer and applier together: the embedded substrate."""
 
     def __init__(
-        self, layout: Layout, now: Callable[[], float], commands: CommandTable = COMMANDS
+        self, layout: Layout, now: Callable[[], float], programs: Programs = PROGRAMS
     ) -> None:
         self.layout = layout
         self.attempts = Attempts(layout, now)
         self.observer = Observer(layout, self.attempts, now)
-        self.applier = Applier(layout, self.attempts, self.observer.probes, commands)
+        self.applier = Applier(layout, self.attempts, self.observer.probes, programs)
         self.observe = self.observer.observe
 
     async def apply(self, action: Action) -> None:
         """Do one action; an ordinary failure is recorded, shown in the status and tried again."""
         try:
             await self.applier.apply(action)
+            if isinstance(action, AssignPorts | PublishTopology):
+                self.attempts.failures.pop(subject(action), None)
         except TradingError as error:
             self.attempts.fail(subject(action), error)
             raise

@@ -1,6 +1,7 @@
 """What the supervisor remembers for politeness only: backoff, stops asked for, long work under way.
 
-Losing all of it (the supervisor was killed) costs a repeated signal or an early restart, nothing else.
+Losing all of it (the supervisor was killed) costs a repeated signal or an early restart, nothing
+else.
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from trading_contract.errors import TradingError
-
 from trading_operator.planner.observed import Failure, ProcessSeen
 from trading_operator.substrates.processes.layout import Layout
-from trading_operator.substrates.processes.postgres import NeedsPerson
+from trading_operator.substrates.processes.postgres import NeedsPersonError
 from trading_operator.substrates.processes.spawn import last_line
 
 HEALTHY_SECONDS = 10.0  # who lived that long starts again at once
@@ -29,7 +29,10 @@ def retry_delay_seconds(count: int) -> float:
 
 
 class Attempts:
-    """Per component: the child, when it was started, how it failed, whether it was asked to stop."""
+    """Per component.
+
+    The child, when it was started, how it failed, whether it was asked to stop.
+    """
 
     def __init__(self, layout: Layout, now: Callable[[], float]) -> None:
         self._layout = layout
@@ -61,7 +64,7 @@ class Attempts:
         """Record that something could not be done."""
         now = self._now()
         count = self.failures[name].count + 1 if name in self.failures else 1
-        if isinstance(error, NeedsPerson):
+        if isinstance(error, NeedsPersonError):
             retry_at = now + PERSON_RETRY_SECONDS
             self.failures[name] = Failure(str(error), count, retry_at, error.reason, True)
         else:
@@ -129,7 +132,7 @@ class Attempts:
 
     def forget(self, wanted: Collection[str]) -> None:
         """Drop failures of components that are no longer wanted."""
-        for name in [name for name in self.failures if name not in wanted]:
+        for name in [name for name in self.failures if name.split("/")[0] not in wanted]:
             del self.failures[name]
 
     async def settle(self) -> None:

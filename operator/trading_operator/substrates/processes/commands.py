@@ -5,16 +5,23 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from trading_operator.planner.actions import Component
 from trading_operator.planner.observed import Role
 from trading_operator.substrates.processes.haproxy import haproxy_command
 from trading_operator.substrates.processes.layout import Layout, ordinary_user
-from trading_operator.substrates.processes.postgres import NeedsPerson, postgres_command
+from trading_operator.substrates.processes.postgres import NeedsPersonError, postgres_command
 from trading_operator.substrates.processes.spawn import Command
 
-CommandTable = Mapping[Role, Callable[[Layout, Component], Command]]
+
+@dataclass(frozen=True)
+class Programs:
+    """What is started for each role, and what prepares a shard; tests put in stubs."""
+
+    commands: Mapping[Role, Callable[[Layout, Component], Command]]
+    prepare: Callable[[Layout, str], tuple[str, ...]]
 
 
 def own_program(name: str) -> str:
@@ -27,7 +34,7 @@ def redis_command(layout: Layout, component: Component) -> Command:
     """A cluster node. Its data is derived, hence nothing but nodes.conf (its identity) is kept."""
     binary = shutil.which("redis-server")
     if binary is None:
-        raise NeedsPerson(
+        raise NeedsPersonError(
             "Redis is missing: install the package `redis-server`", "ImageUnavailable"
         )
     options = {
@@ -90,10 +97,13 @@ def _common(prefix: str, layout: Layout, component: Component) -> dict[str, str]
     }
 
 
-COMMANDS: CommandTable = {
-    Role.SHARD: postgres_command,
-    Role.NODE: redis_command,
-    Role.PARTITION: partition_command,
-    Role.REPLICA: replica_command,
-    Role.BALANCER: haproxy_command,
-}
+PROGRAMS = Programs(
+    {
+        Role.SHARD: postgres_command,
+        Role.NODE: redis_command,
+        Role.PARTITION: partition_command,
+        Role.REPLICA: replica_command,
+        Role.BALANCER: haproxy_command,
+    },
+    prepare_argv,
+)

@@ -1,4 +1,7 @@
-"""Starts the supervisor anew when it was killed or hangs. Does nothing else, so nothing else can break it."""
+"""Starts the supervisor anew when it was killed or hangs.
+
+Does nothing else, so nothing else can break it.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The load balancer's configuration, as text.
 
-Only a connection that could not be made is tried again elsewhere: a request that was sent once is never sent
-twice. Its own answers are JSON in the shape of the API and never claim more than is known.
+Only a connection that could not be made is tried again elsewhere: a request that was sent once is
+never sent twice. Its own answers are JSON in the shape of the API and never claim more than is
+known.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from trading_operator.planner.actions import Component
 from trading_operator.substrates.processes.layout import Layout, ordinary_user, write_atomically
-from trading_operator.substrates.processes.postgres import NeedsPerson
+from trading_operator.substrates.processes.postgres import NeedsPersonError
 from trading_operator.substrates.processes.spawn import Command, give_to
 
 UNKNOWN = "the outcome is unknown; ask by the client order id"
@@ -86,11 +87,13 @@ def write_config(layout: Layout, component: Component) -> None:
     write_atomically(folder / "haproxy.cfg", balancer_config(folder, component))
 
 
-def haproxy_command(layout: Layout, component: Component, older: tuple[int, ...] = ()) -> Command:
-    """haproxy in the foreground; with `older` it takes their sockets over and lets them drain."""
+def haproxy_command(layout: Layout, _: Component, older: tuple[int, ...] = ()) -> Command:
+    """Haproxy in the foreground; with `older` it takes their sockets over and lets them drain."""
     binary = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
     if binary is None:
-        raise NeedsPerson("haproxy is missing: install the package `haproxy`", "ImageUnavailable")
+        raise NeedsPersonError(
+            "haproxy is missing: install the package `haproxy`", "ImageUnavailable"
+        )
     folder = layout.balancer_folder
     argv = [binary, "-db", "-f", str(folder / "haproxy.cfg")]
     if older:

@@ -1,7 +1,9 @@
-"""Supervisor and guardian: each starts the other anew. Standard library only, so the guardian stays tiny.
+"""Supervisor and guardian: each starts the other anew.
 
-A keeper holds its lock for as long as it lives and writes its process id into it; the lock file's time is
-its heartbeat.
+Standard library only, so that the guardian stays tiny.
+
+A keeper holds its lock for as long as it lives and writes its process id into it; the lock file's
+time is its heartbeat.
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ def start_keeper(layout: Layout, name: str) -> subprocess.Popen[bytes]:
         ROLE: name,
         SETTINGS: "",
     }
-    with open(layout.log_file(name), "ab") as log:
+    with layout.log_file(name).open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", *PROGRAMS[name], str(layout.root)],
             env=environment,

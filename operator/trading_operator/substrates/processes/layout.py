@@ -7,7 +7,7 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
-# In the environment of every component: `<uid of the data folder>/<name>`, role, hash of its settings.
+# In the environment of every component: `<uid of the folder>/<name>`, role, hash of its settings.
 MARKER = "TRADINGCLUSTER_COMPONENT"
 ROLE = "TRADINGCLUSTER_ROLE"
 SETTINGS = "TRADINGCLUSTER_SPEC_HASH"
@@ -44,10 +44,12 @@ class Layout:
 
     @property
     def uid_file(self) -> Path:
+        """Holds the identity of this data folder."""
         return self.root / "uid"
 
     @property
     def cluster_file(self) -> Path:
+        """The stored TradingCluster."""
         return self.root / "cluster.json"
 
     @property
@@ -57,39 +59,49 @@ class Layout:
 
     @property
     def ports_file(self) -> Path:
+        """Ports by component."""
         return self.root / "ports.json"
 
     @property
     def topology_file(self) -> Path:
+        """What replicas and partitions read."""
         return self.root / "topology.json"
 
     @property
     def status_file(self) -> Path:
+        """The last report."""
         return self.root / "status.json"
 
     @property
     def secrets_folder(self) -> Path:
+        """Passwords and keys, closed to other users."""
         return self.root / "secrets"
 
     @property
     def keys_file(self) -> Path:
+        """The API keys."""
         return self.secrets_folder / "api-keys.json"
 
     @property
     def logs_folder(self) -> Path:
+        """One log per component."""
         return self.root / "logs"
 
     @property
     def balancer_folder(self) -> Path:
+        """Configuration and socket of the load balancer."""
         return self.root / "load-balancer"
 
     def log_file(self, name: str) -> Path:
+        """The log of one component."""
         return self.logs_folder / f"{name}.log"
 
     def lock_file(self, name: str) -> Path:
+        """Held by the component for as long as it lives."""
         return self.root / "locks" / f"{name}.lock"
 
     def shard_folder(self, name: str) -> Path:
+        """All that belongs to one shard."""
         return self.root / "shards" / name
 
     def shard_data(self, name: str) -> Path:
@@ -101,6 +113,7 @@ class Layout:
         return self.shard_folder(name) / "prepared"
 
     def node_folder(self, name: str) -> Path:
+        """nodes.conf of one Redis node."""
         return self.root / "redis" / name
 
     @property
@@ -119,7 +132,10 @@ class Layout:
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
-    """Replace a file as a whole; a reader sees the old or the new text, a crash leaves one of them."""
+    """Replace a file as a whole.
+
+    A reader sees the old or the new text, a crash leaves one of them.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:

@@ -14,8 +14,8 @@ KEPT_BYTES = 1 << 20
 def shorten_logs(layout: Layout) -> None:
     """Cut logs that grew too large to their newest part.
 
-    They are opened for appending, so a process goes on writing at the new end; a line written in between is
-    lost, which is why no log is a record of anything.
+    They are opened for appending, so a process goes on writing at the new end; a line written in
+    between is lost, which is why no log is a record of anything.
     """
     for path in layout.logs_folder.glob("*.log"):
         try:
@@ -26,7 +26,7 @@ def shorten_logs(layout: Layout) -> None:
 
 
 def _shorten(path: Path) -> None:
-    with open(path, "rb+") as file:
+    with path.open("rb+") as file:
         file.seek(-KEPT_BYTES, os.SEEK_END)
         newest = file.read()
         path.with_suffix(".log.1").write_bytes(newest)

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
-from trading_contract.topology import Topology
 
+from trading_contract.topology import Topology
 from trading_operator.planner.observed import (
     NodeSeen,
     Observed,

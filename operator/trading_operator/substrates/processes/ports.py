@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable, Mapping
 
 from trading_operator.substrates.processes.layout import Layout, write_atomically
-from trading_operator.substrates.processes.postgres import NeedsPerson
+from trading_operator.substrates.processes.postgres import NeedsPersonError
 
 FIRST, PAST = 20_000, 32_000  # below the range that Linux takes for outgoing connections
 
@@ -24,7 +24,7 @@ def read_ports(layout: Layout) -> dict[str, int]:
 def assign_ports(layout: Layout, names: Iterable[str], fixed: Mapping[str, int]) -> None:
     """Record a port for each name; a fixed one as it is, others from the free ones.
 
-    Raises NeedsPerson when none is free.
+    Raises NeedsPersonError when none is free.
     """
     ports = read_ports(layout)
     for name in names:
@@ -64,4 +64,4 @@ def _free_port(taken: set[int], uid: str) -> int:
         port = FIRST + (offset + step) % (PAST - FIRST)
         if port not in taken and is_free(port):
             return port
-    raise NeedsPerson(f"no free port between {FIRST} and {PAST}")
+    raise NeedsPersonError(f"no free port between {FIRST} and {PAST}")

@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 from trading_contract.errors import TradingError, WorldError
-
 from trading_operator.planner.actions import Component
 from trading_operator.substrates.processes.layout import Layout, ordinary_user
 from trading_operator.substrates.processes.spawn import Command, base_environment, give_to, identity
@@ -41,7 +40,7 @@ SETTINGS = {
 }
 
 
-class NeedsPerson(TradingError):
+class NeedsPersonError(TradingError):
     """Something that only a person can mend."""
 
     def __init__(self, message: str, reason: str = "UnsafeChange") -> None:
@@ -50,7 +49,10 @@ class NeedsPerson(TradingError):
 
 
 def postgres_folder() -> Path:
-    """The folder with the newest PostgreSQL binaries of this machine; raises NeedsPerson without any."""
+    """The folder with the newest PostgreSQL binaries of this machine.
+
+    Raises NeedsPersonError without any.
+    """
     installed = [
         path.parent
         for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")
@@ -65,7 +67,7 @@ def postgres_folder() -> Path:
         for place in (spec.submodule_search_locations or []) if spec else []:
             if (Path(place) / folder / "postgres").exists():
                 return Path(place) / folder
-    raise NeedsPerson(
+    raise NeedsPersonError(
         "PostgreSQL is missing: install the package `postgresql` (15 or newer), or put `postgres`"
         " on PATH",
         "ImageUnavailable",
@@ -131,17 +133,17 @@ def make_data_folder(layout: Layout, name: str) -> None:
 
 
 def refuse_other_version(name: str, data: Path, binaries: Path) -> None:
-    """Raise NeedsPerson when another major version made the folder."""
+    """Raise NeedsPersonError when another major version made the folder."""
     made_by, installed = (data / "PG_VERSION").read_text().strip(), major_version(binaries)
     if made_by != installed:
-        raise NeedsPerson(
+        raise NeedsPersonError(
             f"{name}: the data folder {data} was made by PostgreSQL {made_by}, installed is"
             f" {installed}: install PostgreSQL {made_by}, or convert it with pg_upgrade"
         )
 
 
 def refuse_unreachable(folder: Path, user: str | None) -> None:
-    """Raise NeedsPerson when the ordinary account cannot enter the folder."""
+    """Raise NeedsPersonError when the ordinary account cannot enter the folder."""
     if user is None:
         return
     who = identity(user)
@@ -155,7 +157,7 @@ def refuse_unreachable(folder: Path, user: str | None) -> None:
         extra_groups=who.groups,
     )
     if entered.returncode != 0:
-        raise NeedsPerson(
+        raise NeedsPersonError(
             f"the user {user} cannot enter {folder}: open its parent folders (chmod o+x) or choose"
             " another place with --data-dir"
         )
@@ -173,7 +175,7 @@ def postgres_command(layout: Layout, component: Component) -> Command:
 def is_postmaster(layout: Layout, name: str, pid: int) -> bool:
     """Whether the process is the server itself and no child that outlived it for a moment."""
     try:
-        with open(layout.shard_data(name) / "postmaster.pid", encoding="ascii") as file:
+        with (layout.shard_data(name) / "postmaster.pid").open(encoding="ascii") as file:
             return file.readline().strip() == str(pid)
     except OSError:
         return True  # not written yet: it has only just been started

@@ -1,7 +1,7 @@
 """Starts a component so that it outlives the supervisor and never runs twice.
 
-The child holds a lock on its lock file for as long as it lives, through an inherited descriptor. So a second
-start is refused even when /proc shows nothing yet.
+The child holds a lock on its lock file for as long as it lives, through an inherited descriptor. So
+a second start is refused even when /proc shows nothing yet.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trading_contract.errors import WorldError
-
+from trading_operator.planner.actions import Component
 from trading_operator.substrates.processes.layout import MARKER, ROLE, SETTINGS, Layout
 
 
@@ -30,31 +30,32 @@ class Command:
     user: str | None = None
 
 
-class AlreadyRunning(WorldError):
+class AlreadyRunningError(WorldError):
     """Another instance of the component holds its lock."""
 
 
 def take_lock(path: Path) -> int:
-    """The locked descriptor; raises AlreadyRunning when somebody holds the lock."""
+    """The locked descriptor; raises AlreadyRunningError when somebody holds the lock."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
-        raise AlreadyRunning(f"{path.stem} is already running") from error
+        raise AlreadyRunningError(f"{path.stem} is already running") from error
     return descriptor
 
 
 def spawn(
-    layout: Layout, name: str, role: str, settings_hash: str, command: Command, *, lock: bool = True
+    layout: Layout, component: Component, command: Command, *, lock: bool = True
 ) -> subprocess.Popen[bytes]:
     """Start a component in a session of its own, with its log file as output."""
+    name = component.name
     environment = {
         **base_environment(command.user),
         **command.environment,
         MARKER: f"{layout.uid}/{name}",
-        ROLE: role,
-        SETTINGS: settings_hash,
+        ROLE: component.role,
+        SETTINGS: component.settings_hash,
     }
     who = identity(command.user)
     descriptor = take_lock(layout.lock_file(name)) if lock else None
@@ -116,7 +117,7 @@ def give_to(path: Path, user: str | None) -> None:
 def last_line(path: Path, prefer: Sequence[str] = ("FATAL", "Error", "ERROR", "error")) -> str:
     """The most telling line near the end of a log, for a person; at most 300 characters."""
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 8192))
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
     except OSError:

@@ -8,11 +8,11 @@ import secrets
 import string
 
 from pydantic import ValidationError
+
 from trading_contract.errors import UserError, WorldError
 from trading_contract.status import ClusterStatus
 from trading_contract.topology import Topology
 from trading_contract.tradingcluster import TradingCluster
-
 from trading_operator.substrates.processes.layout import Layout, write_atomically
 
 ROLES = ("postgres", "tc_engine", "tc_reader", "tc_operator")

@@ -1,6 +1,7 @@
 """What `tradingctl up` leaves behind: passes over one cluster until it is told to go down.
 
-It decides nothing: a pass is given to it. What it adds is when to look again, the guardian, and the end.
+It decides nothing: a pass is given to it. What it adds is when to look again, the guardian, and the
+end.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from contextlib import suppress
 
 from trading_contract.errors import TradingError
 from trading_contract.status import ClusterStatus, Condition, ConditionType
-
 from trading_operator.planner.plan import Intent, Plan
 from trading_operator.substrates.processes.apply import ProcessesSubstrate
 from trading_operator.substrates.processes.keepers import GUARDIAN, is_kept, start_keeper
@@ -46,7 +46,10 @@ class Supervisor:
         self._is_ending = False
 
     async def run(self) -> None:
-        """Pass after pass; returns when the cluster is down, or when asked to end (it then runs on)."""
+        """Pass after pass.
+
+        Returns when the cluster is down, or when asked to end (it then runs on).
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_end)
@@ -66,7 +69,10 @@ class Supervisor:
             await self._substrate.observer.close()
 
     async def _pass(self, wish: str) -> float:
-        """One pass; returns for how long to wait at most. Never raises: a bug must not end the loop."""
+        """One pass; returns for how long to wait at most. Never raises.
+
+        A bug must not end the loop.
+        """
         try:
             cluster = self._store.cluster()
             if cluster is None:
@@ -90,17 +96,20 @@ class Supervisor:
 
     def _housekeeping(self) -> None:
         now = time.monotonic()
-        if not self._is_foreground and now - self._guardian_at > GUARDIAN_RETRY_SECONDS:
-            if not is_kept(self._layout, GUARDIAN):
-                logger.info("starting the guardian")
-                start_keeper(self._layout, GUARDIAN)
-                self._guardian_at = now
+        is_due = not self._is_foreground and now - self._guardian_at > GUARDIAN_RETRY_SECONDS
+        if is_due and not is_kept(self._layout, GUARDIAN):
+            logger.info("starting the guardian")
+            start_keeper(self._layout, GUARDIAN)
+            self._guardian_at = now
         if now - self._shortened_at > SHORTEN_SECONDS:
             self._shortened_at = now
             shorten_logs(self._layout)
 
     def _watch(self, pids: Iterable[int]) -> None:
-        """Wake up as soon as one of these processes ends. Only a hint: the next pass looks itself."""
+        """Wake up as soon as one of these processes ends. Only a hint.
+
+        The next pass looks itself.
+        """
         loop = asyncio.get_running_loop()
         wanted = set(pids)
         for pid in [pid for pid in self._watched if pid not in wanted]:
@@ -130,7 +139,10 @@ class Supervisor:
             await asyncio.sleep(2.0)
 
     def _asked_to_end(self) -> None:
-        """In the foreground the end is the cluster's; in the background the guardian starts us anew."""
+        """In the foreground the end is the cluster's.
+
+        In the background the guardian starts us anew.
+        """
         if self._is_foreground:
             self._store.set_wish(DOWN)
         else:

@@ -1,0 +1,50 @@
+"""Every refused change says which field and the way out."""
+
+from __future__ import annotations
+
+import pytest
+
+from trading_operator.planner.changes import problems_of, problems_of_change
+from trading_operator.tests.builders import cluster, converged
+
+
+def test_more_than_one_member_is_refused_on_this_substrate() -> None:
+    (line,) = problems_of(cluster(shards={"members": 2}))
+    assert line.startswith("spec.shards.members:")
+    assert "Kubernetes" in line
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"partitions": {"count": 1}}, "spec.partitions.count"),
+        ({"shards": {"count": 1}}, "spec.shards.count"),
+        ({"redis": {"masters": 4}}, "spec.redis.masters"),
+    ],
+)
+def test_a_change_that_would_break_what_is_served_is_refused(
+    change: dict[str, object], field: str
+) -> None:
+    spec: dict[str, object] = {"partitions": {"count": 2}, "shards": {"count": 2}}
+    before = cluster(**spec)
+    lines = problems_of_change(before, cluster(**{**spec, **change}), converged(before).topology)
+    assert [line.split(":")[0] for line in lines] == [field]
+
+
+def test_symbols_stay_with_their_grid() -> None:
+    before = cluster(("BTCUSDT", "ETHUSDT"))
+    lines = problems_of_change(before, cluster(("BTCUSDT",)), None)
+    assert lines[0].startswith("spec.symbols: ETHUSDT")
+    finer = cluster(("BTCUSDT", "ETHUSDT"))
+    symbols = (
+        finer.spec.symbols[0].model_copy(update={"tick_size": "0.001"}),
+        finer.spec.symbols[1],
+    )
+    after = finer.model_copy(update={"spec": finer.spec.model_copy(update={"symbols": symbols})})
+    assert problems_of_change(before, after, None)[0].startswith("spec.symbols.BTCUSDT.tickSize")
+
+
+def test_growing_and_shrinking_what_owns_nothing_is_fine() -> None:
+    before, after = cluster(partitions={"count": 5}), cluster(backends={"replicas": 3})
+    topology = converged(cluster()).topology
+    assert problems_of_change(before, after, topology) == []
