@@ -35,7 +35,7 @@ def _prepare_shard(arguments: argparse.Namespace) -> int:
 
 
 def _run() -> int:
-    from trading_engine.partition import run_partition
+    from trading_engine.host import run_partition
 
     return run_partition(os.environ)
 

@@ -48,3 +48,60 @@ class MatchingEngine:
     def memory_bytes(self) -> int: ...
     def check_invariants(self) -> None:
         """Walk everything; a broken law ends the process. For tests."""
+
+class Batch:
+    """What one commit needs, and what may be told once it is durable."""
+
+    @property
+    def commands(self) -> int: ...
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to commit."""
+    @property
+    def slots(self) -> list[tuple[int, int, int, int, bytes]]:
+        """(slot id, epoch, sequence before, sequence after, chain after)."""
+    def parameters(self) -> list[bytes]:
+        """Parameters 2.. of commit_batch in binary format. To be read once."""
+    @property
+    def outboxes(self) -> list[tuple[int, bytes]]:
+        """(connection, frames)."""
+
+class Sequencer:
+    """The only writer of its slots: wire commands in, batches out."""
+
+    def __init__(self, ended_max: int, window_us: int) -> None: ...
+    def set_symbol(
+        self, name: str, price_band_percent: int, open_orders_per_account_max: int
+    ) -> None: ...
+    def set_slot(
+        self,
+        id: int,
+        first: str,
+        past: str,
+        shard: int,
+        epoch: int,
+        sequence: int,
+        chain: bytes,
+    ) -> None: ...
+    def drop_slot(self, id: int) -> None: ...
+    def slots(self) -> list[tuple[int, str, str, int, int, int, bytes]]:
+        """(id, first, past, shard, epoch, sequence, chain)."""
+    def load_symbol_state(self, copy: bytes) -> int:
+        """Rows of COPY .. (FORMAT binary); how many, -1 = malformed."""
+    def load_open_orders(self, copy: bytes) -> int: ...
+    def load_closed_orders(self, copy: bytes) -> int: ...
+    def enqueue(self, connection: int, commands: bytes) -> bool:
+        """False when `commands` is not whole records."""
+    def waiting(self, shard: int) -> int: ...
+    def sequence(self, shard: int, now_us: int, commands_max: int) -> Batch: ...
+    def refuse(self, shard: int, code: int, now_us: int) -> Batch: ...
+    def has_publications(self, shard: int) -> bool: ...
+    def publications(self, shard: int, now_us: int) -> list[tuple[str, bytes, bool]]:
+        """(channel or key, message, is a snapshot to be stored)."""
+    def snapshots(self, shard: int, now_us: int) -> list[tuple[str, bytes, bool]]: ...
+    @property
+    def open_orders(self) -> int: ...
+    @property
+    def idempotency_entries(self) -> int: ...
+    @property
+    def memory_bytes(self) -> int: ...

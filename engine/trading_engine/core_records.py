@@ -1,7 +1,7 @@
 """The packed records of the matching core in Python: Command in, Event and OrderState out.
 
-Layouts and meanings: engine/core/include/trading/core/{command,event,matching_engine}.hpp; enum values:
-wire.hpp. `unpack_*` refuses a buffer that is not a whole number of records (struct.error).
+Layouts and meanings: engine/core/include/trading/core/{command,event,matching_engine}.hpp; enum values
+are those of the wire. `unpack_*` refuses a buffer that is not a whole number of records (struct.error).
 """
 
 from __future__ import annotations
@@ -11,105 +11,40 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from typing_extensions import Buffer
+from trading_contract.wire import (
+    Code,
+    EndReason,
+    Kind,
+    OrderStatus,
+    OrderType,
+    SelfTrade,
+    Side,
+    TimeInForce,
+)
+
+__all__ = [
+    "Code",
+    "Command",
+    "EndReason",
+    "Event",
+    "EventKind",
+    "Kind",
+    "OrderState",
+    "OrderStatus",
+    "OrderType",
+    "SelfTrade",
+    "Side",
+    "TimeInForce",
+    "pack_commands",
+    "pack_orders",
+    "unpack_events",
+    "unpack_orders",
+]
 
 NO_HANDLE: Final = 0xFFFFFFFF
 ALLOW_FAILURE: Final = 1  # Command.flags
 TARGET_PART: Final = 1  # Event.flags
 WAS_RESTING: Final = 2  # Event.flags
-
-
-class Kind(IntEnum):
-    """What a command does."""
-
-    PLACE = 1
-    CANCEL = 2
-    REDUCE = 3
-    AMEND = 4
-    REPLACE = 5
-    CANCEL_REPLACE = 6
-    CANCEL_ALL = 7
-    HALT = 11
-    RESUME = 12
-    CLEAR = 13
-
-
-class Side(IntEnum):
-    """Which side of the book."""
-
-    BUY = 0
-    SELL = 1
-
-
-class OrderType(IntEnum):
-    """How an order meets the book."""
-
-    LIMIT = 0
-    MARKET = 1
-    LIMIT_MAKER = 2
-
-
-class TimeInForce(IntEnum):
-    """What happens to the rest."""
-
-    GTC = 0
-    IOC = 1
-    FOK = 2
-
-
-class SelfTrade(IntEnum):
-    """What happens when an order meets one of its own account."""
-
-    NONE = 0
-    EXPIRE_TAKER = 1
-    EXPIRE_MAKER = 2
-    EXPIRE_BOTH = 3
-    DECREMENT = 4
-
-
-class Status(IntEnum):
-    """Of an order, after an event."""
-
-    NEW = 0
-    PARTIALLY_FILLED = 1
-    FILLED = 2
-    CANCELED = 3
-    REJECTED = 4
-    EXPIRED = 5
-    EXPIRED_IN_MATCH = 6
-
-
-class Reason(IntEnum):
-    """Why an order ended; NONE = it was filled."""
-
-    NONE = 0
-    USER = 1
-    MASS_CANCEL = 2
-    REPLACED = 3
-    DISCONNECT = 4
-    DEAD_MAN = 5
-    IOC_UNFILLED = 6
-    FOK_UNFILLED = 7
-    NO_LIQUIDITY = 8
-    PRICE_BAND = 9
-    EXCHANGE = 10
-    SELF_TRADE = 11
-
-
-class Code(IntEnum):
-    """Why a command was refused; only those the core gives."""
-
-    OK = 0
-    DUPLICATE_OTHER = 2
-    ORDER_NOT_ACTIVE = 3
-    INVALID_ORDER = 4
-    INVALID_REPLACEMENT = 5
-    POST_ONLY_WOULD_TAKE = 6
-    SYMBOL_HALTED = 8
-    UNKNOWN_SYMBOL = 13
-    TOO_MANY_OPEN_ORDERS = 18
-    MALFORMED = 19
-    INVALID_AMEND = 20
 
 
 class EventKind(IntEnum):
@@ -142,7 +77,7 @@ class Command(NamedTuple):
     time_in_force: int = TimeInForce.GTC
     self_trade: int = SelfTrade.NONE
     flags: int = 0
-    reason: int = Reason.NONE
+    reason: int = EndReason.NONE
 
 
 class Event(NamedTuple):
@@ -191,7 +126,7 @@ def pack_commands(commands: Iterable[Command]) -> bytes:
     return b"".join(COMMAND_FORMAT.pack(*command) for command in commands)
 
 
-def unpack_events(packed: Buffer) -> list[Event]:
+def unpack_events(packed: bytes) -> list[Event]:
     """Events as apply() gives them."""
     return [Event(*fields) for fields in EVENT_FORMAT.iter_unpack(packed)]
 
@@ -201,6 +136,6 @@ def pack_orders(orders: Iterable[OrderState]) -> bytes:
     return b"".join(ORDER_STATE_FORMAT.pack(*order) for order in orders)
 
 
-def unpack_orders(packed: Buffer) -> list[OrderState]:
+def unpack_orders(packed: bytes) -> list[OrderState]:
     """Orders as orders() gives them."""
     return [OrderState(*fields) for fields in ORDER_STATE_FORMAT.iter_unpack(packed)]

@@ -1,0 +1,28 @@
+"""Settings of a partition, from TRADING_ENGINE_* variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class EngineSettings(BaseModel):
+    """What `trading-engine run` must be told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    partition: str = Field(description="name of this partition in the topology file")
+    topology_file: Path = Field(description="the operator's topology.json")
+    secrets_folder: Path = Field(description="folder with one password file per database role")
+    listen_host: str = "127.0.0.1"
+    listen_port: int = Field(ge=1, le=65535)
+    log_level: str = "info"
+    batch_commands_max: int = Field(default=4096, ge=1, description="commands of one commit")
+    waiting_commands_max: int = Field(
+        default=65_536, ge=1, description="beyond this, connections are no longer read"
+    )
+    publish_interval_seconds: float = Field(default=0.005, ge=0)
+    reconnect_seconds_max: float = Field(
+        default=60, gt=0, description="a shard away for longer ends the process"
+    )
