@@ -14,12 +14,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from trading_contract.topology import Topology
-from trading_contract.wire import Reply
-
 from trading_backend import _native
 from trading_backend.partitions import Partitions
 from trading_backend.symbol_rows import symbol_row
+from trading_contract.topology import Topology
+from trading_contract.wire import Reply
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +115,13 @@ class HttpAnswer(NamedTuple):
 
 class StreamWriter(Protocol):
     """A client's WebSocket, as seen from here."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything sent can still arrive."""
+
+    def send_text(self, message: bytes) -> None:
+        """Send one text message; does nothing once the stream is closed."""
 
     def write_frames(self, frames: bytes) -> None:
         """Send ready frames."""

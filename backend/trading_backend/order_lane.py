@@ -10,7 +10,7 @@ import time
 from typing import Any, ClassVar
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from trading_backend._native import COMPLETE, NEED_MORE
 from trading_backend.order_entry import OrderEntry
@@ -62,7 +62,7 @@ class OrderLaneProtocol(HttpToolsProtocol):
         """Serve what is held, in order, until a request must wait for its answer."""
         while self._held and not self._answering and not self.transport.is_closing():
             data = self._held
-            if not self._between or (self.cycle is not None and not self.cycle.response_complete):
+            if self._server_busy():
                 self._to_server(data)
                 return
             if len(data) < self._wanted or self.flow.write_paused:
@@ -81,6 +81,10 @@ class OrderLaneProtocol(HttpToolsProtocol):
             else:
                 self._to_server(data)
                 return
+
+    def _server_busy(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return not self._between or (cycle is not None and not cycle.response_complete)
 
     def _to_server(self, data: bytes) -> None:
         self._held = b""
@@ -156,10 +160,10 @@ class OrderLaneProtocol(HttpToolsProtocol):
     def check_idle(self, now_us: int) -> None:
         """Close a connection that is idle, or that never finishes its request."""
         limit = PARTIAL_SECONDS_MAX if self._held else self.timeout_keep_alive
-        busy = self._answering or not self._between
-        if self.cycle is not None and not self.cycle.response_complete:
-            busy = True
-        if not busy and now_us - self._active_us > limit * 1_000_000:
+        if (
+            not (self._answering or self._server_busy())
+            and now_us - self._active_us > limit * 1_000_000
+        ):
             self.transport.close()
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
+from trading_backend import _native
 from trading_contract.errors import WorldError
 from trading_contract.topology import PartitionAddress, Topology
 from trading_contract.wire import (
@@ -26,8 +27,6 @@ from trading_contract.wire import (
     frame,
     parse_replies,
 )
-
-from trading_backend import _native
 
 logger = logging.getLogger(__name__)
 

@@ -127,7 +127,7 @@ Failure Streams::read(std::string_view text, Message& message) {
   const Failure malformed{Error::kMalformedJson, "request"};
   if (!reader.enter('{')) return malformed;
   for (bool first = true; reader.member(first, key); first = false) {
-    if (!reader.value(value)) return malformed;
+    if (!reader.value(value)) break;
     if (key == "id") {
       const bool quoted = value.type == JsonType::kString;
       // Raw text with its quotes, which stand just outside of an unescaped content.

@@ -15,7 +15,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "newClientOrderId": (
         "string",
         "^[a-zA-Z0-9-_]{1,36}$, made by the server if missing. Sent again with the same order: "
-        + "the first answer again; with another order: 409",
+         "the first answer again; with another order: 409",
     ),
     "newOrderRespType": ("string", "ACK, RESULT or FULL: the size of the answer, never its durability"),
     "selfTradePreventionMode": (

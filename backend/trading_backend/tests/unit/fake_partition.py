@@ -1,4 +1,4 @@
-"""A partition of 150 lines that speaks the wire: accepts everything, remembers, and misbehaves when told to."""
+"""A partition that speaks the wire: accepts everything, remembers, and misbehaves when told to."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from trading_contract.wire import (
     Code,
     Command,
     Depth,
+    EndReason,
     Fill,
     FrameDecoder,
     FrameType,
@@ -21,8 +22,6 @@ from trading_contract.wire import (
     OrderStatus,
     OrderType,
     Reply,
-    Side,
-    EndReason,
     frame,
 )
 
@@ -172,13 +171,16 @@ class Cluster:
     topology: Topology
 
 
-SYMBOLS = (
-    SymbolRules(
-        name="BTCUSDT", base_asset="BTC", quote_asset="USDT", tick_size="0.01", lot_size="0.00001",
-        min_notional="5", max_quantity="9000", max_price="1000000",
-    ),
-    SymbolRules(name="AAAUSDT", base_asset="AAA", quote_asset="USDT", tick_size="0.05", lot_size="10"),
-    SymbolRules(name="ZZZUSDT", base_asset="ZZZ", quote_asset="USDT", tick_size="1", lot_size="1"),
+SYMBOLS = tuple(
+    SymbolRules.model_validate(rules)
+    for rules in (
+        {"name": "BTCUSDT", "baseAsset": "BTC", "quoteAsset": "USDT", "tickSize": "0.01",
+         "lotSize": "0.00001", "minNotional": "5", "maxQuantity": "9000", "maxPrice": "1000000"},
+        {"name": "AAAUSDT", "baseAsset": "AAA", "quoteAsset": "USDT", "tickSize": "0.05",
+         "lotSize": "10"},
+        {"name": "ZZZUSDT", "baseAsset": "ZZZ", "quoteAsset": "USDT", "tickSize": "1",
+         "lotSize": "1"},
+    )
 )  # fmt: skip
 
 
@@ -207,6 +209,3 @@ async def make_cluster(count: int = 1, **limits: int) -> Cluster:
     for slot, partition in zip(topology.slots, partitions, strict=True):
         partition.slots = (slot.model_copy(update={"epoch": 1}),)
     return Cluster(partitions, topology)
-
-
-SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
