@@ -47,7 +47,8 @@ STOP_TIERS: tuple[tuple[Role, ...], ...] = (
     (Role.SHARD, Role.NODE),
 )
 WAKE_SECONDS_IDLE = 1.0
-WAKE_SECONDS_ACTIVE = 0.25
+WAKE_SECONDS_WAITING = 0.5
+WAKE_SECONDS_ACTIVE = 0.2
 
 
 @dataclass(frozen=True)
@@ -249,9 +250,10 @@ def _force(process: ProcessSeen, now: float) -> Iterator[Action]:
 def _wake_after_seconds(
     actions: tuple[Action, ...], health: Mapping[str, Health], observed: Observed
 ) -> float:
-    if actions or observed.busy or not all(each.is_ready for each in health.values()):
+    if actions or observed.busy:
         return WAKE_SECONDS_ACTIVE
-    return WAKE_SECONDS_IDLE
+    waiting = any(not each.is_ready for each in health.values())
+    return WAKE_SECONDS_WAITING if waiting else WAKE_SECONDS_IDLE
 
 
 __all__ = ["CommandNode", "Intent", "Plan", "make_plan"]

@@ -14,7 +14,9 @@ WRITABLE = (
     "SELECT NOT pg_is_in_recovery() AND NOT current_setting('default_transaction_read_only')::bool"
 )
 ROWS = "SELECT slot_id, epoch, state, owner::text FROM slot_owner ORDER BY slot_id"
-NOT_THERE = (asyncpg.InvalidCatalogNameError, asyncpg.UndefinedTableError)
+# Asked for, so that the log of a new shard is not full of errors.
+EXISTS = "SELECT count(*) FROM pg_database WHERE datname = $1"
+HAS_TABLE = "SELECT to_regclass('slot_owner') IS NOT NULL"
 
 
 class ShardProbe:
@@ -43,16 +45,14 @@ class ShardProbe:
 
     async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
         kept = self._connection
-        if kept is not None and self._connected_to == self._database and not kept.is_closed():
-            return kept
-        await self.close()
-        try:
-            self._connection = await self._open(self._database)
-            self._connected_to = self._database
-        except NOT_THERE:
-            self._connection = await self._open("postgres")
+        if kept is None or kept.is_closed():
+            self._connection = kept = await self._open("postgres")
             self._connected_to = "postgres"
-        return self._connection
+        if self._connected_to != self._database and await kept.fetchval(EXISTS, self._database):
+            await self.close()
+            self._connection = kept = await self._open(self._database)
+            self._connected_to = self._database
+        return kept
 
     async def _open(self, database: str) -> asyncpg.Connection[asyncpg.Record]:
         return await asyncpg.connect(
@@ -66,10 +66,9 @@ class ShardProbe:
     ) -> tuple[SlotRow, ...] | None:
         if self._connected_to != self._database:
             return None
-        try:
-            rows = await connection.fetch(ROWS)
-        except NOT_THERE:
+        if not await connection.fetchval(HAS_TABLE):
             return None
+        rows = await connection.fetch(ROWS)
         return tuple(
             SlotRow(row["slot_id"], row["epoch"], row["state"], row["owner"] or "") for row in rows
         )

@@ -58,7 +58,7 @@ def planned(wanted: TradingCluster, world: Observed, **more: Any) -> Plan:
 def steps(
     wanted: TradingCluster, world: Observed, **more: Any
 ) -> Iterator[tuple[Action, Observed]]:
-    """Each action until nothing is left to do, with the world after it; plans anew after each one."""
+    """Each action with the world after it, planned anew after each, until nothing is left."""
     for _ in range(40 * ROUNDS_MAX):
         actions = planned(wanted, world, **more).actions
         if not actions:

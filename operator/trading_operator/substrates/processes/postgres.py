@@ -10,6 +10,7 @@ from pathlib import Path
 from trading_contract.errors import TradingError, WorldError
 from trading_operator.planner.actions import Component
 from trading_operator.substrates.processes.layout import Layout, ordinary_user
+from trading_operator.substrates.processes.proc import is_alive
 from trading_operator.substrates.processes.spawn import Command, base_environment, give_to, identity
 
 INITDB_SECONDS_MAX = 180
@@ -169,7 +170,27 @@ def postgres_command(layout: Layout, component: Component) -> Command:
     argv = [str(postgres_folder() / "postgres"), "-D", str(layout.shard_data(component.name))]
     for key, value in sorted(settings.items()):
         argv += ["-c", f"{key}={value}"]
-    return Command(tuple(argv), folder=layout.shard_folder(component.name), user=ordinary_user())
+    return Command(
+        tuple(argv),
+        folder=layout.shard_folder(component.name),
+        user=ordinary_user(),
+        under_lock=lambda: remove_stale_pid_file(layout, component.name),
+    )
+
+
+def remove_stale_pid_file(layout: Layout, name: str) -> None:
+    """Remove postmaster.pid of a server that is gone, when the shard's lock is ours.
+
+    PostgreSQL takes a zombie that nobody has reaped yet for a running server. The lock is inherited
+    by the server's children too, so holding it proves that none of them is alive.
+    """
+    path = layout.shard_data(name) / "postmaster.pid"
+    try:
+        pid = int(path.read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return
+    if not is_alive(pid):
+        path.unlink(missing_ok=True)
 
 
 def is_postmaster(layout: Layout, name: str, pid: int) -> bool:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import pwd
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +28,7 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
     user: str | None = None
+    under_lock: Callable[[], None] = lambda: None  # done when no other instance can be alive
 
 
 class AlreadyRunningError(WorldError):
@@ -63,6 +64,7 @@ def spawn(
         layout.log_file(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
     )
     try:
+        command.under_lock()
         return subprocess.Popen(
             command.argv,
             env=environment,

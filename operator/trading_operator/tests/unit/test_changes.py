@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from trading_operator.planner.changes import problems_of, problems_of_change
@@ -23,9 +25,9 @@ def test_more_than_one_member_is_refused_on_this_substrate() -> None:
     ],
 )
 def test_a_change_that_would_break_what_is_served_is_refused(
-    change: dict[str, object], field: str
+    change: dict[str, Any], field: str
 ) -> None:
-    spec: dict[str, object] = {"partitions": {"count": 2}, "shards": {"count": 2}}
+    spec: dict[str, Any] = {"partitions": {"count": 2}, "shards": {"count": 2}}
     before = cluster(**spec)
     lines = problems_of_change(before, cluster(**{**spec, **change}), converged(before).topology)
     assert [line.split(":")[0] for line in lines] == [field]

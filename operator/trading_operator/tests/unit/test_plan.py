@@ -1,4 +1,4 @@
-"""Promises of plan(): converges, stays quiet, survives interruption, destroys nothing on a guess."""
+"""Promises of plan(): converges, stays quiet, survives interruption, never acts on a guess."""
 
 from __future__ import annotations
 

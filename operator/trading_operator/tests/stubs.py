@@ -1,0 +1,69 @@
+"""Small stand-ins for partition and replica: they listen, say that all is well, and can be killed.
+
+Only for tests of the substrate; what a cluster promises is tested with the real processes in e2e/.
+Run as `python stubs.py partition|replica NAME PORT TOPOLOGY`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import sys
+from pathlib import Path
+
+from trading_operator.planner.actions import Component
+from trading_operator.planner.observed import Role
+from trading_operator.substrates.processes.commands import PROGRAMS, Programs
+from trading_operator.substrates.processes.layout import Layout
+from trading_operator.substrates.processes.spawn import Command
+
+HEADER = struct.Struct("<IBBH")
+STATUS = 8
+
+
+def programs() -> Programs:
+    """The real shards, Redis and load balancer; partition and replica from this file."""
+
+    def command(kind: str, layout: Layout, component: Component) -> Command:
+        words = (kind, component.name, str(component.port), str(layout.topology_file))
+        return Command((sys.executable, __file__, *words))
+
+    commands = {
+        **PROGRAMS.commands,
+        Role.PARTITION: lambda layout, component: command("partition", layout, component),
+        Role.REPLICA: lambda layout, component: command("replica", layout, component),
+    }
+    return Programs(commands, PROGRAMS.prepare)
+
+
+def _status(name: str, topology: Path) -> bytes:
+    slots = json.loads(topology.read_text())["slots"]
+    own = [{"id": slot["id"], "epoch": 0} for slot in slots if slot["partition"] == name]
+    answer = {"partition": name, "incarnation": "stub", "state": "ready", "slots": own}
+    return json.dumps(answer).encode()
+
+
+async def serve(kind: str, name: str, port: int, topology: Path) -> None:
+    """Answer for ever."""
+
+    async def answer_status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(HEADER.size):
+            payload = _status(name, topology)
+            writer.write(HEADER.pack(HEADER.size + len(payload), STATUS, 0, 0) + payload)
+
+    async def answer_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = name.encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+
+    answer = answer_status if kind == "partition" else answer_http
+    server = await asyncio.start_server(answer, "127.0.0.1", port)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])))
