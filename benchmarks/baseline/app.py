@@ -65,7 +65,9 @@ class OrderAnswer(BaseModel):
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """One pool per worker."""
     size = int(os.environ["BASELINE_POOL"])
-    async with asyncpg.create_pool(os.environ["BASELINE_DSN"], min_size=size, max_size=size) as pool:
+    async with asyncpg.create_pool(
+        os.environ["BASELINE_DSN"], min_size=size, max_size=size
+    ) as pool:
         app.state.pool = pool
         yield
 

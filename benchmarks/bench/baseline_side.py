@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 
 import psycopg
-from trading_operator.substrates.processes.postgres import SETTINGS, postgres_folder
 
 from bench.processes import BenchError, free_port, is_listening, stop, wait_until
+from trading_operator.substrates.processes.postgres import SETTINGS, postgres_folder
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
 CONNECTIONS = 40  # as many as the driver's: no request waits for one

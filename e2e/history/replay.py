@@ -1,0 +1,174 @@
+"""H6: the commands of `slot_log`, run through the naive reference book, against the stored rows.
+
+Layout of a payload: engine/sequencer/include/trading/sequencer/log_format.hpp; read here a second time,
+from its description, so that one mistake cannot hide in both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from history.rows import Dump, LogRow, TradeRow
+from trading_engine.core_records import Command, EventKind
+from trading_engine.reference import ReferenceBook
+
+LOG_VERSION = 1
+HEAD = struct.Struct("<6B7q")
+CHAIN_BYTES = 32
+
+
+@dataclass(frozen=True)
+class LoggedCommand:
+    """One accepted command."""
+
+    symbol: str
+    client_id: str
+    time_us: int
+    command: Command
+
+
+@dataclass
+class Replayed:
+    """A symbol after the replay: its book, each order's account, and the trades as the shard has them."""
+
+    book: ReferenceBook = field(default_factory=ReferenceBook)
+    accounts: dict[int, int] = field(default_factory=dict)
+    trades: list[tuple[int, ...]] = field(default_factory=list)
+    ended: dict[int, int] = field(default_factory=dict)  # order id -> status
+    rejected: list[str] = field(default_factory=list)
+
+
+def decode_payload(payload: bytes) -> Iterator[LoggedCommand]:
+    """The commands of one batch; raises ValueError for what is not one."""
+    if payload[:1] != bytes([LOG_VERSION]):
+        raise ValueError(f"version {payload[:1].hex()} of the log is unknown")
+    at = 1
+    while at < len(payload):
+        if len(payload) - at < HEAD.size:
+            raise ValueError("a record is cut short")
+        kind, shape, rules, flags, symbol_bytes, client_bytes, *words = HEAD.unpack_from(
+            payload, at
+        )
+        at += HEAD.size
+        texts = payload[at : at + symbol_bytes + client_bytes]
+        if len(texts) != symbol_bytes + client_bytes:
+            raise ValueError("a record is cut short")
+        at += len(texts)
+        order_id, target_id, account, price, quantity, quote_quantity, time_us = words
+        yield LoggedCommand(
+            symbol=texts[:symbol_bytes].decode(),
+            client_id=texts[symbol_bytes:].decode(),
+            time_us=time_us,
+            command=Command(
+                order_id=order_id, target_id=target_id, account=account, price=price,
+                quantity=quantity, quote_quantity=quote_quantity, kind=kind, side=shape & 15,
+                type=shape >> 4, time_in_force=rules & 15, self_trade=rules >> 4, flags=flags,
+            ),
+        )  # fmt: skip
+
+
+def chain_faults(log: tuple[LogRow, ...]) -> list[str]:
+    """Rows whose hash does not continue that of the row before."""
+    chains: dict[int, bytes] = {}
+    faults = []
+    for row in log:
+        before = chains.get(row.slot_id, bytes(CHAIN_BYTES) if row.seq_lo == 1 else None)
+        if before is not None:
+            expected = hashlib.sha256(before + row.seq_hi.to_bytes(8, "big") + row.payload).digest()
+            if expected != row.chain:
+                faults.append(f"slot {row.slot_id}: the chain breaks at sequence {row.seq_hi}")
+        chains[row.slot_id] = row.chain
+    return faults
+
+
+def replayed_as_stored(dump: Dump) -> list[str]:
+    """What differs between the replayed log and the stored trades and orders."""
+    faults = chain_faults(dump.log)
+    symbols: dict[str, Replayed] = defaultdict(Replayed)
+    for row in dump.log:
+        try:
+            commands = list(decode_payload(row.payload))
+        except ValueError as error:
+            faults.append(f"slot {row.slot_id}, sequence {row.seq_hi}: {error}")
+            continue
+        if len(commands) != row.seq_hi - row.seq_lo + 1:
+            faults.append(
+                f"slot {row.slot_id}: {len(commands)} commands for {row.seq_lo}..{row.seq_hi}"
+            )
+        for command in commands:
+            _run(symbols[command.symbol], command)
+    for symbol, replayed in symbols.items():
+        faults += [f"{symbol}: {text}" for text in replayed.rejected]
+        faults += _trade_faults(symbol, replayed, dump)
+        faults += _order_faults(symbol, replayed, dump)
+    unlogged = {order.symbol for order in dump.orders} - set(symbols)
+    return faults + [f"{symbol} has orders, but no log" for symbol in sorted(unlogged)]
+
+
+def _run(replayed: Replayed, logged: LoggedCommand) -> None:
+    for event in replayed.book.apply(logged.command):
+        if event.kind == EventKind.ACCEPTED:
+            replayed.accounts[event.order_id] = logged.command.account
+        elif event.kind == EventKind.ENDED:
+            replayed.ended[event.order_id] = event.status
+        elif event.kind == EventKind.REJECTED and not event.flags:
+            replayed.rejected.append(f"the log has {logged.command}, the book refuses it")
+        elif event.kind == EventKind.TRADE:
+            accounts = replayed.accounts
+            replayed.trades.append(
+                (
+                    event.number, event.other_id, event.order_id, accounts[event.other_id],
+                    accounts[event.order_id], event.price, event.quantity, event.side,
+                )
+            )  # fmt: skip
+
+
+def _as_tuple(trade: TradeRow) -> tuple[int, ...]:
+    return (
+        trade.trade_id, trade.maker_order_id, trade.taker_order_id, trade.maker_account,
+        trade.taker_account, trade.price, trade.quantity, trade.taker_side,
+    )  # fmt: skip
+
+
+def _trade_faults(symbol: str, replayed: Replayed, dump: Dump) -> list[str]:
+    stored = [_as_tuple(trade) for trade in dump.trades if trade.symbol == symbol]
+    faults = []
+    for wanted, actual in zip(replayed.trades, stored, strict=False):
+        if wanted != actual:
+            faults.append(f"{symbol}: the book trades {wanted}, stored is {actual}")
+            break  # all that follows differs because of the first
+    if len(stored) != len(replayed.trades):
+        faults.append(
+            f"{symbol}: the book makes {len(replayed.trades)} trades, stored {len(stored)}"
+        )
+    return faults
+
+
+STATUSES = (
+    "NEW", "PARTIALLY_FILLED", "FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATCH"
+)  # fmt: skip
+
+
+def _order_faults(symbol: str, replayed: Replayed, dump: Dump) -> list[str]:
+    rows = {order.order_id: order for order in dump.orders if order.symbol == symbol}
+    open_now = {order.order_id: order for order in replayed.book.l3()}
+    faults = []
+    for order_id, order in rows.items():
+        book = open_now.get(order_id)
+        if order.is_open != (book is not None):
+            faults.append(f"{symbol} {order_id} is {order.status}, the book says otherwise")
+        elif book is not None:
+            left = order.quantity - order.executed - order.prevented
+            if (book.price, book.remaining) != (order.price, left):
+                faults.append(
+                    f"{symbol} {order_id} rests with {left} at {order.price}, the book has"
+                    f" {book.remaining} at {book.price}"
+                )
+        elif order_id not in replayed.ended or order.status != STATUSES[replayed.ended[order_id]]:
+            faults.append(f"{symbol} {order_id} ended as {order.status}, in the book otherwise")
+    missing = sorted((set(open_now) | set(replayed.ended)) - set(rows))
+    return faults + [f"{symbol} {order_id} is in the log, but not stored" for order_id in missing]

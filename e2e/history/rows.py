@@ -1,0 +1,113 @@
+"""What the shards hold, read once the cluster is quiet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import class_row
+
+T = TypeVar("T")
+ORDERS = """
+SELECT symbol, order_id, account, client_id, side, type, time_in_force, status, end_reason, price,
+       quantity, executed, executed_quote, prevented, seq, ended_us IS NULL AS is_open
+  FROM orders ORDER BY symbol, order_id
+"""
+TRADES = """
+SELECT symbol, trade_id, maker_order_id, taker_order_id, maker_account, taker_account, price,
+       quantity, taker_side, seq
+  FROM trades ORDER BY symbol, trade_id
+"""
+LOG = """
+SELECT slot_id, seq_lo, seq_hi, epoch, payload, chain FROM slot_log ORDER BY slot_id, seq_hi
+"""
+
+
+@dataclass(frozen=True)
+class OrderRow:
+    """One order, open or ended. Ticks and lots."""
+
+    symbol: str
+    order_id: int
+    account: int
+    client_id: str
+    side: str
+    price: int
+    quantity: int
+    executed: int = 0
+    executed_quote: int = 0
+    prevented: int = 0
+    type: str = "LIMIT"
+    time_in_force: str = "GTC"
+    status: str = "NEW"
+    end_reason: str = "NONE"
+    seq: int = 0
+    is_open: bool = True
+
+
+@dataclass(frozen=True)
+class TradeRow:
+    """One trade. Ticks and lots; taker_side: 0 = the taker buys."""
+
+    symbol: str
+    trade_id: int
+    maker_order_id: int
+    taker_order_id: int
+    maker_account: int
+    taker_account: int
+    price: int
+    quantity: int
+    taker_side: int
+    seq: int = 0
+
+
+@dataclass(frozen=True)
+class LogRow:
+    """One batch of a slot: sequences seq_lo to seq_hi."""
+
+    slot_id: int
+    seq_lo: int
+    seq_hi: int
+    epoch: int
+    payload: bytes
+    chain: bytes
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A symbol's steps."""
+
+    tick: Decimal
+    lot: Decimal
+
+
+@dataclass(frozen=True)
+class Dump:
+    """The rows of all shards together."""
+
+    orders: tuple[OrderRow, ...] = ()
+    trades: tuple[TradeRow, ...] = ()
+    log: tuple[LogRow, ...] = ()
+    grids: dict[str, Grid] = field(default_factory=dict)
+
+
+def read_shards(conninfos: Iterable[str], grids: dict[str, Grid]) -> Dump:
+    """Read every shard, each in one transaction of its own. The cluster must be quiet."""
+    orders: list[OrderRow] = []
+    trades: list[TradeRow] = []
+    log: list[LogRow] = []
+    for conninfo in conninfos:
+        with psycopg.connect(conninfo) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            orders += _all(connection, ORDERS, OrderRow)
+            trades += _all(connection, TRADES, TradeRow)
+            log += _all(connection, LOG, LogRow)
+    return Dump(tuple(orders), tuple(trades), tuple(log), grids)
+
+
+def _all(connection: psycopg.Connection[Any], query: str, row: type[T]) -> list[T]:
+    with connection.cursor(row_factory=class_row(row)) as cursor:
+        return cursor.execute(query).fetchall()
