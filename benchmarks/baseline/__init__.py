@@ -1,1 +1,1 @@
-"""The design of the first prototype, as the figures' counterpart: one request, one INSERT, one commit."""
+"""The first prototype's design, the figures' counterpart: one request, one INSERT, one commit."""

@@ -1,4 +1,4 @@
-"""FastAPI + pydantic + asyncpg: POST /orders validates one order and inserts it in a transaction of its own.
+"""FastAPI + pydantic + asyncpg: POST /orders checks an order and inserts it in its own transaction.
 
 No matching, no signature, no idempotency: everything left out makes this side faster, not slower.
 Settings come from the environment, as `uvicorn --workers` starts this module in each worker:
@@ -20,8 +20,8 @@ from pydantic import BaseModel, Field
 
 TICK, LOT = Decimal("0.01"), Decimal("0.0001")
 INSERT = """
-INSERT INTO orders (symbol, account, client_id, attributes, price, quantity, executed, executed_quote,
-                    prevented, priority, entry_trade_id, body_hash, created_us, seq)
+INSERT INTO orders (symbol, account, client_id, attributes, price, quantity, executed,
+                    executed_quote, prevented, priority, entry_trade_id, body_hash, created_us, seq)
 VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, 0, $7, 0) RETURNING order_id
 """
 

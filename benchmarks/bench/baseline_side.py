@@ -1,4 +1,4 @@
-"""The baseline as a side under test: PostgreSQL with our shards' settings, and N uvicorn workers."""
+"""The baseline as a side under test: PostgreSQL with our shards' settings, N uvicorn workers."""
 
 from __future__ import annotations
 

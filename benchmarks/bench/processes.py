@@ -77,7 +77,7 @@ def children_of(pids: Iterable[int]) -> dict[int, list[int]]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and of its ended children that it waited for; 0 when gone."""
+    """User and system time of a process and of the ended children it waited for; 0 when gone."""
     fields = _stat(pid)
     return sum(int(fields[i]) for i in (11, 12, 13, 14)) / TICKS_PER_SECOND if fields else 0.0
 

@@ -1,7 +1,7 @@
 """Clients that trade while things break, and record what they were told.
 
-Each sends single orders, cancels some, asks for some, at a bounded rate. What stays unknown, or was refused
-as overloaded, is sent again under the same client order id until the answer is clear.
+Each sends single orders, cancels some, asks for some, at a bounded rate. What stays unknown, or was
+refused as overloaded, is sent again under the same client order id until the answer is clear.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from types import TracebackType
+from typing import Self
 from urllib.parse import urlencode
 
 import httpx
@@ -97,14 +99,16 @@ class Client:
         """Trade until told to stop, then wait for what is still open to become clear."""
         limits = httpx.Limits(max_connections=IN_FLIGHT_MAX)
         timeout = httpx.Timeout(ANSWER_SECONDS_MAX)
-        async with httpx.AsyncClient(base_url=self.url, limits=limits, timeout=timeout) as http:
-            async with asyncio.TaskGroup() as tasks:
-                free = asyncio.Semaphore(IN_FLIGHT_MAX)
-                while not stopped.is_set():
-                    await free.acquire()
-                    task = tasks.create_task(self._step(http))
-                    task.add_done_callback(lambda _: free.release())
-                    await asyncio.sleep(1 / self.plan.rate_per_second)
+        free = asyncio.Semaphore(IN_FLIGHT_MAX)
+        async with (
+            httpx.AsyncClient(base_url=self.url, limits=limits, timeout=timeout) as http,
+            asyncio.TaskGroup() as tasks,
+        ):
+            while not stopped.is_set():
+                await free.acquire()
+                task = tasks.create_task(self._step(http))
+                task.add_done_callback(lambda _: free.release())
+                await asyncio.sleep(1 / self.plan.rate_per_second)
 
     async def _step(self, http: httpx.AsyncClient) -> None:
         drawn = self._chance.random()
@@ -187,7 +191,7 @@ class Client:
     def longest_silence_seconds(self) -> float:
         """The longest time between two acknowledgements."""
         times = sorted(self.acknowledged_at)
-        return max((b - a for a, b in zip(times, times[1:], strict=False)), default=0.0)
+        return max((after - before for before, after in pairwise(times)), default=0.0)
 
 
 class Crowd:
@@ -200,7 +204,7 @@ class Crowd:
         self._thread = threading.Thread(target=self._run, name="crowd")
         self._failure: BaseException | None = None
 
-    def __enter__(self) -> Crowd:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -1,10 +1,10 @@
 """The laws over a history and a dump. Each returns what breaks it; nothing means that it holds.
 
 H1  no lost ack: what was answered `ok` is in the shards, as it was answered
-H2  no duplicate: one order per (account, symbol, client order id); resends give the first answer again
-H3  fail is fail, unknown is 0 or 1: nothing is there that was only ever refused, or that nobody sent
+H2  no duplicate: one order per (account, symbol, client order id); resends give the same answer
+H3  fail is fail, unknown is 0 or 1: nothing is there that was only refused, or that nobody sent
 H4  real-time order: answered before another was sent means sequenced before it, per symbol
-H5  no gaps: order ids and trade ids of a symbol are 1..n, sequences of a slot too, epochs never fall
+H5  no gaps: a symbol's order ids and trade ids are 1..n, a slot's sequences too, epochs only rise
 H6  price-time priority: the log, replayed through the naive book, gives the same orders and trades
 H7  conservation: an order is what it executed, lost and has left; what was bought was sold
 """

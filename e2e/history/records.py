@@ -1,16 +1,17 @@
 """The history of calls: one line of JSON for each `invoke` and one for its outcome.
 
-    {"event": "invoke", "operation": "place", "time": 812.004113, "account": "KEY", "symbol": "BTCUSDT",
-     "client_order_id": "c3-1842", "side": "BUY", "price": "64000.10", "quantity": "0.5"}
-    {"event": "ok", "operation": "place", "time": 812.006201, "account": "KEY", "symbol": "BTCUSDT",
-     "client_order_id": "c3-1842", "order_id": 77120}
+    {"event": "invoke", "operation": "place", "time": 812.004113, "account": "KEY",
+     "symbol": "BTCUSDT", "client_order_id": "c3-1842", "side": "BUY", "price": "64000.10",
+     "quantity": "0.5"}
+    {"event": "ok", "operation": "place", "time": 812.006201, "account": "KEY",
+     "symbol": "BTCUSDT", "client_order_id": "c3-1842", "order_id": 77120}
 
-`time` is CLOCK_MONOTONIC in seconds: one clock for all processes of a machine. `account` is the API key.
-Outcomes: `ok` = the answer says success; `fail` = the answer says surely not applied; `unknown` = all else.
-A call without an outcome (the recorder was killed) counts as unknown. Operations: `place`, `cancel` (the
-client order id is that of the order meant) and `query` (`ok` = the order exists, `fail` = it does not).
-An order may be placed several times under the same client order id; there are never two calls of the
-same operation for the same order in flight. The load driver writes the same lines.
+`time` is CLOCK_MONOTONIC in seconds: one clock for all processes of a machine. `account` is the API
+key. Outcomes: `ok` = the answer says success; `fail` = it says surely not applied; `unknown` = all
+else. A call without an outcome (the recorder was killed) counts as unknown. Operations: `place`,
+`cancel` (the client order id is that of the order meant) and `query` (`ok` = the order exists,
+`fail` = it does not). An order may be placed several times under the same client order id, but there
+are never two calls of one operation for one order in flight. The load driver writes the same lines.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Operation = Literal["place", "cancel", "query"]
 Outcome = Literal["ok", "fail", "unknown"]
@@ -62,6 +63,14 @@ class Call:
     code: str = ""
 
 
+class OrderName(NamedTuple):
+    """An order as its client names it."""
+
+    account: str
+    symbol: str
+    client_order_id: str
+
+
 class Recorder:
     """Writes a history; each line is in the file before the call goes out or its answer is used."""
 
@@ -72,23 +81,22 @@ class Recorder:
     def invoke(self, operation: Operation, account: str, symbol: str, client_order_id: str,
                **fields: str) -> None:  # fmt: skip
         """Before the request is sent. `fields`: side, price and quantity of a place."""
-        self._write("invoke", operation, account, symbol, client_order_id, fields)
+        self._write("invoke", operation, OrderName(account, symbol, client_order_id), fields)
 
     def finish(self, outcome: Outcome, operation: Operation, account: str, symbol: str,
                client_order_id: str, **fields: str | int) -> None:  # fmt: skip
         """After the answer. `fields`: order_id and code, as far as there are any."""
-        self._write(outcome, operation, account, symbol, client_order_id, fields)
+        self._write(outcome, operation, OrderName(account, symbol, client_order_id), fields)
 
     def close(self) -> None:
         """No more lines."""
         self._file.close()
 
-    def _write(self, event: str, operation: str, account: str, symbol: str, client_order_id: str,
-               fields: Mapping[str, str | int]) -> None:  # fmt: skip
-        line = {
-            "event": event, "operation": operation, "time": time.monotonic(), "account": account,
-            "symbol": symbol, "client_order_id": client_order_id, **fields,
-        }  # fmt: skip
+    def _write(
+        self, event: str, operation: str, name: OrderName, fields: Mapping[str, str | int]
+    ) -> None:
+        line = {"event": event, "operation": operation, "time": time.monotonic()}
+        line |= name._asdict() | fields
         with self._lock:
             self._file.write(json.dumps(line) + "\n")
 

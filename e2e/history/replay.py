@@ -1,7 +1,7 @@
 """H6: the commands of `slot_log`, run through the naive reference book, against the stored rows.
 
-Layout of a payload: engine/sequencer/include/trading/sequencer/log_format.hpp; read here a second time,
-from its description, so that one mistake cannot hide in both.
+Layout of a payload: engine/sequencer/include/trading/sequencer/log_format.hpp; read here a second
+time, from its description, so that one mistake cannot hide in both.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class LoggedCommand:
 
 @dataclass
 class Replayed:
-    """A symbol after the replay: its book, each order's account, and the trades as the shard has them."""
+    """A symbol after the replay: its book, each order's account, its trades as stored."""
 
     book: ReferenceBook = field(default_factory=ReferenceBook)
     accounts: dict[int, int] = field(default_factory=dict)
