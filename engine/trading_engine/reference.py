@@ -1,7 +1,8 @@
 """An order book that is slow and obviously right: the oracle of the C++ core.
 
-Same commands, same events (without handles), same state hash; written from the rules alone, with one list
-of resting orders that is sorted whenever an order is needed. For tests; never on the order path.
+Same commands, same events (without handles), same state hash; written from the rules alone, with
+one list of resting orders that is sorted whenever an order is needed. For tests; never on the order
+path.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from trading_contract.wire import (
     Side,
     TimeInForce,
 )
-
 from trading_engine.core_records import (
     TARGET_PART,
     WAS_RESTING,
@@ -157,12 +157,14 @@ class ReferenceBook:
     def _place(self, command: Command) -> None:
         code = self._refusal(command, leaving=None)
         if code != Code.OK:
-            return self._reject(command.order_id, code)
+            self._reject(command.order_id, code)
+            return
         self._enter_new(command)
 
     def _enter_new(self, command: Command) -> None:
         if command.type == OrderType.LIMIT_MAKER and self._crosses(command.side, command.price):
-            return self._reject(command.order_id, Code.POST_ONLY_WOULD_TAKE)
+            self._reject(command.order_id, Code.POST_ONLY_WOULD_TAKE)
+            return
         taker = _Order(
             order_id=command.order_id,
             account=command.account,
@@ -190,43 +192,53 @@ class ReferenceBook:
     def _cancel(self, command: Command) -> None:
         order = self._owned(command.order_id, command.account)
         if order is None:
-            return self._reject(command.order_id, Code.ORDER_NOT_ACTIVE)
+            self._reject(command.order_id, Code.ORDER_NOT_ACTIVE)
+            return
         self._cancel_order(order, command.reason or EndReason.USER)
 
     def _reduce(self, command: Command) -> None:
         order = self._owned(command.order_id, command.account)
         if order is None:
-            return self._reject(command.order_id, Code.ORDER_NOT_ACTIVE)
+            self._reject(command.order_id, Code.ORDER_NOT_ACTIVE)
+            return
         if not 0 < command.quantity <= order.remaining:
-            return self._reject(command.order_id, Code.INVALID_ORDER)
+            self._reject(command.order_id, Code.INVALID_ORDER)
+            return
         if command.quantity == order.remaining:
-            return self._cancel_order(order, EndReason.USER)
+            self._cancel_order(order, EndReason.USER)
+            return
         self._take_lots(order, command.quantity)
 
     def _amend(self, command: Command) -> None:
         order = self._owned(command.order_id, command.account)
         if order is None:
-            return self._reject(command.order_id, Code.ORDER_NOT_ACTIVE)
+            self._reject(command.order_id, Code.ORDER_NOT_ACTIVE)
+            return
         used = order.quantity - order.remaining
         if not used < command.quantity < order.quantity:
-            return self._reject(command.order_id, Code.INVALID_AMEND)
+            self._reject(command.order_id, Code.INVALID_AMEND)
+            return
         self._take_lots(order, order.quantity - command.quantity)
 
     def _replace(self, command: Command) -> None:
         order = self._owned(command.order_id, command.account)
         if order is None:
-            return self._reject(command.order_id, Code.ORDER_NOT_ACTIVE)
+            self._reject(command.order_id, Code.ORDER_NOT_ACTIVE)
+            return
         price = command.price or order.price
         lots = command.quantity or order.remaining
         used = order.quantity - order.remaining
         others = sum(o.remaining for o in self.side(order.side)) - order.remaining
         largest = max(price * lots, used + lots, others + lots)
         if price <= 0 or lots <= 0 or command.quote_quantity or largest > INT64_MAX:
-            return self._reject(command.order_id, Code.INVALID_REPLACEMENT)
+            self._reject(command.order_id, Code.INVALID_REPLACEMENT)
+            return
         if self.halted:
-            return self._reject(command.order_id, Code.SYMBOL_HALTED)
+            self._reject(command.order_id, Code.SYMBOL_HALTED)
+            return
         if order.type == OrderType.LIMIT_MAKER and self._crosses(order.side, price):
-            return self._reject(command.order_id, Code.POST_ONLY_WOULD_TAKE)
+            self._reject(command.order_id, Code.POST_ONLY_WOULD_TAKE)
+            return
         self.orders.remove(order)
         order.price, order.quantity, order.remaining = price, used + lots, lots
         order.time_in_force = TimeInForce.GTC
@@ -241,13 +253,15 @@ class ReferenceBook:
         if code != Code.OK:
             missing = Code.ORDER_NOT_ACTIVE if target is None else Code.INVALID_REPLACEMENT
             self._reject(command.target_id, missing, TARGET_PART)
-            return self._reject(command.order_id, code)
+            self._reject(command.order_id, code)
+            return
         if target is not None:
             self._cancel_order(target, EndReason.REPLACED, TARGET_PART)
         else:
             self._reject(command.target_id, Code.ORDER_NOT_ACTIVE, TARGET_PART)
             if not command.flags & FLAG_ALLOW_FAILURE:
-                return self._reject(command.order_id, Code.INVALID_REPLACEMENT)
+                self._reject(command.order_id, Code.INVALID_REPLACEMENT)
+                return
         self._enter_new(command)
 
     def _cancel_all(self, command: Command) -> None:
@@ -306,7 +320,8 @@ class ReferenceBook:
             self._match(taker)
         rests = taker.type != OrderType.MARKET and taker.time_in_force == TimeInForce.GTC
         if not rests or taker.expired or taker.remaining == 0:
-            return self._end(taker, self._taker_reason(taker), taker.remaining)
+            self._end(taker, self._taker_reason(taker), taker.remaining)
+            return
         self.priority += 1
         taker.priority = self.priority
         taker.was_resting = True

@@ -1,7 +1,7 @@
 """Random streams of commands for the core: few prices, few accounts, so that orders meet.
 
-Each command comes from one drawn number, its seed: a failing stream is shrunk by dropping commands, and
-ids are relative to the place in the stream.
+Each command comes from one drawn number, its seed: a failing stream is shrunk by dropping commands,
+and ids are relative to the place in the stream.
 """
 
 from __future__ import annotations
