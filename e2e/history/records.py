@@ -10,7 +10,7 @@
 key. Outcomes: `ok` = the answer says success; `fail` = it says surely not applied; `unknown` = all
 else. A call without an outcome (the recorder was killed) counts as unknown. Operations: `place`,
 `cancel` (the client order id is that of the order meant) and `query` (`ok` = the order exists,
-`fail` = it does not). An order may be placed several times under the same client order id, but there
+`fail` = it does not). An order may be placed several times under one client order id, but there
 are never two calls of one operation for one order in flight. The load driver writes the same lines.
 """
 
@@ -96,7 +96,7 @@ class Recorder:
         self, event: str, operation: str, name: OrderName, fields: Mapping[str, str | int]
     ) -> None:
         line = {"event": event, "operation": operation, "time": time.monotonic()}
-        line |= name._asdict() | fields
+        line |= {**name._asdict(), **fields}
         with self._lock:
             self._file.write(json.dumps(line) + "\n")
 

@@ -1,0 +1,76 @@
+"""`trading-backend run`: one replica."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+
+import uvicorn
+
+from trading_backend.app import create_app
+from trading_backend.order_lane import order_lane
+from trading_backend.replica import Replica
+from trading_backend.settings import BackendSettings
+from trading_contract.errors import TradingError
+from trading_contract.settings import load
+
+KEEP_ALIVE_SECONDS = 75  # longer than a load balancer keeps an idle connection
+
+
+class _Server(uvicorn.Server):
+    """Says "not ready" as soon as it is asked to stop."""
+
+    def __init__(self, config: uvicorn.Config, replica: Replica) -> None:
+        super().__init__(config)
+        self._replica = replica
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """A signal to stop."""
+        self._replica.draining = True
+        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+
+
+def _run() -> int:
+    settings = load(BackendSettings, "TRADING_BACKEND_", os.environ)
+    replica = Replica(settings)
+    config = uvicorn.Config(
+        create_app(replica),
+        host=settings.listen_host,
+        port=settings.listen_port,
+        loop="uvloop",
+        http=order_lane(replica.entry),
+        ws="websockets-sansio",
+        ws_ping_interval=20,
+        ws_ping_timeout=60,
+        ws_max_size=1 << 16,
+        access_log=False,
+        log_level=settings.log_level,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.drain_seconds,
+        backlog=4096,
+    )
+    _Server(config, replica).run()
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; 0 = stopped as asked, 1 = what went wrong is on stderr."""
+    parser = argparse.ArgumentParser(prog="trading-backend", description=__doc__)
+    parser.add_subparsers(dest="command", required=True).add_parser(
+        "run", help="run a replica; settings come from TRADING_BACKEND_* variables"
+    )
+    parser.parse_args(argv)
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    try:
+        return _run()
+    except TradingError as problem:
+        print(f"trading-backend: {problem}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""Is this replica alive, and may it get requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from trading_backend.replica import Replica
+
+
+def health_routes(replica: Replica) -> APIRouter:
+    """The routes, for probes and the load balancer."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz", summary="The process answers")
+    async def healthz() -> dict[str, Any]:
+        return {"replica": replica.settings.replica, "revision": replica.topology.revision}
+
+    @router.get("/readyz", summary="Every partition is connected and every slot has an owner")
+    async def readyz(response: Response) -> dict[str, Any]:
+        reasons = []
+        if replica.draining:
+            reasons.append("draining")
+        if not replica.partitions.ready:
+            reasons.append("not every partition is connected, or a slot has no owner")
+        response.status_code = 503 if reasons else 200
+        return {
+            "ready": not reasons,
+            "reasons": reasons,
+            "revision": replica.topology.revision,
+        }
+
+    return router

@@ -1,0 +1,57 @@
+"""Fixtures: one real cluster for the whole run, made by `tradingctl up` in a home of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exchange import Exchange, Key, Trader
+
+SPEC = Path(__file__).parent / "clusters" / "small.yaml"
+
+
+@pytest.fixture(scope="session")
+def exchange() -> Iterator[Exchange]:
+    """A Ready cluster: two replicas, two partitions, two shards, three Redis masters."""
+    if not shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin"):
+        pytest.skip("haproxy is missing: run `make setup`")
+    home = Path(tempfile.mkdtemp(prefix="tc-e2e-", dir="/var/tmp"))
+    home.chmod(0o755)  # PostgreSQL runs as another user below it
+    running = Exchange(home, "small")
+    try:
+        running.ctl("up", "-f", str(SPEC))
+        yield running
+    finally:
+        keep = os.environ.get("E2E_KEEP")
+        running.ctl("down", *([] if keep else ["--purge", "--yes"]))
+        if not keep:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def key(exchange: Exchange) -> Key:
+    """A trading key."""
+    return exchange.create_key("e2e")
+
+
+@pytest.fixture(scope="session")
+def other_key(exchange: Exchange) -> Key:
+    """A trading key of another account."""
+    return exchange.create_key("e2e-other")
+
+
+@pytest.fixture
+def trader(exchange: Exchange, key: Key) -> Trader:
+    """A client of the first account."""
+    return Trader(exchange.rest, key)
+
+
+@pytest.fixture
+def other_trader(exchange: Exchange, other_key: Key) -> Trader:
+    """A client of the second account."""
+    return Trader(exchange.rest, other_key)
