@@ -89,9 +89,7 @@ class NodeSeen:
     """One Redis node that answered."""
 
     state_ok: bool
-    keys: int
     peers: tuple[PeerSeen, ...]
-    loading: bool = False
 
     @property
     def myself(self) -> PeerSeen | None:

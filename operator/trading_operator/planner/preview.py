@@ -88,7 +88,7 @@ def _started(world: Observed, component: Component) -> Observed:
         return replace(world, shards={**world.shards, name: shard})
     if component.role is Role.NODE:
         peer = PeerSeen(name, component.port, True, True, "", False, True, frozenset())
-        return replace(world, nodes={**world.nodes, name: NodeSeen(False, 0, (peer,))})
+        return replace(world, nodes={**world.nodes, name: NodeSeen(False, (peer,))})
     if component.role is Role.REPLICA:
         return replace(world, replicas_ready={**world.replicas_ready, name: True})
     if component.role is Role.BALANCER:
@@ -173,5 +173,5 @@ def _commanded(world: Observed, action: CommandNode) -> dict[str, NodeSeen]:
                 is_self = peer is own[name]
                 view[peer.node_id] = replace(peer, is_myself=is_self)
         claimed = sum(len(peer.hash_slots) for peer in view.values())
-        nodes[name] = NodeSeen(claimed == HASH_SLOTS, 0, tuple(view.values()))
+        nodes[name] = NodeSeen(claimed == HASH_SLOTS, tuple(view.values()))
     return nodes

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from trading_operator.planner.actions import CommandNode
 from trading_operator.planner.observed import NodeSeen, PeerSeen
@@ -65,7 +66,7 @@ def plan_redis(
     not_ok = [node.name for node in wanted if not seen[node.name].state_ok]
     if not_ok:
         return RedisPlan((), False, f"cluster_state is not ok on {', '.join(not_ok)}")
-    owners = {peer.node_id for peer in _claims(seen).values()}
+    owners = {p.node_id for node in seen.values() for p in node.peers if p.hash_slots}
     if len(owners) < masters:
         return RedisPlan((), False, f"{len(owners)} of {masters} masters own hash slots")
     return RedisPlan((), True)
@@ -82,11 +83,6 @@ def parse_nodes(text: str) -> tuple[PeerSeen, ...]:
         address = fields[1].split("@")[0]
         if "handshake" in flags or ("noaddr" in flags and "myself" not in flags):
             continue
-        hash_slots: set[int] = set()
-        for part in fields[8:]:
-            if not part.startswith("["):
-                first, _, last = part.partition("-")
-                hash_slots.update(range(int(first), int(last or first) + 1))
         peers.append(
             PeerSeen(
                 node_id=fields[0],
@@ -96,10 +92,21 @@ def parse_nodes(text: str) -> tuple[PeerSeen, ...]:
                 master_id="" if fields[3] == "-" else fields[3],
                 failed="fail" in flags,
                 connected="myself" in flags or fields[7] == "connected",
-                hash_slots=frozenset(hash_slots),
+                hash_slots=_parse_hash_slots(tuple(fields[8:])),
             )
         )
     return tuple(peers)
+
+
+@lru_cache(maxsize=512)
+def _parse_hash_slots(parts: tuple[str, ...]) -> frozenset[int]:
+    """`0-5460 7` -> numbers. Cached: every node tells the same ranges again, every second."""
+    hash_slots: set[int] = set()
+    for part in parts:
+        if not part.startswith("["):
+            first, _, last = part.partition("-")
+            hash_slots.update(range(int(first), int(last or first) + 1))
+    return frozenset(hash_slots)
 
 
 def hash_slots_of(name: str, seen: Mapping[str, NodeSeen]) -> int:
@@ -141,24 +148,22 @@ def _forget(seen: Mapping[str, NodeSeen]) -> Iterable[CommandNode]:
                 yield CommandNode(name, ("CLUSTER", "FORGET", dead), reason)
 
 
-def _claims(seen: Mapping[str, NodeSeen]) -> dict[int, PeerSeen]:
-    claims: dict[int, PeerSeen] = {}
-    for node in seen.values():
-        for peer in node.peers:
-            claims.update(dict.fromkeys(peer.hash_slots, peer))
-    return claims
+def _claimed(seen: Mapping[str, NodeSeen]) -> frozenset[int]:
+    """Hash slots that any node claims for any other."""
+    distinct = {peer.hash_slots for node in seen.values() for peer in node.peers}
+    return frozenset[int]().union(*distinct)
 
 
 def _claim(
     wanted: Sequence[NodeWanted], masters: int, seen: Mapping[str, NodeSeen]
 ) -> Iterable[CommandNode]:
-    claims = _claims(seen)
-    if len(claims) == HASH_SLOTS:
+    claimed = _claimed(seen)
+    if len(claimed) == HASH_SLOTS:
         return
     views = {name: node.myself for name, node in seen.items() if node.myself}
     for index, node in enumerate(wanted[:masters]):
         first, past = HASH_SLOTS * index // masters, HASH_SLOTS * (index + 1) // masters
-        free = [number for number in range(first, past) if number not in claims]
+        free = [number for number in range(first, past) if number not in claimed]
         if not free:
             continue
         taker = node.name

@@ -157,6 +157,8 @@ def _components(
                 "bus_port": str(ports.get(bus_name(name), 0)),
                 "maxmemory": str(memory * 3 // 4),
             }
+        elif role in (Role.PARTITION, Role.REPLICA):
+            settings = {"log_level": spec.observability.log_level}
         elif role is Role.BALANCER:
             members = [
                 f"{each}={HOST}:{ports[each]}" for each in names[Role.REPLICA] if each in ports

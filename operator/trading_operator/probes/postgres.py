@@ -14,6 +14,7 @@ WRITABLE = (
     "SELECT NOT pg_is_in_recovery() AND NOT current_setting('default_transaction_read_only')::bool"
 )
 ROWS = "SELECT slot_id, epoch, state, owner::text FROM slot_owner ORDER BY slot_id"
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # Asked for, so that the log of a new shard is not full of errors.
 EXISTS = "SELECT count(*) FROM pg_database WHERE datname = $1"
 HAS_TABLE = "SELECT to_regclass('slot_owner') IS NOT NULL"
@@ -39,7 +40,7 @@ class ShardProbe:
                 connection = await self._connect()
                 accepts = bool(await connection.fetchval(WRITABLE))
                 return ShardSeen(accepts_writes=accepts, rows=await self._rows(connection))
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, TimeoutError, *DRIVER_ERRORS) as error:
             await self.close()
             return ShardSeen(note=f"does not answer ({type(error).__name__})")
 

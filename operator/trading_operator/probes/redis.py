@@ -26,11 +26,10 @@ class NodeProbe:
             async with asyncio.timeout(timeout_seconds):
                 info = str(await self._say("CLUSTER", "INFO"))
                 nodes = str(await self._say("CLUSTER", "NODES"))
-                keys = int(str(await self._say("DBSIZE")))
         except (OSError, TimeoutError, RedisError):
             await self.close()
             return None
-        return NodeSeen("cluster_state:ok" in info, keys, parse_nodes(nodes))
+        return NodeSeen("cluster_state:ok" in info, parse_nodes(nodes))
 
     async def tell(self, command: tuple[str, ...], timeout_seconds: float = 2.0) -> None:
         """Say one command; raises RedisError when the node refuses it."""

@@ -43,6 +43,12 @@ class Attempts:
         self._stopping: dict[str, tuple[int, float]] = {}
         self._tasks: dict[str, tuple[asyncio.Task[None], str]] = {}
         self.failures: dict[str, Failure] = {}
+        self._has_changed = True
+
+    def take_change(self) -> bool:
+        """Whether something was started since the last time this was asked."""
+        changed, self._has_changed = self._has_changed, False
+        return changed
 
     @property
     def busy(self) -> dict[str, str]:
@@ -78,6 +84,7 @@ class Attempts:
         self._children[name] = child
         self._running[name] = (child.pid, self._now())
         self._stopping.pop(name, None)
+        self._has_changed = True
         if name in self.failures and self.failures[name].needs_person:
             del self.failures[name]  # the person has acted
 

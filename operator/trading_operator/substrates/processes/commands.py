@@ -94,6 +94,7 @@ def _common(prefix: str, layout: Layout, component: Component) -> dict[str, str]
         f"{prefix}SECRETS_FOLDER": str(layout.secrets_folder),
         f"{prefix}LISTEN_HOST": component.setting("host", "127.0.0.1"),
         f"{prefix}LISTEN_PORT": str(component.port),
+        f"{prefix}LOG_LEVEL": component.setting("log_level", "info"),
     }
 
 

@@ -44,18 +44,23 @@ class Probes:
 
     def shard(self, name: str, port: int) -> ShardProbe:
         """The probe of a shard."""
-        password = self.layout.secrets_folder / "postgres"
-        return self.shards.setdefault(
-            (name, port), ShardProbe(port, lambda: password.read_text().strip())
-        )
+        if (name, port) not in self.shards:
+            password = self.layout.secrets_folder / "postgres"
+            probe = ShardProbe(port, lambda: password.read_text().strip())
+            self.shards[(name, port)] = probe
+        return self.shards[(name, port)]
 
     def node(self, name: str, port: int) -> NodeProbe:
         """The probe of a Redis node."""
-        return self.nodes.setdefault((name, port), NodeProbe(port))
+        if (name, port) not in self.nodes:
+            self.nodes[(name, port)] = NodeProbe(port)
+        return self.nodes[(name, port)]
 
     def partition(self, name: str, port: int) -> PartitionProbe:
         """The probe of a partition."""
-        return self.partitions.setdefault((name, port), PartitionProbe("127.0.0.1", port))
+        if (name, port) not in self.partitions:
+            self.partitions[(name, port)] = PartitionProbe("127.0.0.1", port)
+        return self.partitions[(name, port)]
 
 
 class Observer:
@@ -72,7 +77,8 @@ class Observer:
 
     async def observe(self) -> Observed:
         """One look, at most about two seconds long."""
-        found = self._table.look()
+        is_settled = not self._attempts.take_change() and not self._attempts.busy
+        found = self._table.look(is_settled=is_settled)
         keepers = tuple(found.pop(name) for name in KEEPERS if name in found)
         found = {name: seen for name, seen in found.items() if self._is_itself(seen)}
         processes = self._attempts.compare(found)

@@ -30,9 +30,29 @@ class ProcessTable:
     def __init__(self, uid: str) -> None:
         self._prefix = f"{uid}/"
         self._settled: dict[tuple[int, int], tuple[str, str, str]] = {}
+        self._last: dict[str, ProcessSeen] = {}
+        self._last_starts: dict[int, int] = {}
+        self._last_ticks = 0
 
-    def look(self) -> dict[str, ProcessSeen]:
-        """Components that run now, the newest topmost process of each."""
+    def look(self, *, is_settled: bool = False) -> dict[str, ProcessSeen]:
+        """Components that run now, the newest topmost process of each.
+
+        With `is_settled` (nothing was started since) seeing that all are still alive may be enough:
+        all of /proc is then read every five seconds only.
+        """
+        is_recent = uptime_ticks() - self._last_ticks < SETTLED_TICKS
+        if not (is_settled and is_recent and self._all_alive()):
+            self._last = self._read_all()
+        return dict(self._last)
+
+    def _all_alive(self) -> bool:
+        for pid, started in self._last_starts.items():
+            stat = process_stat(pid)
+            if stat is None or stat[0] in "ZX" or stat[2] != started:
+                return False
+        return True
+
+    def _read_all(self) -> dict[str, ProcessSeen]:
         entries: dict[int, _Entry] = {}
         now = uptime_ticks()
         settled: dict[tuple[int, int], tuple[str, str, str]] = {}
@@ -50,7 +70,11 @@ class ProcessTable:
             if marks[0]:
                 entries[pid] = _Entry(pid, parent, started, *marks)
         self._settled = settled
-        return _topmost(entries)
+        topmost = _topmost(entries)
+        pids = [pid for seen in topmost.values() for pid in (seen.pid, *seen.older_pids)]
+        self._last_starts = {pid: entries[pid].started for pid in pids}
+        self._last_ticks = now
+        return topmost
 
     def _read(self, pid: int) -> tuple[str, str, str]:
         try:

@@ -76,9 +76,11 @@ class Running:
 
     def wait_ready(self, generation: int = 1) -> ClusterStatus:
         """Wait until Ready for that generation, with every listed process alive."""
-        return self.wait(
-            "Ready", lambda status: is_ready(status, generation) and self._lives(status)
-        )
+        return self.wait("Ready", lambda told: is_ready(told, generation) and self._lives(told))
+
+    def wait_for_another(self, name: str, before: int) -> None:
+        """Wait until a component runs under another process id."""
+        self.wait(f"another {name}", lambda _: self.pids().get(name, 0) not in (0, before))
 
     def _lives(self, status: ClusterStatus) -> bool:
         pids = self.pids()

@@ -24,7 +24,7 @@ def test_a_new_cluster_is_creating_and_a_broken_one_unavailable() -> None:
 
 def test_redis_away_is_degraded_but_available() -> None:
     world = converged(cluster())
-    down = {name: NodeSeen(False, 0, node.peers) for name, node in world.nodes.items()}
+    down = {name: NodeSeen(False, node.peers) for name, node in world.nodes.items()}
     status = planned(cluster(), replace(world, nodes=down)).status
     assert verdict(status, "Available") == ("True", "Reconciled")
     assert verdict(status, "Degraded") == ("True", "RedisUnavailable")

@@ -28,7 +28,7 @@ def world(peers: list[PeerSeen], viewers: list[int], *, ok: bool = True) -> dict
     """Every viewer sees the same peers."""
     return {
         f"redis-{index}": NodeSeen(
-            ok, 1, tuple(replace(p, is_myself=p.node_id == f"id-{index}") for p in peers)
+            ok, tuple(replace(p, is_myself=p.node_id == f"id-{index}") for p in peers)
         )
         for index in viewers
     }
