@@ -27,12 +27,13 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key.value, str) and key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"{key!r} is given twice; remove one", node.start_mark
+                    None, None, f"{key.value!r} is given twice; remove one", key.start_mark
                 )
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
@@ -45,7 +46,7 @@ def load_cluster(text: str) -> TradingCluster:
         raise UserError(f"longer than {TEXT_BYTES_MAX} bytes; a TradingCluster is smaller")
     try:
         documents = [d for d in yaml.load_all(text, _Loader) if d is not None]
-    except (yaml.YAMLError, RecursionError) as problem:
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise UserError(f"not YAML: {' '.join(str(problem).split())}") from None
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise UserError(f"expected one TradingCluster object, found {len(documents)} documents")
