@@ -18,7 +18,7 @@ py::bytes chain_bytes(const sequencer::Chain& chain) {
 
 py::list slot_commits(const Batch& batch) {
   py::list out;
-  for (const auto& slot : batch.slots) {
+  for (const auto& slot : batch.slots()) {
     out.append(py::make_tuple(slot.id, slot.epoch, slot.previous, slot.sequence,
                               chain_bytes(slot.chain)));
   }
@@ -26,26 +26,23 @@ py::list slot_commits(const Batch& batch) {
 }
 
 py::list parameters(Batch& batch) {
-  std::vector<std::string> raw;
-  {
-    const py::gil_scoped_release release;
-    raw = batch.parameters();
-  }
   py::list out;
-  for (const std::string& each : raw) out.append(py::bytes(each));
+  for (const std::string_view each : batch.parameters()) out.append(py::bytes(each));
   return out;
 }
 
-py::list outboxes(const Batch& batch) {
+py::list outboxes(Batch& batch) {
   py::list out;
-  for (const auto& box : batch.outboxes) out.append(py::make_tuple(box.connection, py::bytes(box.bytes)));
+  for (const auto& box : batch.outboxes()) {
+    out.append(py::make_tuple(box.connection, py::bytes(box.bytes.view())));
+  }
   return out;
 }
 
 py::list publications(const std::vector<sequencer::Publication>& made) {
   py::list out;
   for (const auto& each : made) {
-    out.append(py::make_tuple(py::str(each.channel), py::bytes(each.message), each.is_snapshot));
+    out.append(py::make_tuple(py::str(each.channel), py::bytes(each.message.view()), each.is_snapshot));
   }
   return out;
 }
@@ -72,7 +69,7 @@ py::list slots(const Sequencer& self) {
 }  // namespace
 
 void bind_sequencer(py::module_& module) {
-  py::class_<Batch>(module, "Batch")
+  py::class_<Batch, sequencer::BatchPtr>(module, "Batch")
       .def_readonly("commands", &Batch::commands)
       .def_property_readonly("changes", &Batch::changes)
       .def_property_readonly("slots", &slot_commits)
@@ -82,9 +79,13 @@ void bind_sequencer(py::module_& module) {
   py::class_<Sequencer>(module, "Sequencer")
       .def(py::init<std::size_t, std::int64_t>(), py::arg("ended_max"), py::arg("window_us"))
       .def("set_symbol",
-           [](Sequencer& self, std::string name, std::int64_t band, std::uint32_t open_max) {
-             self.set_symbol({std::move(name), band, open_max});
-           })
+           [](Sequencer& self, std::string name, std::int64_t band, std::uint32_t open_max,
+              bool halted, bool listed) {
+             self.set_symbol({std::move(name), band, open_max, halted, listed});
+           },
+           py::arg("name"), py::arg("price_band_percent") = 0,
+           py::arg("open_orders_per_account_max") = 0, py::arg("halted") = false,
+           py::arg("listed") = true)
       .def("set_slot", &set_slot)
       .def("drop_slot", &Sequencer::drop_slot)
       .def("slots", &slots)
@@ -115,6 +116,16 @@ void bind_sequencer(py::module_& module) {
            [](Sequencer& self, std::uint32_t shard, std::int64_t now_us, std::size_t most) {
              const py::gil_scoped_release release;
              return self.sequence(shard, now_us, most);
+           })
+      .def("advance",
+           [](Sequencer& self, std::uint32_t shard, std::int64_t now_us, std::size_t most) {
+             const py::gil_scoped_release release;
+             return self.advance(shard, now_us, most);
+           })
+      .def("seal",
+           [](Sequencer& self, std::uint32_t shard) {
+             const py::gil_scoped_release release;
+             return self.seal(shard);
            })
       .def("refuse",
            [](Sequencer& self, std::uint32_t shard, std::uint16_t code, std::int64_t now_us) {

@@ -1,4 +1,7 @@
 // Answers to commands and queries.
+#include <algorithm>
+#include <span>
+
 #include "trading/sequencer/sequencer.hpp"
 
 namespace trading::sequencer {
@@ -50,7 +53,7 @@ void Sequencer::answer_refused(const wire::Command& c, Code code, std::int64_t e
   reply.code = static_cast<std::uint16_t>(code);
   reply.kind = c.kind;
   reply.status = static_cast<std::uint8_t>(OrderStatus::kRejected);
-  batch_->add_reply(c.connection, reply, {});
+  batch_->add_reply(c.connection, reply);
 }
 
 void Sequencer::answer(Run& run) {
@@ -63,12 +66,14 @@ void Sequencer::answer(Run& run) {
     wire::Reply reply = reply_of(run, ColdOrder{}, OrderStatus::kCanceled, EndReason::kNone);
     reply.code = static_cast<std::uint16_t>(Code::kEnd);
     reply.executed = run.ended;
-    batch_->add_reply(c.connection, reply, {});
+    batch_->add_reply(c.connection, reply);
     return;
   }
   wire::Reply reply = reply_of(run, *run.subject, run.status, run.reason);
-  reply.fill_count = static_cast<std::uint32_t>(run.fills.size());
-  batch_->add_reply(c.connection, reply, run.fills);
+  const std::span<const wire::Fill> fills(run.fills.data(),
+                                          std::min(run.fills.size(), kReplyFillsMax));
+  reply.fill_count = static_cast<std::uint32_t>(fills.size());
+  batch_->add_reply(c.connection, reply, fills);
 }
 
 void Sequencer::query_order(Run& run) {
@@ -77,7 +82,7 @@ void Sequencer::query_order(Run& run) {
   if (handle != core::kNoHandle && cold_[handle].account == run.command->account) {
     const ColdOrder& cold = cold_[handle];
     batch_->add_reply(run.command->connection,
-                      reply_of(run, cold, cold.open_status(), EndReason::kNone), {});
+                      reply_of(run, cold, cold.open_status(), EndReason::kNone));
     return;
   }
   wire::Command hinted = *run.command;  // the shard is asked by number, when it is known
@@ -93,13 +98,13 @@ void Sequencer::query_open(Run& run) {
     const ColdOrder& cold = cold_[handle];
     wire::Reply reply = reply_of(run, cold, cold.open_status(), EndReason::kNone);
     reply.flags = wire::flag::kMore;
-    batch_->add_reply(c.connection, reply, {});
+    batch_->add_reply(c.connection, reply);
     ++count;
   }
   wire::Reply end = reply_of(run, ColdOrder{}, OrderStatus::kNew, EndReason::kNone);
   end.code = static_cast<std::uint16_t>(Code::kEnd);
   end.executed = count;
-  batch_->add_reply(c.connection, end, {});
+  batch_->add_reply(c.connection, end);
 }
 
 void Sequencer::query_depth(Run& run) {

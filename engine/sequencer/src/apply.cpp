@@ -1,4 +1,6 @@
 // One command: admission, the core, its events, the answer.
+#include <array>
+
 #include "trading/sequencer/log_format.hpp"
 #include "trading/sequencer/msgpack.hpp"
 #include "trading/sequencer/sequencer.hpp"
@@ -13,6 +15,28 @@ using wire::OrderStatus;
 
 std::string_view text_of(const char* bytes, std::size_t size) {
   return {bytes, strnlen(bytes, size)};
+}
+
+constexpr std::array<bool, 256> client_id_bytes() {
+  std::array<bool, 256> good{};
+  for (const char c : std::string_view("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")) {
+    good[static_cast<unsigned char>(c)] = true;
+  }
+  return good;
+}
+
+// Anything else would make the commit fail as a whole, for all who share the batch.
+bool is_client_id(const char (&bytes)[wire::kClientIdBytes]) {
+  static constexpr std::array<bool, 256> kGood = client_id_bytes();
+  std::size_t at = 0;
+  while (at < sizeof bytes && kGood[static_cast<unsigned char>(bytes[at])]) ++at;
+  while (at < sizeof bytes && bytes[at] == '\0') ++at;
+  return at == sizeof bytes;
+}
+
+std::int64_t saturated_sum(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
 bool is_query(Kind kind) {
@@ -33,12 +57,27 @@ std::int64_t body_hash(const wire::Command& c) {
   mix(static_cast<std::uint64_t>(c.price));
   mix(static_cast<std::uint64_t>(c.quantity));
   mix(static_cast<std::uint64_t>(c.quote_quantity));
+  if (c.kind == static_cast<std::uint8_t>(Kind::kCancelReplace)) {
+    mix(static_cast<std::uint64_t>(c.order_id));
+    for (const char byte : c.target_client_id) mix(static_cast<unsigned char>(byte));
+  }
   return static_cast<std::int64_t>(hash);
 }
 
+bool is_system(Kind kind) {
+  return kind == Kind::kHalt || kind == Kind::kResume || kind == Kind::kClear;
+}
+
 bool well_formed(const wire::Command& c) {
-  return c.kind >= 1 && c.kind <= static_cast<std::uint8_t>(Kind::kClear) && c.side <= 1 &&
-         c.type <= 2 && c.time_in_force <= 2 && c.self_trade <= 4 && c.account >= 0;
+  const auto kind = static_cast<Kind>(c.kind);
+  return c.kind >= static_cast<std::uint8_t>(Kind::kPlace) &&
+         c.kind <= static_cast<std::uint8_t>(Kind::kClear) &&
+         c.side <= static_cast<std::uint8_t>(wire::Side::kSell) &&
+         c.type <= static_cast<std::uint8_t>(wire::OrderType::kLimitMaker) &&
+         c.time_in_force <= static_cast<std::uint8_t>(wire::TimeInForce::kFok) &&
+         c.self_trade <= static_cast<std::uint8_t>(wire::SelfTrade::kDecrement) && c.account >= 0 &&
+         (c.account == 0 || !is_system(kind)) && is_client_id(c.client_id) &&
+         is_client_id(c.target_client_id);
 }
 
 }  // namespace
@@ -61,7 +100,6 @@ void Sequencer::one(const wire::Command& command) {
   run.ended = 0;
   run.accepted = run.changed = false;
   run.fills.clear();
-  run.target_client_id.clear();
   switch (static_cast<Kind>(command.kind)) {
     case Kind::kQueryOrder: return query_order(run);
     case Kind::kQueryOpen: return query_open(run);
@@ -71,11 +109,14 @@ void Sequencer::one(const wire::Command& command) {
 }
 
 Code Sequencer::admit(const wire::Command& command, Symbol*& symbol) {
-  const std::uint32_t index = symbol_index(text_of(command.symbol, sizeof command.symbol));
-  if (index == kNoSlot) return Code::kUnknownSymbol;
+  const std::uint32_t index = names_.find(command.symbol);
+  if (index == SymbolNames::kNone) return Code::kUnknownSymbol;
   symbol = &symbols_[index];
   if (symbol->slot == kNoSlot) return Code::kWrongOwner;
-  const std::int64_t epoch = slots_[symbol->slot].state.epoch;
+  const SlotState& slot = slots_[symbol->slot].state;
+  // Queued for another shard before this slot came: its commit would not be this shard's.
+  if (&shards_[slot.shard] != shard_) return Code::kWrongOwner;
+  const std::int64_t epoch = slot.epoch;
   if (command.epoch > static_cast<std::uint64_t>(epoch)) return Code::kWrongOwner;
   if (!well_formed(command)) return Code::kMalformed;
   if (command.expires_us != 0 && command.expires_us < now_us_ &&
@@ -117,7 +158,7 @@ bool Sequencer::repeated(Run& run) {
   const std::string_view client = text_of(c.client_id, sizeof c.client_id);
   ColdOrder& fresh = run.fresh;
   fresh = ColdOrder{};
-  fresh.key = client_key(run.index, c.account, client);
+  fresh.key = idempotency_.key_of(run.index, c.account, client);
   fresh.body_hash = body_hash(c);
   const IdempotencySet::Entry* known = idempotency_.find(fresh.key);
   if (known == nullptr) return false;
@@ -133,13 +174,15 @@ bool Sequencer::repeated(Run& run) {
   reply.epoch = static_cast<std::uint64_t>(slots_[run.symbol->slot].state.epoch);
   reply.code = static_cast<std::uint16_t>(
       known->body_hash == fresh.body_hash ? Code::kDuplicateSame : Code::kDuplicateOther);
-  batch_->add_reply(c.connection, reply, {});
+  batch_->add_reply(c.connection, reply);
   return true;
 }
 
 Code Sequencer::check_new(const Run& run) {
   const wire::Command& c = *run.command;
   if (c.client_id[0] == '\0') return Code::kMalformed;
+  if (!run.symbol->rules.listed) return Code::kUnknownSymbol;
+  if (run.symbol->rules.halted) return Code::kSymbolHalted;
   const std::int64_t band = run.symbol->rules.price_band_percent;
   if (band > 0 && c.type != static_cast<std::uint8_t>(wire::OrderType::kMarket)) {
     const std::int64_t last = engine_.counters(run.index).last_price;
@@ -158,7 +201,7 @@ void Sequencer::resolve_target(Run& run) {
   std::int64_t id = c.order_id;
   const std::string_view client = text_of(c.target_client_id, sizeof c.target_client_id);
   if (!client.empty()) {
-    const auto* known = idempotency_.find(client_key(run.index, c.account, client));
+    const auto* known = idempotency_.find(idempotency_.key_of(run.index, c.account, client));
     const std::int64_t named = known == nullptr ? -1 : known->order_id;
     id = id == 0 || id == named ? named : -1;  // both given: they must agree
   }
@@ -169,28 +212,31 @@ void Sequencer::run_core(Run& run) {
   events_.clear();
   engine_.apply({&run.core, 1}, events_);
   Slot& slot = slots_[run.symbol->slot];
-  const bool touched = slot.touched;
-  if (!touched) slot.previous = slot.state.sequence;
-  ++slot.state.sequence;  // events carry the number of the commit they belong to
+  if (!slot.touched) slot.previous = slot.state.sequence;
+  ++slot.state.sequence;  // rows carry the number of the command that made them
   for (const core::Event& event : events_.events()) on_event(run, event);
   if (!run.changed) {
     --slot.state.sequence;
     return;
   }
-  slot.touched = true;
+  if (!slot.touched) {
+    slot.touched = true;
+    shard_->touched_slots.push_back(run.symbol->slot);
+  }
   ++run.symbol->sym_seq;
   ++run.symbol->update_seq;
   if (!run.symbol->touched) {
     run.symbol->touched = true;
-    touched_symbols_.push_back(run.index);
+    shard_->touched_symbols.emplace_back(run.index, run.symbol->slot);
   }
   if (!run.symbol->dirty) {
     run.symbol->dirty = true;
-    outlet(*run.symbol).dirty.push_back(run.index);
+    shard_->dirty_symbols.push_back(run.index);
   }
   const wire::Command& c = *run.command;
   append_log(slot.payload, run.core, run.symbol->name, text_of(c.client_id, sizeof c.client_id),
-             now_us_);
+             now_us_ - slot.logged_us);
+  slot.logged_us = now_us_;
 }
 
 void Sequencer::on_event(Run& run, const core::Event& e) {
@@ -200,7 +246,7 @@ void Sequencer::on_event(Run& run, const core::Event& e) {
         wire::Reply reply = reply_of(run, ColdOrder{}, OrderStatus::kRejected, EndReason::kNone);
         reply.code = static_cast<std::uint16_t>(e.code);
         reply.flags = wire::flag::kMore | wire::flag::kCancelledPart;
-        batch_->add_reply(run.command->connection, reply, {});
+        batch_->add_reply(run.command->connection, reply);
       } else {
         run.refused = e.code;
       }
@@ -263,10 +309,10 @@ void Sequencer::on_event(Run& run, const core::Event& e) {
 void Sequencer::on_trade(Run& run, const core::Event& e) {
   ColdOrder& taker = *run.subject;
   ColdOrder& maker = cold_[e.handle];
-  const std::int64_t quote = e.price * e.quantity;
+  const std::int64_t quote = e.price * e.quantity;  // within int64: the core bounds an order's notional
   for (ColdOrder* side : {&taker, &maker}) {
     side->executed += e.quantity;
-    side->executed_quote += quote;
+    side->executed_quote = saturated_sum(side->executed_quote, quote);
   }
   if (taker.entry_trade_id == 0 && run.accepted) taker.entry_trade_id = e.number;
   touch(run, maker, e.handle);
@@ -275,13 +321,7 @@ void Sequencer::on_trade(Run& run, const core::Event& e) {
   batch_->add_trade({run.symbol->name, e.number, maker.order_id, taker.order_id, maker.account,
                      taker.account, e.price, e.quantity, taker_side, now_us_,
                      slots_[run.symbol->slot].state.sequence});
-  std::string& out = run.symbol->trades;
-  msgpack::array(out, 7);
-  for (const std::int64_t word : {e.number, e.price, e.quantity, maker.order_id, taker.order_id,
-                                  static_cast<std::int64_t>(taker_side), now_us_}) {
-    msgpack::integer(out, word);
-  }
-  ++run.symbol->trade_count;
+  add_published_trade(*run.symbol, e, maker, taker);
   Execution execution{.kind = ExecutionKind::kTrade,
                       .last_price = e.price,
                       .last_quantity = e.quantity,
@@ -297,6 +337,22 @@ void Sequencer::on_trade(Run& run, const core::Event& e) {
   publish(run, maker, execution);
 }
 
+void Sequencer::add_published_trade(Symbol& symbol, const core::Event& e, const ColdOrder& maker,
+                                    const ColdOrder& taker) {
+  constexpr std::uint32_t kTradesMax = 50'000;
+  if (symbol.trade_count == kTradesMax) {  // readers see the gap in the ids and ask the shard
+    symbol.trade_count = 0;
+    symbol.trades.clear();
+  }
+  char* at = msgpack::array(symbol.trades.room(msgpack::kHeadBytesMax + 7 * msgpack::kIntegerBytesMax), 7);
+  for (const std::int64_t word : {e.number, e.price, e.quantity, maker.order_id, taker.order_id,
+                                  static_cast<std::int64_t>(taker.side), now_us_}) {
+    at = msgpack::integer(at, word);
+  }
+  symbol.trades.extend_to(at);
+  ++symbol.trade_count;
+}
+
 void Sequencer::on_rested(Run& run, const core::Event& e) {
   ColdOrder& cold = cold_at(e.handle);
   if (run.subject == &run.fresh) {
@@ -304,7 +360,7 @@ void Sequencer::on_rested(Run& run, const core::Event& e) {
     cold.touch = Touch::kInserted;
     cold.generation = ++generation_;
     cold.seq = slots_[run.symbol->slot].state.sequence;
-    touched_orders_.emplace_back(e.handle, cold.generation);
+    shard_->touched_orders.emplace_back(e.handle, cold.generation);
   } else {
     touch(run, cold, e.handle);
   }
@@ -332,7 +388,7 @@ void Sequencer::on_ended(Run& run, const core::Event& e) {
     wire::Reply reply = reply_of(run, cold, e.status, e.reason);
     reply.flags = static_cast<std::uint8_t>(wire::flag::kMore |
                                             (target ? wire::flag::kCancelledPart : 0));
-    batch_->add_reply(run.command->connection, reply, {});
+    batch_->add_reply(run.command->connection, reply);
   } else if (run.subject == nullptr) {  // a plain cancel, or a reduce that took all
     run.subject = &cold;
     run.status = e.status;
@@ -348,8 +404,7 @@ void Sequencer::end_order(Run& run, ColdOrder& cold, const core::Event& e) {
   cold.touch = Touch::kNone;
   cold.open = false;
   cold.seq = slots_[run.symbol->slot].state.sequence;
-  batch_->closed.add(run.symbol->name, cold, cold.attributes(e.status, e.reason));
-  batch_->closed.add_ended(now_us_);
+  batch_->add_closed(run.symbol->name, cold, cold.attributes(e.status, e.reason), now_us_);
   idempotency_.ended(cold.key, now_us_);
   if (e.status != OrderStatus::kFilled) {
     publish(run, cold,
@@ -365,12 +420,12 @@ void Sequencer::touch(Run& run, ColdOrder& cold, core::Handle handle) {
   cold.seq = slots_[run.symbol->slot].state.sequence;
   if (cold.touch != Touch::kNone) return;
   cold.touch = Touch::kUpdated;
-  touched_orders_.emplace_back(handle, cold.generation);
+  shard_->touched_orders.emplace_back(handle, cold.generation);
 }
 
 void Sequencer::publish(Run& run, const ColdOrder& cold, Execution execution) {
   execution.time_us = now_us_;
-  outlet(*run.symbol).executions.add(run.symbol->name, cold, execution);
+  shard_->executions.add(run.symbol->name, cold, execution);
 }
 
 }  // namespace trading::sequencer

@@ -1,6 +1,8 @@
 #include "trading/sequencer/idempotency.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <random>
 #include <utility>
 
 namespace trading::sequencer {
@@ -16,23 +18,25 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
 
 }  // namespace
 
-ClientKey client_key(std::uint32_t symbol, std::int64_t account, std::string_view client_id) {
+IdempotencySet::IdempotencySet(std::size_t ended_max, std::int64_t window_us)
+    : table_(1024), ended_max_(ended_max), window_us_(window_us) {
+  std::random_device chance;
+  for (std::uint64_t& word : secret_) word = static_cast<std::uint64_t>(chance()) << 32U | chance();
+}
+
+ClientKey IdempotencySet::key_of(std::uint32_t symbol, std::int64_t account,
+                                 std::string_view client_id) const {
   std::uint64_t words[5] = {};
-  std::memcpy(words, client_id.data(), client_id.size() < 40 ? client_id.size() : 40);
-  const std::uint64_t seed = mix(static_cast<std::uint64_t>(account) ^ kMultiplier1,
-                                 (static_cast<std::uint64_t>(symbol) << 8U | client_id.size()) ^
-                                     kMultiplier2);
-  std::uint64_t high = seed;
-  std::uint64_t low = ~seed;
+  std::memcpy(words, client_id.data(), std::min(client_id.size(), sizeof words));
+  std::uint64_t high = mix(static_cast<std::uint64_t>(account) ^ secret_[0],
+                           (static_cast<std::uint64_t>(symbol) << 8U | client_id.size()) ^ secret_[1]);
+  std::uint64_t low = mix(high ^ secret_[2], secret_[3]);
   for (const std::uint64_t word : words) {
-    high = mix(high ^ word, kMultiplier1);
-    low = mix(low + word * kMultiplier2, kMultiplier2 ^ (high >> 7U));
+    high = mix(high ^ word, secret_[2] ^ kMultiplier1);
+    low = mix(low ^ word, secret_[3] ^ kMultiplier2) + high;
   }
   return {high, low | 1U};
 }
-
-IdempotencySet::IdempotencySet(std::size_t ended_max, std::int64_t window_us)
-    : table_(1024), ended_max_(ended_max), window_us_(window_us) {}
 
 std::size_t IdempotencySet::slot_of(const ClientKey& key) const {
   const std::size_t mask = table_.size() - 1;

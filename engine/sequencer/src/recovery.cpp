@@ -98,7 +98,7 @@ std::int64_t Sequencer::load_symbol_state(std::string_view copy) {
   CopyReader rows(copy);
   std::int64_t count = 0;
   for (; rows.next_row(10); ++count) {
-    const std::uint32_t index = symbol_index(rows.bytes());
+    const std::uint32_t index = symbol_for(rows.bytes());
     core::SymbolCounters counters;
     const auto order_seq = rows.field<std::int64_t>();
     counters.trade_id = rows.field<std::int64_t>();
@@ -110,7 +110,7 @@ std::int64_t Sequencer::load_symbol_state(std::string_view copy) {
     const bool halted = rows.field<std::int8_t>() != 0;
     (void)rows.field<std::int64_t>();
     if (!rows.ok()) return -1;
-    if (index == kNoSlot) continue;  // no longer listed
+    if (index == kNoSlot) return -1;
     engine_.set_counters(index, counters);
     engine_.set_halted(index, halted);
     Symbol& symbol = symbols_[index];
@@ -127,14 +127,14 @@ std::int64_t Sequencer::load_open_orders(std::string_view copy) {
   std::int64_t count = 0;
   for (; rows.next_row(kOrderFields); ++count) {
     ColdOrder cold;
-    const std::uint32_t index = symbol_index(rows.bytes());
+    const std::uint32_t index = symbol_for(rows.bytes());
     read_order(rows, cold);
     if (!rows.ok()) return -1;
-    if (index == kNoSlot) continue;
+    if (index == kNoSlot) return -1;
     cold.symbol = index;
     cold.open = true;
     cold.generation = ++generation_;
-    cold.key = client_key(index, cold.account, cold.client());
+    cold.key = idempotency_.key_of(index, cold.account, cold.client());
     core::OrderState state{};
     state.order_id = cold.order_id;
     state.account = cold.account;
@@ -146,10 +146,11 @@ std::int64_t Sequencer::load_open_orders(std::string_view copy) {
     state.side = cold.side;
     state.type = cold.type;
     state.self_trade = cold.self_trade;
+    state.traded = cold.executed > 0;
     core::Handle handle = core::kNoHandle;
     if (engine_.restore(state, &handle) != wire::Code::kOk) return -1;
     cold_at(handle) = cold;
-    idempotency_.insert({cold.key, cold.order_id, cold.body_hash});
+    if (!idempotency_.insert({cold.key, cold.order_id, cold.body_hash})) return -1;
   }
   return rows.ok() ? count : -1;
 }
@@ -159,12 +160,12 @@ std::int64_t Sequencer::load_closed_orders(std::string_view copy) {
   std::int64_t count = 0;
   for (; rows.next_row(kOrderFields + 1); ++count) {
     ColdOrder cold;
-    const std::uint32_t index = symbol_index(rows.bytes());
+    const std::uint32_t index = symbol_for(rows.bytes());
     read_order(rows, cold);
     const auto ended_us = rows.field<std::int64_t>();
     if (!rows.ok()) return -1;
-    if (index == kNoSlot) continue;
-    cold.key = client_key(index, cold.account, cold.client());
+    if (index == kNoSlot) return -1;
+    cold.key = idempotency_.key_of(index, cold.account, cold.client());
     if (idempotency_.insert({cold.key, cold.order_id, cold.body_hash})) {
       idempotency_.ended(cold.key, ended_us);
     }

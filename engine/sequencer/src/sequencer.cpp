@@ -1,61 +1,93 @@
 // What is served, queues, and the frame of a batch. The commands themselves: apply.cpp.
 #include "trading/sequencer/sequencer.hpp"
 
-#include <openssl/sha.h>
+#include <openssl/evp.h>
 
 #include <algorithm>
 
 namespace trading::sequencer {
 namespace {
 
-std::string_view text_of(const char* bytes, std::size_t size) {
-  return {bytes, strnlen(bytes, size)};
-}
+// A batch is closed early when its answers and rows are that large: a few mass cancels may be.
+constexpr std::size_t kWeightMax = 32U << 20;
 
-void extend_chain(Chain& chain, std::int64_t sequence, std::string_view payload) {
-  std::string sequence_bytes;
-  append_big_endian(sequence_bytes, sequence);
-  std::string input(reinterpret_cast<const char*>(chain.data()), chain.size());
-  input.append(sequence_bytes).append(payload);
-  SHA256(reinterpret_cast<const unsigned char*>(input.data()), input.size(), chain.data());
-}
+class Hash {
+ public:
+  Hash() : kind_(EVP_MD_fetch(nullptr, "SHA256", nullptr)), context_(EVP_MD_CTX_new()) {
+    TRADING_CHECK(kind_ != nullptr && context_ != nullptr);
+  }
+  Hash(const Hash&) = delete;
+  Hash& operator=(const Hash&) = delete;
+  ~Hash() {
+    EVP_MD_CTX_free(context_);
+    EVP_MD_free(kind_);
+  }
+  // chain' = SHA-256(chain, sequence as 8 bytes big-endian, payload)
+  void extend(Chain& chain, std::int64_t sequence, std::string_view payload) {
+    char head[sizeof(Chain) + sizeof sequence];
+    put_big_endian(put(head, chain), sequence);
+    const bool done = EVP_DigestInit_ex2(context_, kind_, nullptr) == 1 &&
+                      EVP_DigestUpdate(context_, head, sizeof head) == 1 &&
+                      EVP_DigestUpdate(context_, payload.data(), payload.size()) == 1 &&
+                      EVP_DigestFinal_ex(context_, chain.data(), nullptr) == 1;
+    TRADING_CHECK(done);
+  }
+
+ private:
+  EVP_MD* kind_;
+  EVP_MD_CTX* context_;
+};
 
 }  // namespace
 
 Sequencer::Sequencer(std::size_t ended_max, std::int64_t window_us)
-    : queues_(1), idempotency_(ended_max, window_us), outlets_(1) {}
+    : shards_(1), idempotency_(ended_max, window_us), pool_(std::make_shared<BatchPool>()) {}
 
 void Sequencer::set_symbol(const SymbolRules& rules) {
+  const std::uint32_t index = symbol_for(rules.name);
+  if (index == kNoSlot) return;
   core::SymbolLimits limits;
   if (rules.open_orders_per_account_max > 0) {
     limits.open_orders_per_account_max = rules.open_orders_per_account_max;
   }
-  std::uint32_t index = symbol_index(rules.name);
-  if (index == kNoSlot) {
-    index = engine_.add_symbol(limits);
-    if (symbols_.size() <= index) symbols_.resize(index + 1);
-    symbols_[index].name = rules.name;
-    by_name_.emplace(rules.name, index);
-  } else {
-    engine_.set_limits(index, limits);
-  }
+  engine_.set_limits(index, limits);
   symbols_[index].rules = rules;
-  place_symbols();
 }
 
-std::uint32_t Sequencer::symbol_index(std::string_view name) const {
-  const auto found = by_name_.find(std::string(name));
-  return found == by_name_.end() ? kNoSlot : found->second;
+std::uint32_t Sequencer::symbol_for(std::string_view name) {
+  if (name.empty() || name.size() > wire::kSymbolBytes) return kNoSlot;
+  const std::uint32_t known = names_.find(name);
+  if (known != SymbolNames::kNone) return known;
+  const std::uint32_t index = engine_.add_symbol();
+  if (symbols_.size() <= index) symbols_.resize(index + 1);
+  Symbol& symbol = symbols_[index];
+  symbol.name = name;
+  symbol.rules.name = name;
+  symbol.rules.listed = false;
+  names_.insert(name, index);
+  place(symbol);
+  return index;
 }
 
-void Sequencer::place_symbols() {
-  for (Symbol& symbol : symbols_) {
-    symbol.slot = kNoSlot;
-    for (std::uint32_t i = 0; i < slots_.size(); ++i) {
-      const SlotState& slot = slots_[i].state;
-      if (slots_[i].active && slot.first <= symbol.name && symbol.name < slot.past) symbol.slot = i;
-    }
+void Sequencer::place(Symbol& symbol) const {
+  symbol.slot = kNoSlot;
+  const auto past = std::upper_bound(
+      slots_by_first_.begin(), slots_by_first_.end(), symbol.name,
+      [this](const std::string& name, std::uint32_t slot) { return name < slots_[slot].state.first; });
+  if (past == slots_by_first_.begin()) return;
+  const std::uint32_t slot = *std::prev(past);
+  if (symbol.name < slots_[slot].state.past) symbol.slot = slot;
+}
+
+void Sequencer::place_all() {
+  slots_by_first_.clear();
+  for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].active) slots_by_first_.push_back(i);
   }
+  std::sort(slots_by_first_.begin(), slots_by_first_.end(), [this](std::uint32_t a, std::uint32_t b) {
+    return slots_[a].state.first < slots_[b].state.first;
+  });
+  for (Symbol& symbol : symbols_) place(symbol);
 }
 
 void Sequencer::set_slot(const SlotState& state) {
@@ -64,18 +96,15 @@ void Sequencer::set_slot(const SlotState& state) {
   if (at == slots_.end()) at = slots_.insert(slots_.end(), Slot{});
   at->state = state;
   at->active = true;
-  if (queues_.size() <= state.shard) {
-    queues_.resize(state.shard + 1);
-    outlets_.resize(state.shard + 1);
-  }
-  place_symbols();
+  if (shards_.size() <= state.shard) shards_.resize(state.shard + 1);
+  place_all();
 }
 
 void Sequencer::drop_slot(std::int32_t id) {
   for (Slot& slot : slots_) {
     if (slot.state.id == id) slot.active = false;
   }
-  place_symbols();
+  place_all();
 }
 
 std::vector<SlotState> Sequencer::slots() const {
@@ -89,87 +118,111 @@ std::vector<SlotState> Sequencer::slots() const {
 bool Sequencer::enqueue(std::uint64_t connection, std::string_view commands) {
   if (commands.size() % sizeof(wire::Command) != 0) return false;
   for (std::size_t at = 0; at < commands.size(); at += sizeof(wire::Command)) {
-    wire::Command command;
-    std::memcpy(&command, commands.data() + at, sizeof command);
-    command.connection = connection;
-    const std::uint32_t index = symbol_index(text_of(command.symbol, sizeof command.symbol));
+    const char* raw = commands.data() + at;
+    const std::uint32_t index = names_.find(raw + offsetof(wire::Command, symbol));
     std::uint32_t shard = 0;  // what nobody owns is refused in any queue
-    if (index != kNoSlot && symbols_[index].slot != kNoSlot) {
+    if (index != SymbolNames::kNone && symbols_[index].slot != kNoSlot) {
       shard = slots_[symbols_[index].slot].state.shard;
     }
-    queues_[shard].push_back(command);
+    wire::Command& command = shards_[shard].queue.emplace_back();
+    std::memcpy(&command, raw, sizeof command);
+    command.connection = connection;
   }
   return true;
 }
 
 std::size_t Sequencer::waiting(std::uint32_t shard) const {
-  return shard < queues_.size() ? queues_[shard].size() : 0;
+  if (shard >= shards_.size()) return 0;
+  return shards_[shard].queue.size() - shards_[shard].queue_next;
 }
 
-void Sequencer::begin_batch() {
-  batch_ = std::make_unique<Batch>();
-  touched_orders_.clear();
-  touched_symbols_.clear();
+void Sequencer::begin(std::uint32_t shard, std::int64_t now_us) {
+  now_us_ = std::max(now_us_, now_us);  // the host's clock may be set back
+  if (shards_.size() <= shard) shards_.resize(shard + 1);
+  shard_ = &shards_[shard];
+  if (!shard_->open) shard_->open = BatchPtr(pool_->take().release(), BatchReturn{pool_});
+  batch_ = shard_->open.get();
 }
 
-std::unique_ptr<Batch> Sequencer::sequence(std::uint32_t shard, std::int64_t now_us,
-                                           std::size_t commands_max) {
-  now_us_ = now_us;
-  begin_batch();
-  if (shard < queues_.size()) {
-    auto& queue = queues_[shard];
-    const std::size_t count = std::min(queue.size(), commands_max);
-    for (std::size_t i = 0; i < count; ++i) one(queue[i]);
-    queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(count));
-    batch_->commands = count;
+std::size_t Sequencer::advance(std::uint32_t shard, std::int64_t now_us, std::size_t commands_max) {
+  begin(shard, now_us);
+  std::vector<wire::Command>& queue = shard_->queue;
+  while (shard_->queue_next < queue.size() && batch_->commands < commands_max &&
+         batch_->weight() < kWeightMax) {
+    if (shard_->queue_next + 2 < queue.size()) __builtin_prefetch(&queue[shard_->queue_next + 2]);
+    one(queue[shard_->queue_next++]);
+    ++batch_->commands;
   }
-  end_batch();
-  return std::move(batch_);
-}
-
-std::unique_ptr<Batch> Sequencer::refuse(std::uint32_t shard, wire::Code code,
-                                         std::int64_t now_us) {
-  now_us_ = now_us;
-  begin_batch();
-  if (shard < queues_.size()) {
-    for (const wire::Command& command : queues_[shard]) answer_refused(command, code, 0);
-    batch_->commands = queues_[shard].size();
-    queues_[shard].clear();
+  if (shard_->queue_next == queue.size()) {
+    queue.clear();
+    shard_->queue_next = 0;
+  } else if (shard_->queue_next > queue.size() / 2) {
+    queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(shard_->queue_next));
+    shard_->queue_next = 0;
   }
-  batch_->seal();
-  return std::move(batch_);
+  return batch_->commands;
 }
 
-void Sequencer::end_batch() {
-  for (const auto& [handle, generation] : touched_orders_) {
+BatchPtr Sequencer::seal(std::uint32_t shard) {
+  begin(shard, now_us_);
+  static thread_local Hash hash;
+  Shard& s = *shard_;
+  for (const auto& [handle, generation] : s.touched_orders) {
     ColdOrder& cold = cold_[handle];
     if (cold.generation != generation || !cold.open) continue;  // ended meanwhile
     const std::string& name = symbols_[cold.symbol].name;
     if (cold.touch == Touch::kInserted) {
-      batch_->opened.add(name, cold, cold.attributes(cold.open_status(), wire::EndReason::kNone));
+      batch_->add_open(name, cold);
     } else if (cold.touch == Touch::kUpdated) {
       batch_->add_update(name, cold);
     }
     cold.touch = Touch::kNone;
   }
-  for (const std::uint32_t index : touched_symbols_) {
+  for (const auto& [index, slot] : s.touched_symbols) {  // the slot may have been dropped meanwhile
     Symbol& symbol = symbols_[index];
     const core::SymbolCounters counters = engine_.counters(index);
     batch_->add_symbol({symbol.name, symbol.order_seq, counters.trade_id, counters.prevented_id,
                         counters.priority, symbol.update_seq, symbol.sym_seq, counters.last_price,
-                        engine_.halted(index), slots_[symbol.slot].state.sequence});
+                        engine_.halted(index), slots_[slot].state.sequence});
     symbol.touched = false;
   }
-  for (Slot& slot : slots_) {
-    if (!slot.touched) continue;
-    extend_chain(slot.state.chain, slot.state.sequence, slot.payload);
-    batch_->slots.push_back({slot.state.id, slot.state.epoch, slot.previous, slot.state.sequence,
-                             slot.state.chain, std::move(slot.payload)});
+  for (const std::uint32_t index : s.touched_slots) {
+    Slot& slot = slots_[index];
+    const std::string_view payload = slot.payload.view();
+    hash.extend(slot.state.chain, slot.state.sequence, payload);
+    batch_->add_slot({slot.state.id, slot.state.epoch, slot.previous, slot.state.sequence,
+                      slot.state.chain},
+                     payload);
     slot.payload.clear();
+    slot.logged_us = 0;
     slot.touched = false;
   }
+  s.touched_orders.clear();
+  s.touched_symbols.clear();
+  s.touched_slots.clear();
   batch_->seal();
   idempotency_.evict(now_us_);
+  batch_ = nullptr;
+  return std::move(s.open);
+}
+
+BatchPtr Sequencer::sequence(std::uint32_t shard, std::int64_t now_us, std::size_t commands_max) {
+  advance(shard, now_us, commands_max);
+  return seal(shard);
+}
+
+BatchPtr Sequencer::refuse(std::uint32_t shard, wire::Code code, std::int64_t now_us) {
+  begin(shard, now_us);
+  BatchPtr refusals(pool_->take().release(), BatchReturn{pool_});
+  batch_ = refusals.get();
+  std::vector<wire::Command>& queue = shard_->queue;
+  for (std::size_t i = shard_->queue_next; i < queue.size(); ++i) answer_refused(queue[i], code, 0);
+  refusals->commands = queue.size() - shard_->queue_next;
+  queue.clear();
+  shard_->queue_next = 0;
+  refusals->seal();
+  batch_ = nullptr;
+  return refusals;
 }
 
 ColdOrder& Sequencer::cold_at(core::Handle handle) {

@@ -10,13 +10,11 @@
 
 namespace trading::sequencer {
 
-struct ClientKey {  // 128-bit hash of (symbol, account, client id); 0 is never given
+struct ClientKey {  // 128-bit keyed hash of (symbol, account, client id); low 0 is never given
   std::uint64_t high = 0;
   std::uint64_t low = 0;
   bool operator==(const ClientKey&) const = default;
 };
-
-ClientKey client_key(std::uint32_t symbol, std::int64_t account, std::string_view client_id);
 
 class IdempotencySet {
  public:
@@ -26,7 +24,12 @@ class IdempotencySet {
     std::int64_t body_hash = 0;
   };
 
+  // The hash is keyed by chance, so that nobody can make client ids that collide with another's.
   IdempotencySet(std::size_t ended_max, std::int64_t window_us);
+
+  // At most 40 bytes of the client id count; the wire has 36.
+  [[nodiscard]] ClientKey key_of(std::uint32_t symbol, std::int64_t account,
+                                 std::string_view client_id) const;
 
   [[nodiscard]] const Entry* find(const ClientKey& key) const;
   // False: the key is taken already.
@@ -51,6 +54,7 @@ class IdempotencySet {
   std::vector<Entry> table_;  // open addressing, linear probing, power of two
   std::size_t used_ = 0;
   std::deque<Ended> ended_;
+  std::uint64_t secret_[4];
   std::size_t ended_max_;
   std::int64_t window_us_;
 };

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
-#include <string>
 #include <string_view>
+
+#include "trading/sequencer/bytes.hpp"
 
 namespace trading::sequencer {
 
@@ -14,68 +14,55 @@ inline constexpr std::uint32_t kBool = 16, kBytea = 17, kInt8 = 20, kInt2 = 21, 
                                kText = 25;
 }
 
-template <typename Integer>
-inline void append_big_endian(std::string& out, Integer value) {
-  using U = std::make_unsigned_t<Integer>;
-  char bytes[sizeof(Integer)];
-  auto bits = static_cast<U>(value);
-  for (std::size_t i = sizeof(Integer); i-- > 0;) {
-    bytes[i] = static_cast<char>(bits & 0xFFU);
-    if constexpr (sizeof(Integer) > 1) bits = static_cast<U>(bits >> 8U);
-  }
-  out.append(bytes, sizeof(Integer));
-}
-
 class PgArray {
  public:
   explicit PgArray(std::uint32_t element) : element_(element) { clear(); }
 
   void clear() {
-    bytes_.assign(20, '\0');
+    bytes_.clear();
+    bytes_.extend_to(bytes_.room(kHeadBytes) + kHeadBytes);
     count_ = 0;
   }
   [[nodiscard]] std::uint32_t count() const { return count_; }
+  [[nodiscard]] std::size_t capacity() const { return bytes_.capacity(); }
 
-  void add(std::int64_t value) { add_integer<std::int64_t>(value); }
-  void add(std::int32_t value) { add_integer<std::int32_t>(value); }
-  void add(std::int16_t value) { add_integer<std::int16_t>(value); }
-  void add(bool value) { add_integer<std::int8_t>(value ? 1 : 0); }
+  void add(std::int64_t value) { add_integer(value); }
+  void add(std::int32_t value) { add_integer(value); }
+  void add(std::int16_t value) { add_integer(value); }
+  void add(bool value) { add_integer(static_cast<std::int8_t>(value ? 1 : 0)); }
   void add(std::string_view text) {
-    append_big_endian(bytes_, static_cast<std::int32_t>(text.size()));
-    bytes_.append(text);
+    char* at = bytes_.room(sizeof(std::int32_t) + text.size());
+    at = put_big_endian(at, static_cast<std::int32_t>(text.size()));
+    bytes_.extend_to(put_text(at, text));
     ++count_;
   }
 
   // The whole parameter; valid until the next change.
   std::string_view finish() {
-    if (count_ == 0) {
-      bytes_.clear();
-      append_big_endian<std::int32_t>(bytes_, 0);
-      append_big_endian<std::int32_t>(bytes_, 0);
-      append_big_endian(bytes_, element_);
-      return bytes_;
-    }
-    std::string head;
-    append_big_endian<std::int32_t>(head, 1);  // dimensions
-    append_big_endian<std::int32_t>(head, 0);  // no nulls
-    append_big_endian(head, element_);
-    append_big_endian(head, count_);
-    append_big_endian<std::int32_t>(head, 1);  // lower bound
-    std::memcpy(bytes_.data(), head.data(), head.size());
-    return bytes_;
+    char* at = bytes_.data();
+    at = put_big_endian<std::int32_t>(at, count_ == 0 ? 0 : 1);  // dimensions
+    at = put_big_endian<std::int32_t>(at, 0);                     // no nulls
+    at = put_big_endian(at, element_);
+    if (count_ == 0) return bytes_.view().substr(0, 12);
+    at = put_big_endian(at, count_);
+    put_big_endian<std::int32_t>(at, 1);  // lower bound
+    return bytes_.view();
   }
 
  private:
+  static constexpr std::size_t kHeadBytes = 20;
+
   template <typename Integer>
   void add_integer(Integer value) {
-    append_big_endian(bytes_, static_cast<std::int32_t>(sizeof(Integer)));
-    append_big_endian(bytes_, value);
+    char* at = bytes_.room(sizeof(std::int32_t) + sizeof value);
+    at = put_big_endian(at, static_cast<std::int32_t>(sizeof value));
+    bytes_.extend_to(put_big_endian(at, value));
     ++count_;
   }
 
   std::uint32_t element_;
   std::uint32_t count_ = 0;
-  std::string bytes_;
+  Bytes bytes_;
 };
 
 }  // namespace trading::sequencer

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "trading/sequencer/bytes.hpp"
 #include "trading/sequencer/cold_order.hpp"
 
 namespace trading::sequencer {
@@ -27,19 +28,30 @@ struct Execution {
   std::string_view target_client_id{};
 };
 
-// Executions as msgpack maps, one string of them per channel.
+// Executions as msgpack maps, one run of them per channel.
 class ExecutionFeed {
  public:
-  void add(std::string_view symbol, const ColdOrder& order, const Execution& execution);
-  [[nodiscard]] bool empty() const { return total_ == 0; }
-  // (count, maps) of a channel since the last call.
-  std::pair<std::uint32_t, std::string> take(std::size_t channel);
-
- private:
   struct Channel {
     std::uint32_t count = 0;
-    std::string maps;
+    Bytes maps;
   };
+
+  void add(std::string_view symbol, const ColdOrder& order, const Execution& execution);
+  [[nodiscard]] bool empty() const { return total_ == 0; }
+  // Gives `visit(number, channel)` each channel that has something, and empties it.
+  template <typename Visit>
+  void take(Visit visit) {
+    for (std::size_t number = 0; total_ > 0 && number < kExecutionChannels; ++number) {
+      Channel& channel = channels_[number];
+      if (channel.count == 0) continue;
+      visit(number, channel);
+      total_ -= channel.count;
+      channel.count = 0;
+      channel.maps.clear();
+    }
+  }
+
+ private:
   std::array<Channel, kExecutionChannels> channels_;
   std::size_t total_ = 0;
 };

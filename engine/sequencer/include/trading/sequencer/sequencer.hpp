@@ -5,11 +5,10 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "trading/core/matching_engine.hpp"
@@ -17,13 +16,16 @@
 #include "trading/sequencer/cold_order.hpp"
 #include "trading/sequencer/idempotency.hpp"
 #include "trading/sequencer/publications.hpp"
+#include "trading/sequencer/symbol_names.hpp"
 
 namespace trading::sequencer {
 
 struct SymbolRules {
   std::string name;
-  std::int64_t price_band_percent = 0;          // 0 = off
+  std::int64_t price_band_percent = 0;            // 0 = off
   std::uint32_t open_orders_per_account_max = 0;  // 0 = no limit
+  bool halted = false;                            // no new orders, whatever the symbol's own phase
+  bool listed = true;                             // false: only what is open may still be cancelled
 };
 
 struct SlotState {
@@ -38,7 +40,7 @@ struct SlotState {
 
 struct Publication {
   std::string channel;
-  std::string message;
+  Bytes message;
   bool is_snapshot = false;  // SET it under `channel` instead of publishing it
 };
 
@@ -61,12 +63,17 @@ class Sequencer {
   // Takes n * wire::Command of one connection, sorted into the queues of the shards. False: not whole records.
   bool enqueue(std::uint64_t connection, std::string_view commands);
   [[nodiscard]] std::size_t waiting(std::uint32_t shard) const;
-  // Sequences up to `commands_max` waiting commands of one shard.
-  std::unique_ptr<Batch> sequence(std::uint32_t shard, std::int64_t now_us, std::size_t commands_max);
+  // Sequences waiting commands into the shard's open batch until that has `commands_max` commands (or
+  // is large for another reason); returns how many it has. May go on while the batch before commits.
+  std::size_t advance(std::uint32_t shard, std::int64_t now_us, std::size_t commands_max);
+  // Closes the open batch and gives it away; it may be empty.
+  BatchPtr seal(std::uint32_t shard);
+  // advance() and seal().
+  BatchPtr sequence(std::uint32_t shard, std::int64_t now_us, std::size_t commands_max);
   // Answers all that wait for a shard with `code`, applying nothing.
-  std::unique_ptr<Batch> refuse(std::uint32_t shard, wire::Code code, std::int64_t now_us);
+  BatchPtr refuse(std::uint32_t shard, wire::Code code, std::int64_t now_us);
 
-  // --- what may be published once all batches of the shard so far are durable ---
+  // --- what may be published once all batches sealed so far are durable; call right after seal() ---
   [[nodiscard]] bool has_publications(std::uint32_t shard) const;
   std::vector<Publication> publications(std::uint32_t shard, std::int64_t now_us);
   // Snapshots of all symbols of the shard, changed or not.
@@ -88,17 +95,28 @@ class Sequencer {
     std::int64_t sym_seq = 0;
     std::int64_t published_update = 0;
     std::int64_t snapshot_us = 0;
-    std::string trades;  // msgpack arrays not yet published
+    Bytes trades;  // msgpack arrays not yet published
     std::uint32_t trade_count = 0;
     bool touched = false;
     bool dirty = false;
   };
   struct Slot {
     SlotState state;
-    std::int64_t previous = 0;
-    std::string payload;
+    std::int64_t previous = 0;  // the sequence before the open batch
+    std::int64_t logged_us = 0;
+    Bytes payload;
     bool touched = false;
     bool active = false;
+  };
+  struct Shard {
+    std::vector<wire::Command> queue;
+    std::size_t queue_next = 0;  // those before are sequenced
+    BatchPtr open;
+    std::vector<std::pair<core::Handle, std::uint32_t>> touched_orders;  // with the generation
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> touched_symbols;  // with the slot
+    std::vector<std::uint32_t> touched_slots;
+    std::vector<std::uint32_t> dirty_symbols;  // with something to publish
+    ExecutionFeed executions;
   };
 
   // One command on its way; see apply.cpp.
@@ -116,13 +134,12 @@ class Sequencer {
     bool accepted = false;
     bool changed = false;
     std::vector<wire::Fill> fills;
-    std::string target_client_id;
   };
 
-  [[nodiscard]] std::uint32_t symbol_index(std::string_view name) const;
-  void place_symbols();
-  void begin_batch();
-  void end_batch();
+  std::uint32_t symbol_for(std::string_view name);  // makes an unlisted one when it is not known
+  void place(Symbol& symbol) const;
+  void place_all();
+  void begin(std::uint32_t shard, std::int64_t now_us);
   void one(const wire::Command& command);
   wire::Code admit(const wire::Command& command, Symbol*& symbol);
   void order(Run& run);
@@ -132,6 +149,8 @@ class Sequencer {
   void run_core(Run& run);
   void on_event(Run& run, const core::Event& event);
   void on_trade(Run& run, const core::Event& event);
+  void add_published_trade(Symbol& symbol, const core::Event& event, const ColdOrder& maker,
+                           const ColdOrder& taker);
   void on_rested(Run& run, const core::Event& event);
   void on_ended(Run& run, const core::Event& event);
   void end_order(Run& run, ColdOrder& cold, const core::Event& event);
@@ -144,29 +163,24 @@ class Sequencer {
   void query_order(Run& run);
   void query_open(Run& run);
   void query_depth(Run& run);
+  Publication changes_of(Symbol& symbol, std::uint32_t index, std::int64_t now_us, bool* whole);
   Publication snapshot(Symbol& symbol, std::uint32_t index, std::int64_t now_us);
   ColdOrder& cold_at(core::Handle handle);
 
   core::MatchingEngine engine_;
   core::EventBuffer events_;
   std::vector<Symbol> symbols_;  // by the core's index
-  std::unordered_map<std::string, std::uint32_t> by_name_;
+  SymbolNames names_;
   std::vector<Slot> slots_;
-  std::vector<std::vector<wire::Command>> queues_;  // by shard
-  std::vector<ColdOrder> cold_;                     // by the core's handle
+  std::vector<std::uint32_t> slots_by_first_;  // the active ones
+  std::vector<Shard> shards_;
+  std::vector<ColdOrder> cold_;  // by the core's handle
   IdempotencySet idempotency_;
-  std::unique_ptr<Batch> batch_;
-  std::vector<std::pair<core::Handle, std::uint32_t>> touched_orders_;  // with the generation
-  std::vector<std::uint32_t> touched_symbols_;
-  struct Outlet {  // of one shard: what is not published yet
-    std::vector<std::uint32_t> dirty;  // symbols
-    ExecutionFeed executions;
-  };
-  [[nodiscard]] Outlet& outlet(const Symbol& symbol) {
-    return outlets_[slots_[symbol.slot].state.shard];
-  }
-  std::vector<Outlet> outlets_;  // by shard
+  std::shared_ptr<BatchPool> pool_;
+  Shard* shard_ = nullptr;  // whose batch is being filled
+  Batch* batch_ = nullptr;
   Run run_;
+  std::vector<core::DepthChange> depth_changes_;
   std::int64_t now_us_ = 0;
   std::uint32_t generation_ = 0;
 };
