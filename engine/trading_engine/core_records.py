@@ -1,7 +1,7 @@
 """The packed records of the matching core in Python: Command in, Event and OrderState out.
 
-Layouts and meanings: engine/core/include/trading/core/{command,event,matching_engine}.hpp; values of
-the enums are those of the wire. `unpack_*` refuses a buffer that is not a whole number of records
+Layouts and meanings: engine/core/include/trading/core/{command,event,matching_engine}.hpp; values
+of the enums are those of the wire. `unpack_*` refuses what is not a whole number of records
 (struct.error).
 """
 
