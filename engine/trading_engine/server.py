@@ -7,7 +7,7 @@ import json
 import logging
 import struct
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from trading_contract.wire import FRAME_BYTES_MAX, HEADER_BYTES, FrameType, frame
 
@@ -45,7 +45,7 @@ class ReplicaConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A peer is there."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop has classes of its own
         self._transport = transport
         self._server.connections[self.number] = self
 
