@@ -1,4 +1,4 @@
-"""Order entry of a replica in C++. Confined to one thread: that of the event loop."""
+# Order entry of a replica in C++. Confined to one thread: that of the event loop.
 
 from typing import TypeAlias
 

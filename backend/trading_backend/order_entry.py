@@ -1,7 +1,8 @@
 """Order entry: the replica's side of the order path, around the native parser and renderer.
 
-`OrderEntry` is confined to the event loop. It is asked by the order lane, by the routes and by the streams, and
-answers each request exactly once. Every queue behind it is bounded; past a bound the answer is 503, -1008.
+`OrderEntry` is confined to the event loop. It is asked by the order lane, by the routes and by the
+streams, and answers each request exactly once. Every queue behind it is bounded; past a bound the
+answer is 503, -1008.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class OrderLookups(Protocol):
     """What must be read from the shard, after a barrier: never a bare read of a lagging copy."""
 
     async def first_answer(self, symbol: str, account: int, order_id: int) -> Reply | None:
-        """The order as its first answer told it, with its fills as taker (from `entry_trade_id`)."""
+        """The order as its first answer told it, with its fills as taker."""
 
     async def find_order(
         self, symbol: str, account: int, order_id: int, client_id: str
@@ -122,6 +123,9 @@ class StreamWriter(Protocol):
 
     def send_text(self, message: bytes) -> None:
         """Send one text message; does nothing once the stream is closed."""
+
+    def announce_shutdown(self) -> None:
+        """Tell the client that this replica goes away soon."""
 
     def write_frames(self, frames: bytes) -> None:
         """Send ready frames."""
@@ -230,6 +234,11 @@ class OrderEntry:
             now_us = now_microseconds()
             for connection in list(self.connections):
                 connection.check_idle(now_us)
+
+    def announce_shutdown(self) -> None:
+        """Tell all streams that this replica goes away; best well before it does."""
+        for stream in list(self.streams.values()):
+            stream.announce_shutdown()
 
     # Requests
 

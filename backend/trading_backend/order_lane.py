@@ -1,7 +1,8 @@
-"""The fast lane: plain order requests go from the socket to the native order entry and back, past ASGI.
+"""The fast lane: plain order requests go from the socket to the native side and back, past ASGI.
 
-Everything that is not a complete, plain order request is left to uvicorn, where `routes/` answers the same. One
-request per connection is in flight; what a client sends ahead waits in order, within a bound.
+Everything that is not a complete, plain order request is left to uvicorn, where `routes/` answers
+the same. One request per connection is in flight; what a client sends ahead waits in order, within
+a bound.
 """
 
 from __future__ import annotations
@@ -50,13 +51,12 @@ class OrderLaneProtocol(HttpToolsProtocol):
         """Serve at once what can be served at once."""
         if self._held or self._answering:
             self._held += data
-            if len(self._held) > HELD_BYTES_PAUSE and self._answering:
-                self._paused = True
-                self.transport.pause_reading()
         else:
             self._held = data
         if not self._answering:
             self._pump()
+        if self._held:
+            self._check_reading()
 
     def _pump(self) -> None:
         """Serve what is held, in order, until a request must wait for its answer."""
@@ -104,9 +104,16 @@ class OrderLaneProtocol(HttpToolsProtocol):
         self._write(data)
         if self._held:
             self._pump()
-        if self._paused and len(self._held) <= HELD_BYTES_PAUSE and not self.transport.is_closing():
-            self._paused = False
-            self.transport.resume_reading()
+        if self._paused:
+            self._check_reading()
+
+    def _check_reading(self) -> None:
+        """Do not read on while answers are outstanding and much is held already."""
+        stuck = self._answering or self.flow.write_paused
+        pause = stuck and len(self._held) > HELD_BYTES_PAUSE
+        if pause != self._paused and not self.transport.is_closing():
+            self._paused = pause
+            (self.transport.pause_reading if pause else self.transport.resume_reading)()
 
     def _write(self, data: bytes) -> None:
         self._answering = False
@@ -148,7 +155,9 @@ class OrderLaneProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """The client reads again: go on."""
         super().resume_writing()
-        self._pump()
+        if not self._answering:
+            self._pump()
+        self._check_reading()
 
     def shutdown(self) -> None:
         """Finish what is in flight, then close."""

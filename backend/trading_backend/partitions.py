@@ -1,7 +1,7 @@
-"""The replica's connections to the partitions: one each, commands coalesced per turn of the event loop.
+"""The replica's connections to the partitions: one each, commands coalesced per turn of the loop.
 
-What was written when a connection is lost is UNKNOWN; what still waits is held for 250 ms and then refused. The
-queues themselves are in the native order entry, bounded there.
+What was written when a connection is lost is UNKNOWN; what still waits is held for 250 ms and then
+refused. The queues themselves are in the native order entry, bounded there.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class PartitionLink(asyncio.Protocol):
             backoff = min(BACKOFF_SECONDS_MAX, backoff * 2)
 
     async def _watch(self) -> bool:
-        """Wait until the connection is lost; a silent peer is given up. True: it had welcomed us."""
+        """Wait until the connection is lost; give a silent peer up. True: it had welcomed us."""
         welcomed = False
         while not self._lost.is_set():
             try:
@@ -184,7 +184,7 @@ class PartitionLink(asyncio.Protocol):
             wanted = (PROTOCOL_VERSION, self._owner.cluster, self.address.name)
             actual = (welcome["version"], welcome["cluster"], welcome["partition"])
         except (ValueError, KeyError, TypeError):
-            logger.error("partition %s: its WELCOME is malformed", self.address.name)
+            logger.exception("partition %s: its WELCOME is malformed", self.address.name)
             return False
         if actual != wanted:
             logger.error(
@@ -332,12 +332,12 @@ class Partitions:
 
         Raises `PartitionUnavailableError`.
         """
-        data = await self._query(Kind.QUERY_ORDER, symbol, account, order_id, client_id, 0)
+        data = await self._query(Kind.QUERY_ORDER, symbol, (account, order_id, client_id, 0))
         return parse_replies(data)[0]
 
     async def query_open(self, symbol: str, account: int) -> list[Reply]:
         """All open orders of an account on a symbol. Raises `PartitionUnavailableError`."""
-        data = await self._query(Kind.QUERY_OPEN, symbol, account, 0, "", 0)
+        data = await self._query(Kind.QUERY_OPEN, symbol, (account, 0, "", 0))
         replies = parse_replies(data)
         if replies[-1].code.name not in ("OK", "END"):
             raise PartitionUnavailableError(f"query_open of {symbol}: {replies[-1].code.name}")
@@ -345,15 +345,12 @@ class Partitions:
 
     async def query_depth(self, symbol: str, levels: int) -> Depth:
         """The book's best levels. Raises `PartitionUnavailableError`."""
-        return Depth.unpack(await self._query(Kind.QUERY_DEPTH, symbol, 0, 0, "", levels))
+        return Depth.unpack(await self._query(Kind.QUERY_DEPTH, symbol, (0, 0, "", levels)))
 
-    async def _query(
-        self, kind: Kind, symbol: str, account: int, order_id: int, client_id: str, quantity: int
-    ) -> bytes:
+    async def _query(self, kind: Kind, symbol: str, of: tuple[int, int, str, int]) -> bytes:
+        """Ask about (account, order id, client id, quantity)."""
         now_us = _now_us()
-        request = self._native.begin_query(
-            kind, symbol, account, order_id, client_id, quantity, now_us
-        )
+        request = self._native.begin_query(kind, symbol, *of, now_us)
         if request == 0:
             raise PartitionUnavailableError(f"no partition serves {symbol}")
         waiter: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()

@@ -194,13 +194,15 @@ Failure OrderParser::client_id(const Fields& fields, Param param,
 }
 
 Failure OrderParser::target(const Fields& fields, Param id, Param client_id, Draft& draft) const {
-  if (fields.has(id) && fields.has(client_id)) return {Error::kCombination, name_of(client_id)};
   if (fields.has(id)) {
     if (const Failure f = parse_count(fields, id, draft.command.order_id)) return f;
     // 0 on the wire means "by client id"; no order has it.
-    return draft.command.order_id > 0 ? Failure{} : Failure{Error::kIllegalInteger, name_of(id)};
+    if (draft.command.order_id <= 0) return {Error::kIllegalInteger, name_of(id)};
+    // Both may be given: the partition takes the order only if they mean the same one.
+    if (!fields.has(client_id)) return {};
+  } else if (const Failure f = require(fields, client_id)) {
+    return {f.error, name_of(id)};
   }
-  if (const Failure f = require(fields, client_id)) return {f.error, name_of(id)};
   const std::string_view text = fields.get(client_id);
   if (!good_client_id(text)) return {Error::kIllegalClientId, name_of(client_id)};
   std::memcpy(draft.command.target_client_id, text.data(), text.size());

@@ -6,6 +6,8 @@
 namespace trading::entry {
 namespace {
 
+constexpr std::string_view kNull = "null";
+
 wire::Code code_of(const wire::Reply& reply) noexcept {
   return static_cast<wire::Code>(reply.code);
 }
@@ -110,7 +112,9 @@ void OrderEntry::on_replace(Pending& pending, Request& request, const Answer& an
     return;
   }
   request.cancel_failed = error != Error::kNone;
-  if (error == Error::kNone) {
+  if (code_of(answer.reply) == wire::Code::kInvalidReplacement) {
+    request.body.append(kNull);  // the new order was at fault: the target was left alone
+  } else if (error == Error::kNone) {
     append_cancelled(request.body, answer, text_of(pending.draft.cancel_client_id));
   } else {
     append_failure(request.body, {error, {}});
@@ -128,7 +132,10 @@ void OrderEntry::finish_replace(Pending& pending, Request& request, const Answer
     finish_command(pending, error == Error::kNone ? Error::kUnknownOutcome : error, nullptr);
     return;
   }
-  const bool attempted = answer != nullptr;
+  // A new order that was only refused because its target was not there.
+  const bool held_back = answer != nullptr && request.cancel_failed && cancel != kNull &&
+                         code_of(answer->reply) == wire::Code::kInvalidReplacement;
+  const bool attempted = answer != nullptr && !held_back;
   const bool placed = attempted && error == Error::kNone;
   const bool good = placed && !request.cancel_failed;
   const bool none = !placed && request.cancel_failed;
@@ -139,7 +146,8 @@ void OrderEntry::finish_replace(Pending& pending, Request& request, const Answer
     out.append("{\"code\":").append(std::to_string(found.code)).append(",\"msg\":\"");
     out.append(found.text).append("\",\"data\":");
   }
-  out.append("{\"cancelResult\":\"").append(request.cancel_failed ? "FAILURE" : "SUCCESS");
+  out.append("{\"cancelResult\":\"");
+  out.append(cancel == kNull ? "NOT_ATTEMPTED" : request.cancel_failed ? "FAILURE" : "SUCCESS");
   out.append("\",\"newOrderResult\":\"");
   out.append(placed ? "SUCCESS" : attempted ? "FAILURE" : "NOT_ATTEMPTED");
   out.append("\",\"cancelResponse\":").append(cancel).append(",\"newOrderResponse\":");
@@ -148,7 +156,7 @@ void OrderEntry::finish_replace(Pending& pending, Request& request, const Answer
   } else if (attempted) {
     append_failure(out, {error, {}});
   } else {
-    out.append("null");
+    out.append(kNull);
   }
   out.push_back('}');
   if (!good) out.push_back('}');
@@ -214,7 +222,8 @@ void OrderEntry::look_up(Pending& pending, const wire::Reply& reply, std::int64_
       lookup.cancelled_client_id = text_of(command.target_client_id);
     }
   } else {
-    lookup.order_id = command.order_id;
+    // The partition may know the number of an order that was asked for by name.
+    lookup.order_id = reply.order_id > 0 ? reply.order_id : command.order_id;
     lookup.client_id = text_of(command.target_client_id);
   }
   done_.lookups.push_back(std::move(lookup));
@@ -231,6 +240,12 @@ void OrderEntry::resolve(std::uint64_t command, std::string_view record,
     std::memcpy(&reply, bytes.data(), sizeof reply);
     const std::size_t room = (bytes.size() - sizeof reply) / sizeof(wire::Fill);
     if (reply.fill_count > room) reply.fill_count = static_cast<std::uint32_t>(room);
+    const std::string_view named = text_of(pending->draft.command.target_client_id);
+    if (kind_of(*pending) == wire::Kind::kQueryOrder && !named.empty() &&
+        named != text_of(reply.client_id)) {
+      finish_command(*pending, Error::kNoSuchOrder, nullptr);  // id and name are of two orders
+      return;
+    }
     reply.code = static_cast<std::uint16_t>(wire::Code::kOk);
     reply.flags = flags;
     const Answer answer{reply, bytes.data() + sizeof reply, *pending->draft.symbol,

@@ -1,4 +1,4 @@
-"""`POST /api/v3/batchOrders`: many orders in one signed request, one result per item in input order."""
+"""`POST /api/v3/batchOrders`: many orders in one signed request, one result per item in order."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from trading_backend.routes.order_parameters import documented
 from trading_backend.routes.orders import serve_order
 
 DESCRIPTION = """
-Up to `limits.batchOrdersMax` orders of any symbols. Three forms: the parameter `batchOrders` (a JSON array, in the
-query or in a form body), a body of type `application/json` (the array itself), or `application/x-ndjson` (one order
-per line); in the last two `timestamp` and `signature` are in the query, and the signature covers query and body.
-The answer is an array: a new order's answer or `{"code", "msg"}` for each item. One item's failure fails nothing
-else.
+Up to `limits.batchOrdersMax` orders of any symbols. Three forms: the parameter `batchOrders` (a
+JSON array, in the query or in a form body), a body of type `application/json` (the array itself),
+or `application/x-ndjson` (one order per line); in the last two `timestamp` and `signature` are in
+the query, and the signature covers query and body. The answer is an array: a new order's answer or
+`{"code", "msg"}` for each item. One item's failure fails nothing else.
 """
 
 

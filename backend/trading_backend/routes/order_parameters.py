@@ -1,4 +1,4 @@
-"""The parameters of the order routes for OpenAPI: documentation only, the native parser is what checks."""
+"""The parameters of the order routes for OpenAPI: documentation only, the native parser checks."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ _WORDS: dict[str, tuple[str, str]] = {
     "price": ("string", "a multiple of the symbol's tickSize; not for MARKET"),
     "newClientOrderId": (
         "string",
-        "^[a-zA-Z0-9-_]{1,36}$, made by the server if missing. Sent again with the same order: "
-         "the first answer again; with another order: 409",
+        "^[a-zA-Z0-9-_]{1,36}$, made by the server if missing; sent twice: first answer or 409",
     ),
-    "newOrderRespType": ("string", "ACK, RESULT or FULL: the size of the answer, never its durability"),
+    "newOrderRespType": ("string", "ACK, RESULT or FULL: the size of the answer only"),
     "selfTradePreventionMode": (
         "string", "NONE, EXPIRE_TAKER, EXPIRE_MAKER, EXPIRE_BOTH or DECREMENT",
     ),

@@ -1,7 +1,7 @@
 """`/ws-api/v3`: streamed order entry. One chunk of the socket is one call into the native side.
 
-Bounded both ways: reading stops while too many requests are in flight or the client does not read its answers;
-a client that does not read for long is closed with a reason.
+Bounded both ways: reading stops while too many requests are in flight or the client does not read
+its answers; a client that does not read for long is closed with a reason.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class OrderStreamProtocol(asyncio.Protocol):
 
     def _check_reading(self) -> None:
         transport = self._transport
-        if transport is None or not self._stream or transport.is_closing():
+        if transport is None or not self._stream or self._draining or transport.is_closing():
             return
         in_flight = self._native.stream_in_flight(self._stream)
         if self._reading and (self._stalled_us or in_flight > IN_FLIGHT_PAUSE):
@@ -228,7 +228,6 @@ class OrderStreamProtocol(asyncio.Protocol):
         self._draining = True
         if self._transport is not None and self._reading:
             self._reading = False
-            self._stalled_us = self._stalled_us or time.time_ns() // 1000
             self._transport.pause_reading()
         if self._stream and self._native.stream_in_flight(self._stream) == 0:
             self.close(_GOING_AWAY, "server shutdown")

@@ -1,4 +1,4 @@
-"""Order routes of the ordinary server: the same order entry as in the fast lane, the same answers."""
+"""Order routes of the ordinary server: the order entry of the fast lane, the same answers."""
 
 from __future__ import annotations
 

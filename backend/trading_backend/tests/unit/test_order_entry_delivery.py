@@ -1,4 +1,4 @@
-"""What happens to commands between the request and the reply: bounds, deadlines, lost connections, new owners."""
+"""Between request and reply: bounds, deadlines, lost connections, new owners."""
 
 from __future__ import annotations
 
@@ -92,6 +92,18 @@ def test_what_was_not_written_is_held_and_then_refused() -> None:
     assert (desk.answer(request)[0], code_of(desk, request)) == (503, -1008)
 
 
+def test_the_hold_of_what_waits_begins_when_the_connection_is_lost() -> None:
+    desk = Desk()
+    request = place(desk)
+    desk.native.set_connected(0, False, desk.now_us + 1_000_000)
+    desk.native.expire(desk.now_us + 1_249_999)
+    desk.collect()
+    assert not desk.answers
+    desk.native.expire(desk.now_us + 1_250_000)
+    desk.collect()
+    assert code_of(desk, request) == -1008
+
+
 def test_what_was_held_goes_out_in_its_order_after_the_reconnect() -> None:
     desk = Desk()
     desk.native.set_connected(0, False, desk.now_us)
@@ -130,6 +142,17 @@ def test_a_wrong_owner_is_asked_no_more_once_the_route_is_known() -> None:
     assert desk.native.in_flight(0) == 0
     data = desk.native.take(1, 10, desk.now_us)
     assert len(data) == 8 + 2 * 184
+
+
+def test_a_reply_that_comes_twice_counts_once() -> None:
+    desk = two_partitions()
+    place(desk)
+    (command,) = desk.commands()
+    refusal = reply_to(command, code=Code.WRONG_OWNER)
+    send(desk, 0, refusal, refusal, reply_to(command))
+    assert not desk.answers
+    desk.native.set_routes(2, [("", "~", 1)], desk.now_us)
+    assert desk.native.waiting(1) == 1
 
 
 def test_a_wrong_owner_without_a_new_route_is_busy_after_the_hold() -> None:

@@ -172,6 +172,14 @@ def test_cancel_replace_tells_both_halves() -> None:
     ("cancel", "place", "http", "code", "results"),
     [
         (Code.ORDER_NOT_ACTIVE, None, 400, -2022, ("FAILURE", "NOT_ATTEMPTED")),
+        (Code.ORDER_NOT_ACTIVE, Code.INVALID_REPLACEMENT, 400, -2022, ("FAILURE", "NOT_ATTEMPTED")),
+        (
+            Code.INVALID_REPLACEMENT,
+            Code.INVALID_ORDER,
+            400,
+            -2022,
+            ("NOT_ATTEMPTED", "FAILURE"),
+        ),
         (Code.OK, Code.POST_ONLY_WOULD_TAKE, 409, -2021, ("SUCCESS", "FAILURE")),
         (Code.ORDER_NOT_ACTIVE, Code.OK, 409, -2021, ("FAILURE", "SUCCESS")),
         (Code.ORDER_NOT_ACTIVE, Code.SYMBOL_HALTED, 400, -2022, ("FAILURE", "FAILURE")),
@@ -184,12 +192,14 @@ def test_half_done_cancel_replace_tells_which_half(
     if place is None:
         first["flags"] = FLAG_CANCELLED_PART
         status, body = answer("POST", PATH, REPLACE, first)
-        assert body["data"]["newOrderResponse"] is None
     else:
         status, body = answer("POST", PATH, REPLACE, first, {"code": place})
     assert (status, body["code"]) == (http, code)
     assert (body["data"]["cancelResult"], body["data"]["newOrderResult"]) == results
-    if cancel is not Code.OK:
+    assert (body["data"]["newOrderResponse"] is None) == (results[1] == "NOT_ATTEMPTED")
+    if cancel is Code.INVALID_REPLACEMENT:
+        assert body["data"]["cancelResponse"] is None
+    elif cancel is not Code.OK:
         assert body["data"]["cancelResponse"] == {"code": -2011, "msg": "Unknown order sent."}
 
 
@@ -258,7 +268,7 @@ def test_replies_cut_anywhere_are_put_together_again() -> None:
         request = desk.begin("POST", "/api/v3/order", "", signed(ORDER))
         record = reply_to(desk.commands()[0], fills=(Fill(1, 2, 3, 4),)).pack()
         data = (8 + len(record)).to_bytes(4, "little") + bytes([4, 0, 0, 0]) + record
-        for part in (data[:cut], data[cut:]):
+        for part in (data[:cut], data[cut : cut + 5], data[cut + 5 :], b""):
             assert desk.native.feed(0, part, desk.now_us)
         desk.collect()
         assert desk.answer(request)[0] == 200
@@ -317,6 +327,19 @@ def test_a_duplicate_that_cannot_be_read_is_unknown_and_an_absent_order_is_not_f
     desk.collect()
     assert desk.answer(request)[1]["code"] == -1007
     assert desk.answer(query)[1]["code"] == -2013
+
+
+def test_an_order_asked_for_by_id_and_name_must_have_both() -> None:
+    for name, code in (("mine", 0), ("other", -2013)):
+        desk = Desk()
+        params = {**TARGET, "origClientOrderId": name}
+        request = desk.begin("GET", "/api/v3/order", signed(params))
+        (command,) = desk.commands()
+        desk.native.feed(0, _frame(reply_to(command, code=Code.NO_SUCH_ORDER).pack()), 0)
+        (lookup,) = desk.collect()
+        desk.native.resolve(lookup[0], reply_to(command, client_id="mine").pack(), b"")
+        desk.collect()
+        assert desk.answer(request)[1].get("code", 0) == code
 
 
 def test_a_duplicate_cancel_replace_reads_both_orders() -> None:

@@ -168,8 +168,8 @@ def test_a_client_that_does_not_read_is_not_read_from_either() -> None:
 def test_a_message_too_large_closes_with_1009() -> None:
     async def check() -> None:
         async with live_replica() as replica, connect(url(replica)) as client:
+            await client.send("x" * ((1 << 20) + 1))
             with pytest.raises(ConnectionClosed) as closed:
-                await client.send("x" * ((1 << 20) + 1))
                 await client.recv()
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1009
