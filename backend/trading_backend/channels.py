@@ -7,7 +7,6 @@ messages are normal (failover, restart, FLUSHALL): listeners hear of a new conne
 from __future__ import annotations
 
 import asyncio
-import binascii
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,18 +14,12 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from trading_contract.hash_slots import Address, hash_slot, owners_of
+
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.3
-HASH_SLOTS = 16_384
-Address = tuple[str, int]
 Listener = Callable[[bytes], None]
-
-
-def hash_slot(name: str) -> int:
-    """Redis Cluster's slot of `{tag}:name`."""
-    tag = name[name.find("{") + 1 : name.find("}")] if "{" in name else name
-    return binascii.crc_hqx(tag.encode(), 0) % HASH_SLOTS
 
 
 class Channels:
@@ -119,7 +112,7 @@ class Channels:
                 answer = await client.execute_command("CLUSTER SLOTS")  # type: ignore[no-untyped-call]
             except (OSError, RedisError):
                 continue
-            self._owners = _owners(answer, host)
+            self._owners = owners_of(answer, host)
             return
         raise OSError("no Redis node answers")
 
@@ -188,13 +181,3 @@ class Channels:
                 listener(message["data"])
         elif kind == "sunsubscribe" and name in self._listeners:
             raise OSError(f"{name} moved to another node")
-
-
-def _owners(answer: Any, asked: str) -> list[Address | None]:
-    """redis-py parses CLUSTER SLOTS to {(first, last): {"primary": (host, port, ..)}}."""
-    owners: list[Address | None] = [None] * HASH_SLOTS
-    for (first, last), nodes in answer.items():
-        host, port = nodes["primary"][0], int(nodes["primary"][1])
-        for slot in range(int(first), int(last) + 1):
-            owners[slot] = (host or asked, port)
-    return owners

@@ -7,7 +7,6 @@ the gap in the update ids and take a snapshot; snapshots are stored again every 
 from __future__ import annotations
 
 import asyncio
-import binascii
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -17,24 +16,15 @@ import msgspec
 from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
 
+from trading_contract.hash_slots import Address, hash_slot, owners_of
+
 logger = logging.getLogger(__name__)
 
-HASH_SLOTS = 16_384
 WAITING_MAX = 512  # lists of publications
 ANSWER_SECONDS_MAX = 2.0
 PAUSE_SECONDS = 0.25
 
 Publications = list[tuple[str, bytes, bool]]
-
-
-def hash_slot(key: str) -> int:
-    """Redis Cluster's slot of a key, by its hash tag when it has one (cluster specification)."""
-    first = key.find("{")
-    if first >= 0:
-        past = key.find("}", first + 1)
-        if past > first + 1:
-            key = key[first + 1 : past]
-    return binascii.crc_hqx(key.encode(), 0) % HASH_SLOTS
 
 
 def _command(*parts: bytes) -> bytes:
@@ -52,8 +42,8 @@ class Publisher:
         self._numbers: dict[str, int] = {}
         self._waiting: deque[Publications] = deque()
         self._wake = asyncio.Event()
-        self._connections: dict[tuple[str, int], Connection] = {}
-        self._owners: list[tuple[str, int] | None] = []
+        self._connections: dict[Address, Connection] = {}
+        self._owners: list[Address | None] = []
 
     def offer(self, publications: Publications) -> None:
         """Send these soon."""
@@ -86,7 +76,7 @@ class Publisher:
         if not self._owners:
             await self._find_nodes()
         newest = {name: at for at, (name, _, keep) in enumerate(publications) if keep}
-        by_node: dict[tuple[str, int], list[bytes]] = {}
+        by_node: dict[Address, list[bytes]] = {}
         for at, (name, message, keep) in enumerate(publications):
             if keep and newest[name] != at:
                 continue  # a later snapshot follows
@@ -105,7 +95,7 @@ class Publisher:
             message = msgspec.msgpack.encode({**self._head, "n": number, "x": msgspec.Raw(message)})
         return _command(b"SPUBLISH", name.encode(), message)
 
-    async def _write(self, node: tuple[str, int], lines: list[bytes]) -> None:
+    async def _write(self, node: Address, lines: list[bytes]) -> None:
         connection = self._connections.get(node)
         if connection is None:
             connection = Connection(host=node[0], port=node[1])
@@ -127,7 +117,7 @@ class Publisher:
                 async with asyncio.timeout(ANSWER_SECONDS_MAX):
                     await connection.connect()  # type: ignore[no-untyped-call]
                     await connection.send_command("CLUSTER", "SLOTS")
-                    self._owners = _owners(await connection.read_response(), host)
+                    self._owners = owners_of(await connection.read_response(), host)
                     return
             except (OSError, RedisError, TimeoutError) as failed:
                 problem = failed
@@ -140,12 +130,3 @@ class Publisher:
         for connection in self._connections.values():
             await connection.disconnect(nowait=True)
         self._connections.clear()
-
-
-def _owners(answer: Any, asked: str) -> list[tuple[str, int] | None]:
-    owners: list[tuple[str, int] | None] = [None] * HASH_SLOTS
-    for first, last, master, *_ in answer:
-        host = master[0].decode() if isinstance(master[0], bytes) else str(master[0] or "")
-        for slot in range(int(first), int(last) + 1):
-            owners[slot] = (host or asked, int(master[1]))
-    return owners
