@@ -7,7 +7,6 @@ time, from its description, so that one mistake cannot hide in both.
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,8 +15,9 @@ from history.rows import Dump, LogRow, TradeRow
 from trading_engine.core_records import Command, EventKind
 from trading_engine.reference import ReferenceBook
 
-LOG_VERSION = 1
-HEAD = struct.Struct("<6B7q")
+LOG_VERSION = 2
+HEAD_BYTES = 6
+WORDS = 7
 CHAIN_BYTES = 32
 
 
@@ -46,19 +46,20 @@ def decode_payload(payload: bytes) -> Iterator[LoggedCommand]:
     """The commands of one batch; raises ValueError for what is not one."""
     if payload[:1] != bytes([LOG_VERSION]):
         raise ValueError(f"version {payload[:1].hex()} of the log is unknown")
-    at = 1
+    at, time_us = 1, 0
     while at < len(payload):
-        if len(payload) - at < HEAD.size:
+        if len(payload) - at < HEAD_BYTES:
             raise ValueError("a record is cut short")
-        kind, shape, rules, flags, symbol_bytes, client_bytes, *words = HEAD.unpack_from(
-            payload, at
-        )
-        at += HEAD.size
+        kind, shape, rules, flags, symbol_bytes, client_bytes = payload[at : at + HEAD_BYTES]
+        at += HEAD_BYTES
         texts = payload[at : at + symbol_bytes + client_bytes]
-        if len(texts) != symbol_bytes + client_bytes:
-            raise ValueError("a record is cut short")
-        at += len(texts)
-        order_id, target_id, account, price, quantity, quote_quantity, time_us = words
+        at += symbol_bytes + client_bytes
+        words = []
+        for _ in range(WORDS):
+            word, at = _varint(payload, at)
+            words.append(word)
+        order_id, target_id, account, price, quantity, quote_quantity, step_us = words
+        time_us += step_us
         yield LoggedCommand(
             symbol=texts[:symbol_bytes].decode(),
             client_id=texts[symbol_bytes:].decode(),
@@ -69,6 +70,19 @@ def decode_payload(payload: bytes) -> Iterator[LoggedCommand]:
                 type=shape >> 4, time_in_force=rules & 15, self_trade=rules >> 4, flags=flags,
             ),
         )  # fmt: skip
+
+
+def _varint(payload: bytes, at: int) -> tuple[int, int]:
+    """A zig-zag LEB128 number, and where it ends."""
+    bits = shift = 0
+    while True:
+        if at >= len(payload):
+            raise ValueError("a record is cut short")
+        byte = payload[at]
+        bits |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return (bits >> 1) ^ -(bits & 1), at
 
 
 def chain_faults(log: tuple[LogRow, ...]) -> list[str]:

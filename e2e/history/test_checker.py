@@ -14,7 +14,7 @@ import pytest
 
 from history.laws import LAWS, Violation, check, describe
 from history.records import Call, HistoryError, OrderKey, Recorder, pair, read_history
-from history.replay import CHAIN_BYTES, HEAD, LOG_VERSION, STATUSES
+from history.replay import CHAIN_BYTES, LOG_VERSION, STATUSES, decode_payload
 from history.rows import Dump, Grid, LogRow, OrderRow, TradeRow
 from trading_contract.wire import Kind
 from trading_engine.core_records import Command, EventKind
@@ -22,6 +22,22 @@ from trading_engine.reference import ReferenceBook
 
 SYMBOL, GRID = "BTCUSDT", Grid(Decimal("0.01"), Decimal("0.001"))
 SIDES = ("BUY", "SELL")
+
+
+def varint(value: int) -> bytes:
+    bits, out = value << 1 if value >= 0 else (-value << 1) - 1, b""
+    while bits >= 128:
+        out, bits = out + bytes([bits & 127 | 128]), bits >> 7
+    return out + bytes([bits])
+
+
+def encoded(c: Command, symbol: str, client_id: str) -> bytes:
+    head = (
+        LOG_VERSION, c.kind, c.side | c.type << 4, c.time_in_force | c.self_trade << 4, c.flags,
+        len(symbol), len(client_id),
+    )  # fmt: skip
+    words = (c.order_id, c.target_id, c.account, c.price, c.quantity, c.quote_quantity, 0)
+    return bytes(head) + (symbol + client_id).encode() + b"".join(map(varint, words))
 
 
 class World:
@@ -98,12 +114,7 @@ class World:
         )
 
     def append_log(self, c: Command, client_id: str) -> None:
-        payload = bytes([LOG_VERSION]) + HEAD.pack(
-            c.kind, c.side | c.type << 4, c.time_in_force | c.self_trade << 4, c.flags, len(SYMBOL),
-            len(client_id), c.order_id, c.target_id, c.account, c.price, c.quantity,
-            c.quote_quantity, 0,
-        )  # fmt: skip
-        payload += (SYMBOL + client_id).encode()
+        payload = encoded(c, SYMBOL, client_id)
         before = self.log[-1].chain if self.log else bytes(CHAIN_BYTES)
         number = len(self.log) + 1
         chain = hashlib.sha256(before + number.to_bytes(8, "big") + payload).digest()
@@ -236,7 +247,7 @@ def trade_at_the_takers_price(world: World) -> None:
 
 def change_the_log(world: World) -> None:
     row = world.log[4]
-    world.log[4] = replace(row, payload=row.payload[:-1] + b"z")
+    world.log[4] = replace(row, payload=row.payload[:-1] + b"\1")
 
 
 def lose_a_leg(world: World) -> None:
@@ -357,6 +368,18 @@ def test_a_torn_line_in_the_middle_is_refused(tmp_path: Path) -> None:
     path.write_text('{"event": "inv\n' + json.dumps({"event": "ok"}) + "\n")
     with pytest.raises(HistoryError, match=r"c\.jsonl:1"):
         read_history([path], {})
+
+
+def test_a_payload_reads_back_and_a_short_one_is_refused() -> None:
+    command = Command(order_id=300, account=7, side=1, price=2**40, quantity=5, time_in_force=1)
+    payload = encoded(command, SYMBOL, "c-1")
+    (logged,) = decode_payload(payload)
+    assert (logged.symbol, logged.client_id, logged.command) == (SYMBOL, "c-1", command)
+    for cut in range(2, len(payload)):
+        with pytest.raises(ValueError, match="cut short"):
+            list(decode_payload(payload[:cut]))
+    with pytest.raises(ValueError, match="version"):
+        list(decode_payload(b"\x07" + payload[1:]))
 
 
 def test_a_description_counts_by_law() -> None:

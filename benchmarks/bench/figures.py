@@ -1,0 +1,99 @@
+"""Figures: medians with their ranges, against what they are held."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure: the median of `values`, beside that of `against_values` when there is another side."""
+
+    name: str
+    unit: str
+    values: Sequence[float]
+    against: str = ""
+    against_values: Sequence[float] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def value(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def against_value(self) -> float | None:
+        return statistics.median(self.against_values) if self.against_values else None
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours by theirs: above 1 is good for rates, below 1 for times."""
+        other = self.against_value
+        return self.value / other if other else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The fixed fields, then what else is worth knowing."""
+        ratio, other = self.ratio, self.against_value
+        shown = {
+            "name": self.name,
+            "value": _rounded(self.value),
+            "unit": self.unit,
+            "against": self.against,
+            "against_value": None if other is None else _rounded(other),
+            "ratio": None if ratio is None else _rounded(ratio),
+            "runs": len(self.values),
+            "values": [_rounded(value) for value in self.values],
+        }
+        if self.against_values:
+            shown["against_values"] = [_rounded(value) for value in self.against_values]
+        return {**shown, **self.details}
+
+
+def write(path: Path, machine: dict[str, Any], commit: str, figures: Sequence[Figure]) -> None:
+    """The result file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result = {
+        "machine": machine,
+        "commit": commit,
+        "figures": [figure.as_json() for figure in figures],
+    }
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """For people: name, median, range, the other side, the ratio."""
+    head = ("figure", "median", "range", "unit", "against", "median", "range", "ratio", "runs")
+    rows = [head]
+    for each in figures:
+        name = each.name
+        if note := each.details.get("topology") or each.details.get("backends"):
+            name += f" [{note}]"
+        other = each.against_value
+        rows.append(
+            (
+                name, _text(each.value), _range(each.values), each.unit, each.against,
+                "" if other is None else _text(other), _range(each.against_values),
+                "" if each.ratio is None else f"{each.ratio:.2f}", str(len(each.values)),
+            )
+        )  # fmt: skip
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{_text(min(values))}..{_text(max(values))}" if values else ""
+
+
+def _text(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _rounded(value: float) -> float:
+    return round(value, 1) if abs(value) >= 1000 else float(f"{value:.4g}")
