@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from importlib import import_module
 
 from trading_contract.errors import TradingError, UserError
-from trading_operator.cli import down, keys, logs, plan, status, up
-from trading_operator.cli.clusters import find_cluster
 
 FAILED = 1
 REFUSED = 2
@@ -17,8 +16,12 @@ REFUSED = 2
 def main() -> int:
     """Entry point: 0 done, 1 it did not work out, 2 refused."""
     arguments = parser().parse_args()
-    command: Callable[[argparse.Namespace], int] = arguments.command
+    # Loaded only now: `status` is asked often and needs none of what `up` needs.
+    module, _, function = arguments.command.partition(":")
     try:
+        command: Callable[[argparse.Namespace], int] = getattr(
+            import_module(f"trading_operator.cli.{module}"), function
+        )
         return command(arguments)
     except UserError as error:
         _complain(error)
@@ -42,25 +45,12 @@ def _complain(error: TradingError) -> None:
         print(f"tradingctl: {line}", file=sys.stderr)
 
 
-def show_status(arguments: argparse.Namespace) -> int:
-    """Print the status."""
-    layout = find_cluster(arguments)
-    current = status.current_status(layout)
-    if arguments.output == "json":
-        print(status.render_json(current))
-    else:
-        print(status.render_text(layout.root.name, current))
-    return 0
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     root = argparse.ArgumentParser(prog="tradingctl", description=__doc__)
     commands = root.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(
-        name: str, text: str, command: Callable[[argparse.Namespace], int]
-    ) -> argparse.ArgumentParser:
+    def add(name: str, text: str, command: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=command)
         sub.add_argument("--data-dir", metavar="DIR", help="the cluster's data folder")
@@ -75,25 +65,25 @@ def parser() -> argparse.ArgumentParser:
     def add_name(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--name", help="which cluster, when there are several")
 
-    sub = add("up", "bring a cluster up and keep it up", up.up)
+    sub = add("up", "bring a cluster up and keep it up", "up:up")
     add_file(sub)
     sub.add_argument("--timeout", type=float, default=180.0, metavar="SECONDS")
     sub.add_argument("--foreground", action="store_true", help="supervise in this process")
-    sub = add("apply", "apply an edited file", up.apply)
+    sub = add("apply", "apply an edited file", "up:apply")
     add_file(sub)
     sub.add_argument("--wait", action="store_true", help="until Ready")
     sub.add_argument("--timeout", type=float, default=180.0, metavar="SECONDS")
-    sub = add("plan", "show what applying a file would do, and why", plan.plan)
+    sub = add("plan", "show what applying a file would do, and why", "plan:plan")
     add_file(sub)
     add_output(sub)
-    sub = add("status", "show what is true now", show_status)
+    sub = add("status", "show what is true now", "status:show")
     add_name(sub)
     add_output(sub)
-    sub = add("logs", "show what the components wrote", logs.logs)
+    sub = add("logs", "show what the components wrote", "logs:logs")
     add_name(sub)
     sub.add_argument("component", nargs="?", metavar="COMPONENT")
     sub.add_argument("-f", "--follow", action="store_true")
-    sub = add("down", "stop everything; the data stays", down.down)
+    sub = add("down", "stop everything; the data stays", "down:down")
     add_name(sub)
     sub.add_argument("--purge", action="store_true", help="remove all data as well")
     sub.add_argument("--yes", action="store_true", help="do not ask")
@@ -108,9 +98,9 @@ def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         required=True, metavar="COMMAND"
     )
     for name, text, command in (
-        ("create", "a new API key", keys.create),
-        ("list", "all API keys", keys.list_keys),
-        ("revoke", "remove an API key", keys.revoke),
+        ("create", "a new API key", "keys:create"),
+        ("list", "all API keys", "keys:list_keys"),
+        ("revoke", "remove an API key", "keys:revoke"),
     ):
         sub = kinds.add_parser(name, help=text, description=text)
         sub.set_defaults(command=command)

@@ -12,12 +12,12 @@ from contextlib import suppress
 
 from trading_contract.errors import UserError, WorldError
 from trading_operator.cli.clusters import find_cluster, unregister
-from trading_operator.cli.up import nudge
 from trading_operator.substrates.processes.keepers import (
     GUARDIAN,
     SUPERVISOR,
     is_kept,
     keeper_pid,
+    nudge,
     start_keeper,
 )
 from trading_operator.substrates.processes.layout import Layout

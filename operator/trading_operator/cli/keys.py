@@ -9,6 +9,7 @@ import argparse
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from trading_contract.api_keys import ApiKeyEntry, ApiKeys, Scope
 from trading_contract.errors import UserError, WorldError
 from trading_operator.cli.clusters import find_cluster
+from trading_operator.cli.key_check import wait_until_followed
 from trading_operator.cli.tables import table
 from trading_operator.substrates.processes.layout import Layout, write_atomically
 from trading_operator.substrates.processes.store import random_text
@@ -38,6 +40,7 @@ def create(arguments: argparse.Namespace) -> int:
         entry = new_key(arguments.key_name, account, scopes)
         next_account = max(keys.next_account, account + 1)
         _write(layout, ApiKeys(keys=(*keys.keys, entry), next_account=next_account))
+    _tell_when_late(layout, entry.api_key, is_known=True)
     shown = {
         "apiKey": entry.api_key,
         "secret": entry.secret,
@@ -86,8 +89,15 @@ def revoke(arguments: argparse.Namespace) -> int:
                 f"NAME: there is no key {arguments.key_name}; see `tradingctl keys list`"
             )
         _write(layout, keys.model_copy(update={"keys": kept}))
+        revoked = next(each for each in keys.keys if each.name == arguments.key_name)
+    _tell_when_late(layout, revoked.api_key, is_known=False)
     print(f"revoked {arguments.key_name}")
     return 0
+
+
+def _tell_when_late(layout: Layout, api_key: str, *, is_known: bool) -> None:
+    if not wait_until_followed(layout, api_key, is_known=is_known):
+        print("tradingctl: not every replica has read the keys yet", file=sys.stderr)
 
 
 def new_key(name: str, account: int, scopes: tuple[Scope, ...]) -> ApiKeyEntry:

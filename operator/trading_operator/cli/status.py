@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 
 from trading_contract.status import (
@@ -11,6 +12,7 @@ from trading_contract.status import (
     Phase,
     ProcessStatus,
 )
+from trading_operator.cli.clusters import find_cluster
 from trading_operator.cli.tables import table
 from trading_operator.substrates.processes.keepers import SUPERVISOR, is_kept
 from trading_operator.substrates.processes.layout import Layout
@@ -18,6 +20,17 @@ from trading_operator.substrates.processes.proc import is_alive
 from trading_operator.substrates.processes.store import Store
 
 SHOWN_CONDITIONS = (ConditionType.AVAILABLE, ConditionType.READY)
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print the status."""
+    layout = find_cluster(arguments)
+    current = current_status(layout)
+    if arguments.output == "json":
+        print(render_json(current))
+    else:
+        print(render_text(layout.root.name, current))
+    return 0
 
 
 def current_status(layout: Layout) -> ClusterStatus:

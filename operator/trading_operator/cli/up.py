@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
-import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from trading_contract.errors import UserError
@@ -27,7 +24,7 @@ from trading_operator.substrates.processes.haproxy import haproxy_command
 from trading_operator.substrates.processes.keepers import (
     SUPERVISOR,
     is_kept,
-    keeper_pid,
+    nudge,
     start_keeper,
 )
 from trading_operator.substrates.processes.layout import Layout
@@ -116,14 +113,6 @@ def apply(arguments: argparse.Namespace) -> int:
         generation = stored.metadata.generation
         return 0 if wait_until_ready(layout, generation, arguments.timeout) else 1
     return 0
-
-
-def nudge(layout: Layout) -> None:
-    """Ask a running supervisor to look now rather than within a second."""
-    pid = keeper_pid(layout, SUPERVISOR)
-    if pid is not None and is_kept(layout, SUPERVISOR):
-        with suppress(OSError):
-            os.kill(pid, signal.SIGHUP)
 
 
 def refuse_missing_programs(layout: Layout) -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from trading_operator.substrates.processes.layout import MARKER, ROLE, SETTINGS, Layout
@@ -67,6 +69,14 @@ def keeper_pid(layout: Layout, name: str) -> int | None:
         return int(layout.lock_file(name).read_text())
     except (OSError, ValueError):
         return None
+
+
+def nudge(layout: Layout) -> None:
+    """Ask a running supervisor to look now rather than within a second."""
+    pid = keeper_pid(layout, SUPERVISOR)
+    if pid is not None and is_kept(layout, SUPERVISOR):
+        with suppress(OSError):
+            os.kill(pid, signal.SIGHUP)
 
 
 def heartbeat_age_seconds(path: Path) -> float:
