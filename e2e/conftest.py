@@ -46,12 +46,30 @@ def other_key(exchange: Exchange) -> Key:
 
 
 @pytest.fixture
-def trader(exchange: Exchange, key: Key) -> Trader:
+def trader(exchange: Exchange, key: Key) -> Iterator[Trader]:
     """A client of the first account."""
-    return Trader(exchange.rest, key)
+    client = Trader(exchange.rest, key)
+    with client.http:
+        yield client
 
 
 @pytest.fixture
-def other_trader(exchange: Exchange, other_key: Key) -> Trader:
+def other_trader(exchange: Exchange, other_key: Key) -> Iterator[Trader]:
     """A client of the second account."""
-    return Trader(exchange.rest, other_key)
+    client = Trader(exchange.rest, other_key)
+    with client.http:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def own_exchange() -> Iterator[Exchange]:
+    """A cluster that nobody else trades on, as its whole history is judged."""
+    home = Path(tempfile.mkdtemp(prefix="tc-e2e-", dir="/var/tmp"))
+    home.chmod(0o755)
+    running = Exchange(home, "small")
+    try:
+        running.ctl("up", "-f", str(SPEC))
+        yield running
+    finally:
+        running.ctl("down", "--purge", "--yes")
+        shutil.rmtree(home, ignore_errors=True)
