@@ -25,6 +25,7 @@ class Key:
 
     api_key: str
     secret: str
+    account: int
 
 
 class Exchange:
@@ -76,10 +77,26 @@ class Exchange:
             time.sleep(0.3)
         raise AssertionError(f"not Ready after {timeout_seconds} s: {self.status()}")
 
+    def topology(self) -> dict[str, Any]:
+        """The operator's file, for looking at the shards from behind."""
+        found: dict[str, Any] = json.loads((self.home / self.name / "topology.json").read_text())
+        return found
+
+    def shard_conninfos(self) -> list[str]:
+        """libpq strings of all shards, as their administrator: for checks only."""
+        password = (self.home / self.name / "secrets" / "postgres").read_text().strip()
+        strings = []
+        for shard in self.topology()["shards"]:
+            host, port = shard["hosts"][0].rsplit(":", 1)
+            strings.append(
+                f"host={host} port={port} dbname=trading user=postgres password={password}"
+            )
+        return strings
+
     def create_key(self, name: str, scopes: str = "read,trade") -> Key:
         """A new API key with an account of its own."""
         made = json.loads(self.ctl("keys", "create", name, "--scopes", scopes, "-o", "json"))
-        return Key(made["apiKey"], made["secret"])
+        return Key(made["apiKey"], made["secret"], made["account"])
 
 
 class Trader:

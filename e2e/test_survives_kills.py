@@ -1,0 +1,121 @@
+"""kill -9 of every process in turn while clients trade: nothing acknowledged is lost, nothing is doubled, and
+the cluster is Ready again by itself. Judged from the clients' own records against the shards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from exchange import Exchange
+from history.client import Client, Crowd, Plan, recorder_in
+from history.laws import check, describe
+from history.records import read_history
+from history.rows import Grid, read_shards
+from redis import Redis
+
+CLIENTS = 2
+VICTIMS = (
+    "replica-0", "partition-0", "shard-0", "redis-0", "load-balancer", "supervisor", "guardian",
+    "partition-1", "shard-1",
+)  # fmt: skip
+
+
+def grids_of(exchange: Exchange) -> dict[str, Grid]:
+    """Steps of all symbols."""
+    return {
+        symbol["name"]: Grid(Decimal(symbol["tickSize"]), Decimal(symbol["lotSize"]))
+        for symbol in exchange.topology()["symbols"]
+    }
+
+
+def crowd_of(exchange: Exchange, folder: Path, name: str) -> tuple[Crowd, dict[str, int]]:
+    """Traders of two accounts, and the accounts by API key."""
+    grids = grids_of(exchange)
+    clients, accounts = [], {}
+    for number in range(CLIENTS):
+        key = exchange.create_key(f"{name}-{number}")
+        accounts[key.api_key] = key.account
+        clients.append(
+            Client(
+                f"{name}{number}", exchange.rest, (key.api_key, key.secret), grids,
+                recorder_in(folder, f"{name}-{number}"),
+                Plan(rate_per_second=25, lots_min=100_000, lots_max=200_000), seed=number,
+            )  # fmt: skip
+        )
+    time.sleep(1.5)  # replicas look at the keys twice a second
+    return Crowd(clients), accounts
+
+
+def wait_for_acknowledgements(crowd: Crowd, more: int, seconds_max: float) -> None:
+    """Until `more` further calls succeeded."""
+    wanted = crowd.acknowledged + more
+    deadline = time.monotonic() + seconds_max
+    while crowd.acknowledged < wanted:
+        if time.monotonic() > deadline:
+            pytest.fail(f"trading did not go on: {crowd.counts()}")
+        time.sleep(0.1)
+
+
+def pid_of(exchange: Exchange, name: str) -> int:
+    """Of a running process."""
+    return next(int(p["pid"]) for p in exchange.status()["processes"] if p["name"] == name)
+
+
+def judge(exchange: Exchange, folder: Path, accounts: dict[str, int]) -> None:
+    """All laws over the history and the shards."""
+    calls = read_history(sorted(folder.glob("*.jsonl")), accounts)
+    dump = read_shards(exchange.shard_conninfos(), grids_of(exchange))
+    broken = check(calls, dump)
+    assert not broken, describe(broken)
+
+
+def test_killing_each_process_loses_and_doubles_nothing(
+    own_exchange: Exchange, tmp_path: Path
+) -> None:
+    crowd, accounts = crowd_of(own_exchange, tmp_path, "k")
+    with crowd:
+        wait_for_acknowledgements(crowd, 50, 30)
+        for victim in VICTIMS:
+            before = pid_of(own_exchange, victim)
+            os.kill(before, signal.SIGKILL)
+            wait_for_acknowledgements(crowd, 20, 60)
+            deadline = time.monotonic() + 60
+            while True:
+                status = own_exchange.status()
+                alive = [p for p in status["processes"] if p["name"] == victim and p["pid"]]
+                if alive and alive[0]["pid"] != before and own_exchange.is_ready():
+                    break
+                assert time.monotonic() < deadline, f"{victim} did not come back: {status}"
+                time.sleep(0.3)
+            wait_for_acknowledgements(crowd, 20, 30)
+    assert crowd.counts().get("place ok", 0) > 200, crowd.counts()
+    judge(own_exchange, tmp_path, accounts)
+
+
+def test_emptying_redis_while_trading_loses_nothing_and_heals(
+    own_exchange: Exchange, tmp_path: Path
+) -> None:
+    crowd, accounts = crowd_of(own_exchange, tmp_path, "f")
+    nodes = own_exchange.topology()["redisNodes"]
+    with crowd:
+        wait_for_acknowledgements(crowd, 30, 30)
+        for node in nodes:
+            host, port = node.rsplit(":", 1)
+            Redis(host=host, port=int(port)).flushall()
+        wait_for_acknowledgements(crowd, 60, 30)
+    assert not any(k.startswith("place unknown") for k in crowd.counts()), crowd.counts()
+    deadline = time.monotonic() + 10
+    stored = 0
+    while stored < len(own_exchange.topology()["symbols"]):
+        assert time.monotonic() < deadline, "snapshots did not come back"
+        stored = sum(
+            Redis(host=n.rsplit(":", 1)[0], port=int(n.rsplit(":", 1)[1])).dbsize() for n in nodes
+        )
+        time.sleep(0.2)
+    # This test's clients only: their names are part of every client order id.
+    calls = read_history(sorted(tmp_path.glob("*.jsonl")), accounts)
+    assert calls
