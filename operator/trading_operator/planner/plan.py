@@ -194,17 +194,19 @@ def _rolls(
         elif process.settings_hash == component.settings_hash:
             continue
         elif component.role is Role.BALANCER:
-            if _members_are_settled(health, wanted):
+            if _members_are_settled(health, wanted, observed):
                 yield ReplaceBalancer(component, "its members or its port changed")
         elif not has_rolled and unwell <= {name}:
             has_rolled = True
             yield StopComponent(name, process.role, process.pid, "its settings changed")
 
 
-def _members_are_settled(health: Mapping[str, Health], wanted: WantedCluster) -> bool:
+def _members_are_settled(
+    health: Mapping[str, Health], wanted: WantedCluster, observed: Observed
+) -> bool:
     """New replicas get traffic when they are ready; one that failed holds nobody up."""
     replicas = [each.name for each in wanted.components if each.role is Role.REPLICA]
-    return all(health[name].state != "starting" for name in replicas)
+    return all(health[name].is_serving or name in observed.failures for name in replicas)
 
 
 def _removals(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[Action]:

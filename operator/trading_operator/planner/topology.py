@@ -26,6 +26,7 @@ from trading_operator.planner.redis_cluster import NodeWanted, hash_slots_of
 
 HOST = "127.0.0.1"
 BALANCER = "load-balancer"
+BALANCER_FORM = "2"  # raised when the text of its configuration changes, so that a new version reloads
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
 
@@ -163,7 +164,11 @@ def _components(
             members = [
                 f"{each}={HOST}:{ports[each]}" for each in names[Role.REPLICA] if each in ports
             ]
-            settings = {"replicas": ",".join(members), "port_field": "spec.exposure.port"}
+            settings = {
+                "replicas": ",".join(members),
+                "port_field": "spec.exposure.port",
+                "form": BALANCER_FORM,
+            }
         yield Component(name, role, ports[name], tuple(sorted(settings.items())))
 
 

@@ -1,5 +1,8 @@
 """The load balancer's configuration, as text.
 
+A replica is ready when it reaches every partition. While none is (one partition restarts), those
+that are alive go on serving the symbols of the other partitions.
+
 Only a connection that could not be made is tried again elsewhere: a request that was sent once is
 never sent twice. Its own answers are JSON in the shape of the API and never claim more than is
 known.
@@ -57,11 +60,16 @@ defaults
 {errors}
 frontend clients
   bind {component.setting("host", "127.0.0.1")}:{component.port}
-  default_backend replicas
-backend replicas
+  use_backend ready if {{ nbsrv(ready) gt 0 }}
+  default_backend alive
+{_backend("ready", "/readyz", lines)}{_backend("alive", "/healthz", lines)}"""
+
+
+def _backend(name: str, path: str, lines: str) -> str:
+    return f"""backend {name}
   balance leastconn
   option httpchk
-  http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost
+  http-check send meth GET uri {path} ver HTTP/1.1 hdr Host localhost
   http-check expect status 200
   default-server inter 500ms fastinter 200ms downinter 300ms fall 2 rise 1 pool-purge-delay 1s
 {lines}
