@@ -294,6 +294,7 @@ Failure OrderParser::amend(const Fields& fields, Draft& draft) const {
 
 Failure OrderParser::parse(Action action, const Fields& fields, std::int64_t account,
                            Draft& draft) {
+  draft = Draft{};  // drafts live in reused memory
   std::memset(&draft.command, 0, sizeof draft.command);
   draft.command.account = account;
   if (fields.has(Param::kSymbol)) {

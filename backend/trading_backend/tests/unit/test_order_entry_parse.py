@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from trading_backend.tests.unit.fake_partition import reply_to
 from trading_backend.tests.unit.order_desk import (
     ACCOUNT,
     NOW_US,
@@ -278,6 +279,18 @@ def test_open_orders_without_a_symbol_asks_for_every_symbol() -> None:
     commands = desk.commands()
     assert {c.symbol for c in commands} == {"BTCUSDT", "AAAUSDT", "ZZZUSDT"}
     assert {c.kind for c in commands} == {Kind.QUERY_OPEN}
+
+
+def test_nothing_of_an_earlier_request_shows_in_a_later_one() -> None:
+    desk = Desk()
+    target = {"symbol": "BTCUSDT", "orderId": "12"}
+    for name in ("a-long-name-of-a-cancel", "b"):
+        params = {**target, "newClientOrderId": name}
+        request = desk.begin("DELETE", "/api/v3/order", signed(params))
+        desk.reply([reply_to(c) for c in desk.commands()])
+        assert desk.answer(request)[1]["clientOrderId"] == name
+    desk.begin("GET", "/api/v3/openOrders", signed({}))
+    assert len(desk.commands()) == 3
 
 
 ITEM: dict[str, Any] = {**ORDER, "newOrderRespType": "ACK"}
