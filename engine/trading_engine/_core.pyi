@@ -71,7 +71,12 @@ class Sequencer:
 
     def __init__(self, ended_max: int, window_us: int) -> None: ...
     def set_symbol(
-        self, name: str, price_band_percent: int, open_orders_per_account_max: int
+        self,
+        name: str,
+        price_band_percent: int = 0,
+        open_orders_per_account_max: int = 0,
+        halted: bool = False,
+        listed: bool = True,
     ) -> None: ...
     def set_slot(
         self,
@@ -93,7 +98,12 @@ class Sequencer:
     def enqueue(self, connection: int, commands: bytes) -> bool:
         """False when `commands` is not whole records."""
     def waiting(self, shard: int) -> int: ...
-    def sequence(self, shard: int, now_us: int, commands_max: int) -> Batch: ...
+    def advance(self, shard: int, now_us: int, commands_max: int) -> int:
+        """Sequence waiting commands into the open batch; how many it has now."""
+    def seal(self, shard: int) -> Batch:
+        """Close the open batch, empty or not."""
+    def sequence(self, shard: int, now_us: int, commands_max: int) -> Batch:
+        """`advance` and `seal`."""
     def refuse(self, shard: int, code: int, now_us: int) -> Batch: ...
     def has_publications(self, shard: int) -> bool: ...
     def publications(self, shard: int, now_us: int) -> list[tuple[str, bytes, bool]]:

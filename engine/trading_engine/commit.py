@@ -38,7 +38,6 @@ UNKNOWN = ("57", "58", "08")
 COMMIT_SECONDS_MAX = 30.0
 BUSY_AFTER_SECONDS = 1.0
 BACKOFF_SECONDS_MAX = 0.5
-AHEAD_COMMANDS_MIN = 256  # what waits before a batch is matched while another commits
 
 
 class FencedError(InvariantError):
@@ -90,6 +89,7 @@ class CommitPipeline:
         self._rim = rim
         self._connection: ShardConnection | None = None
         self._wake = asyncio.Event()
+        self._open_commands = 0
         self._published = 0.0
         self._snapshot = 0.0
 
@@ -100,55 +100,56 @@ class CommitPipeline:
     async def run(self) -> None:
         """Commit until cancelled. Raises `FencedError`, `InvariantError` or `WorldError`: all fatal."""
         await self._open(time.monotonic() + self.reconnect_seconds_max)
-        ahead: _Prepared | None = None
         while True:
-            if ahead is None and not self._sequencer.waiting(self.index):
+            self._wake.clear()
+            if not self._match():
                 await self._idle()
                 continue
-            now = ahead or self._sequence()
-            ahead = None
-            if now.batch.changes:
-                ahead = await self._commit(now)
-            self._rim.deliver(now.batch.outboxes)
-            if now.publications:
-                self._rim.publish(now.publications)
+            prepared = self._seal()
+            if prepared.batch.changes:
+                await self._commit(prepared)
+            self._rim.deliver(prepared.batch.outboxes)
+            if prepared.publications:
+                self._rim.publish(prepared.publications)
 
     async def _idle(self) -> None:
         """Everything is durable: publish what is left, then wait."""
-        self._wake.clear()
-        due = self._published + self.publish_interval_seconds - time.monotonic()
+        now = time.monotonic()
+        wait = self._snapshot + self.snapshot_interval_seconds - now
         if self._sequencer.has_publications(self.index):
-            if due > 0:
-                await self._wait(due)
-                return
+            wait = min(wait, self._published + self.publish_interval_seconds - now)
+        if wait <= 0:
             self._rim.publish(self._collect())
             return
-        until = self._snapshot + self.snapshot_interval_seconds - time.monotonic()
-        if until <= 0:
-            self._rim.publish(self._collect())
-            return
-        await self._wait(until)
-
-    async def _wait(self, seconds: float) -> None:
+        timer = asyncio.get_running_loop().call_later(wait, self._wake.set)
         try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+            await self._wake.wait()
+        finally:
+            timer.cancel()
 
-    def _sequence(self) -> _Prepared:
-        now_us = time.time_ns() // 1000
-        batch = self._sequencer.sequence(self.index, now_us, self.batch_commands_max)
+    def _match(self) -> int:
+        """Let what waits into the open batch; returns how many commands that has."""
+        if not self._sequencer.waiting(self.index):
+            return self._open_commands
+        before = self._open_commands
+        self._open_commands = self._sequencer.advance(
+            self.index, time.time_ns() // 1000, self.batch_commands_max
+        )
+        self.commands += self._open_commands - before
         self._rim.drained()
-        self.commands += batch.commands
+        return self._open_commands
+
+    def _seal(self) -> _Prepared:
+        batch = self._sequencer.seal(self.index)
+        self._open_commands = 0
         publications: list[tuple[str, bytes, bool]] = []
         if time.monotonic() - self._published >= self.publish_interval_seconds:
-            publications = self._collect()
+            publications = self._collect()  # the memory is that of this batch's end
         parameters = [self._owner, *batch.parameters()] if batch.changes else []
         return _Prepared(batch, parameters, publications)
 
     def _collect(self) -> list[tuple[str, bytes, bool]]:
-        """What may be told once all that is sequenced is durable."""
+        """What may be told once all that is sealed is durable. Only between seal and match."""
         now = time.monotonic()
         now_us = time.time_ns() // 1000
         self._published = now
@@ -158,22 +159,19 @@ class CommitPipeline:
             made += self._sequencer.snapshots(self.index, now_us)
         return made
 
-    async def _commit(self, prepared: _Prepared) -> _Prepared | None:
-        """Make the batch durable; meanwhile match what comes, when it is much. Returns that."""
+    async def _commit(self, prepared: _Prepared) -> None:
+        """Make the batch durable; meanwhile what comes is matched into the next one."""
         self.batches += 1
         begun = time.monotonic()
         outcome = self._send(prepared)
         outcome.add_done_callback(lambda _: self._wake.set())
-        ahead: _Prepared | None = None
         while not outcome.done():
             self._wake.clear()
-            if ahead is None and self._sequencer.waiting(self.index) >= AHEAD_COMMANDS_MIN:
-                ahead = self._sequence()
+            self._match()
             await self._wake.wait()  # the outcome sets it too
         if not self._is_committed(outcome.result()):
             await self._resolve(prepared)
         self.commit_seconds += time.monotonic() - begun
-        return ahead
 
     def _send(self, prepared: _Prepared) -> asyncio.Future[Outcome]:
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()

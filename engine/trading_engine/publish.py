@@ -1,34 +1,113 @@
 """From durable batches to Redis Cluster: derived data, told as soon as possible and never waited for.
 
-Redis may be away, emptied or failing over: publications are then dropped, oldest first, and counted. Readers see
-the gap in the update ids and take a snapshot; snapshots are stored again every two seconds.
+Redis may be away, emptied or failing over: publications are then dropped, oldest first, and counted.
+Readers see the gap in the update ids or in the numbers of a channel; books are stored again every two
+seconds. Written straight in Redis's protocol: one write per node and flush, answers are only counted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import binascii
 import logging
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import msgspec
 from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
-
-from trading_contract.hash_slots import Address, hash_slot, owners_of
+from trading_contract.errors import WorldError
 
 logger = logging.getLogger(__name__)
 
-WAITING_MAX = 512  # lists of publications
+HASH_SLOTS = 16_384
+WAITING_BYTES_MAX = 32 << 20
+UNSENT_BYTES_MAX = 16 << 20
 ANSWER_SECONDS_MAX = 2.0
 PAUSE_SECONDS = 0.25
+COMPLAINT_SECONDS = 10.0
 
 Publications = list[tuple[str, bytes, bool]]
+Address = tuple[str, int]
 
 
-def _command(*parts: bytes) -> bytes:
+class RedisAwayError(WorldError):
+    """No node of the Redis Cluster can be told anything now."""
+
+
+def hash_slot(key: str) -> int:
+    """Redis Cluster's slot of a key, by its hash tag when it has one (cluster specification)."""
+    first = key.find("{")
+    if first >= 0:
+        past = key.find("}", first + 1)
+        if past > first + 1:
+            key = key[first + 1 : past]
+    return binascii.crc_hqx(key.encode(), 0) % HASH_SLOTS
+
+
+def command(*parts: bytes) -> bytes:
+    """One command in Redis's protocol."""
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(p), p) for p in parts)
+
+
+class NodeLink(asyncio.Protocol):
+    """One node that takes commands whose answers are single lines."""
+
+    def __init__(self, failed: Callable[[str], None]) -> None:
+        self._failed = failed
+        self._transport: asyncio.Transport | None = None
+        self._unanswered = 0
+        self._tail = b""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ready to write."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """What was not answered is lost; readers notice."""
+        self.close()
+        self._failed(f"connection lost: {exc or 'closed by Redis'}")
+
+    def write(self, data: bytes, commands: int) -> bool:
+        """Send without waiting; False: it does not keep up, nothing was sent."""
+        if self._transport is None or self._transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
+            return False
+        self._transport.write(data)
+        self._unanswered += commands
+        if self._timer is None:
+            self._expect()
+        return True
+
+    def data_received(self, data: bytes) -> None:
+        """Count lines; one that begins with '-' is an error: MOVED, CLUSTERDOWN, OOM and the like."""
+        lines = (self._tail + data).split(b"\r\n")
+        self._tail = lines.pop()
+        self._unanswered -= len(lines)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._unanswered > 0:
+            self._expect()
+        for line in lines:
+            if line.startswith(b"-"):
+                self._failed(line[1:200].decode(errors="replace"))
+                return
+
+    def _expect(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(
+            ANSWER_SECONDS_MAX, self._failed, "a node does not answer"
+        )
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
 
 
 class Publisher:
@@ -40,16 +119,27 @@ class Publisher:
         self._seeds = tuple(nodes)
         self._head = {"p": partition, "i": incarnation}
         self._numbers: dict[str, int] = {}
-        self._waiting: deque[Publications] = deque()
+        self._waiting: deque[tuple[str, bytes, bool]] = deque()
+        self._waiting_bytes = 0
         self._wake = asyncio.Event()
-        self._connections: dict[Address, Connection] = {}
-        self._owners: list[Address | None] = []
+        self._links: dict[Address, NodeLink] = {}
+        self._owners: list[Address] = []
+        self._problem = ""
+        self._complained = -COMPLAINT_SECONDS
 
     def offer(self, publications: Publications) -> None:
-        """Send these soon."""
-        if len(self._waiting) >= WAITING_MAX:
-            self.dropped += len(self._waiting.popleft())
-        self._waiting.append(publications)
+        """Send these soon. What is numbered is numbered here: dropping it later leaves a gap."""
+        for name, message, keep in publications:
+            if name.endswith(":executions"):
+                number = self._numbers[name] = self._numbers.get(name, 0) + 1
+                message = msgspec.msgpack.encode(
+                    {**self._head, "n": number, "x": msgspec.Raw(message)}
+                )
+            self._waiting.append((name, message, keep))
+            self._waiting_bytes += len(message)
+        while self._waiting_bytes > WAITING_BYTES_MAX:
+            self._waiting_bytes -= len(self._waiting.popleft()[1])
+            self.dropped += 1
         self._wake.set()
 
     def set_nodes(self, nodes: Sequence[str]) -> None:
@@ -61,72 +151,93 @@ class Publisher:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            taken: Publications = []
-            while self._waiting:
-                taken += self._waiting.popleft()
             try:
-                await self._send(taken)
-            except (OSError, RedisError, TimeoutError, ValueError) as problem:
-                self.dropped += len(taken)
-                logger.warning("redis: %s: %s", type(problem).__name__, problem)
-                await self._forget()
+                if self._problem:
+                    raise RedisAwayError(self._problem)
+                if not self._owners:
+                    await self._find_nodes()
+                self._send()
+            except (OSError, RedisError, TimeoutError, RedisAwayError) as problem:
+                self._drop(problem)
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _send(self, publications: Publications) -> None:
-        if not self._owners:
-            await self._find_nodes()
-        newest = {name: at for at, (name, _, keep) in enumerate(publications) if keep}
+    def _send(self) -> None:
+        taken, self._waiting, self._waiting_bytes = self._waiting, deque(), 0
+        newest = {name: at for at, (name, _, keep) in enumerate(taken) if keep}
         by_node: dict[Address, list[bytes]] = {}
-        for at, (name, message, keep) in enumerate(publications):
+        for at, (name, message, keep) in enumerate(taken):
             if keep and newest[name] != at:
                 continue  # a later snapshot follows
+            verb = b"SET" if keep else b"SPUBLISH"
             node = self._owners[hash_slot(name)]
-            if node is None:
-                raise ValueError(f"nobody holds the hash slot of {name}")
-            by_node.setdefault(node, []).append(self._encode(name, message, keep))
-        await asyncio.gather(*(self._write(node, lines) for node, lines in by_node.items()))
-        self.sent += len(publications)
+            by_node.setdefault(node, []).append(command(verb, name.encode(), message))
+        for node, commands in by_node.items():
+            if self._links[node].write(b"".join(commands), len(commands)):
+                self.sent += len(commands)
+            else:
+                self.dropped += len(commands)
 
-    def _encode(self, name: str, message: bytes, keep: bool) -> bytes:
-        if keep:
-            return _command(b"SET", name.encode(), message)
-        if name.endswith(":executions"):
-            number = self._numbers[name] = self._numbers.get(name, 0) + 1
-            message = msgspec.msgpack.encode({**self._head, "n": number, "x": msgspec.Raw(message)})
-        return _command(b"SPUBLISH", name.encode(), message)
+    def _drop(self, problem: Exception) -> None:
+        """Everything that waits is lost, and the cluster is looked for anew."""
+        self.dropped += len(self._waiting)
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._problem = ""
+        self._owners = []
+        for link in self._links.values():
+            link.close()
+        self._links.clear()
+        now = asyncio.get_running_loop().time()
+        if now - self._complained >= COMPLAINT_SECONDS:
+            self._complained = now
+            logger.warning("redis: %s: %s", type(problem).__name__, problem)
 
-    async def _write(self, node: Address, lines: list[bytes]) -> None:
-        connection = self._connections.get(node)
-        if connection is None:
-            connection = Connection(host=node[0], port=node[1])
-            self._connections[node] = connection
-            await connection.connect()  # type: ignore[no-untyped-call]
-        async with asyncio.timeout(ANSWER_SECONDS_MAX):
-            await connection.send_packed_command(lines, check_health=False)
-            for _ in lines:
-                answer = await connection.read_response()
-                if isinstance(answer, Exception):
-                    raise answer
+    def _failed(self, problem: str) -> None:
+        if self._owners:  # else it was we who hung up
+            self._problem = problem
+            self._wake.set()
 
     async def _find_nodes(self) -> None:
-        problem: Exception = ValueError("no Redis node is known")
+        if not self._seeds:
+            raise RedisAwayError("the topology names no Redis node")
+        problem: Exception = RedisAwayError()
         for seed in self._seeds:
-            host, port = seed.rsplit(":", 1)
-            connection = Connection(host=host, port=int(port))
             try:
                 async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                    await connection.connect()  # type: ignore[no-untyped-call]
-                    await connection.send_command("CLUSTER", "SLOTS")
-                    self._owners = owners_of(await connection.read_response(), host)
-                    return
-            except (OSError, RedisError, TimeoutError) as failed:
+                    owners = await _ask_owners(seed)
+                    await self._connect(set(owners))
+                self._owners = owners
+                return
+            except (OSError, RedisError, TimeoutError, RedisAwayError) as failed:
                 problem = failed
-            finally:
-                await connection.disconnect()
         raise problem
 
-    async def _forget(self) -> None:
-        self._owners = []
-        for connection in self._connections.values():
-            await connection.disconnect(nowait=True)
-        self._connections.clear()
+    async def _connect(self, nodes: set[Address]) -> None:
+        loop = asyncio.get_running_loop()
+        for node in nodes - self._links.keys():
+            _, link = await loop.create_connection(lambda: NodeLink(self._failed), *node)
+            self._links[node] = link
+
+
+async def _ask_owners(seed: str) -> list[Address]:
+    host, port = seed.rsplit(":", 1)
+    connection = Connection(host=host, port=int(port))
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]
+        await connection.send_command("CLUSTER", "SLOTS")
+        return owners_of(await connection.read_response(), host)
+    finally:
+        await connection.disconnect(nowait=True)
+
+
+def owners_of(answer: Any, asked: str) -> list[Address]:
+    """The master of each hash slot from CLUSTER SLOTS; raises `RedisAwayError` when some have none."""
+    owners: list[Address | None] = [None] * HASH_SLOTS
+    for first, last, master, *_ in answer:
+        host = master[0].decode() if isinstance(master[0], bytes) else str(master[0] or "")
+        for slot in range(int(first), int(last) + 1):
+            owners[slot] = (host or asked, int(master[1]))
+    whole = [owner for owner in owners if owner is not None]
+    if len(whole) != HASH_SLOTS:
+        raise RedisAwayError(f"{HASH_SLOTS - len(whole)} hash slots have no master")
+    return whole

@@ -1,0 +1,1 @@
+"""Against real neighbours: PostgreSQL, Redis Cluster, the partition process itself."""

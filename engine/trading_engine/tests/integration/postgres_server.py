@@ -1,0 +1,113 @@
+"""A throw-away PostgreSQL for tests: own folder, free port, fsync on, ended by pid."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+
+PASSWORD = "for-tests-only"
+
+
+def postgres_folder() -> Path | None:
+    """Where the server's binaries are; None: not installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("postgres")
+    return Path(on_path).resolve().parent if on_path else None
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class PostgresServer:
+    """One cluster in a temporary folder; `kill` and `start` may be repeated."""
+
+    def __init__(self, *settings: str) -> None:
+        self.settings = settings
+        binaries = postgres_folder()
+        assert binaries is not None
+        self._binaries = binaries
+        self._user = "postgres" if os.getuid() == 0 else None
+        self._folder = Path(tempfile.mkdtemp(prefix="tc-postgres-"))
+        if self._user:
+            account = pwd.getpwnam(self._user)
+            os.chown(self._folder, account.pw_uid, account.pw_gid)
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        password = self._folder / "password"
+        password.write_text(PASSWORD)
+        password.chmod(0o644)
+        self._run(
+            "initdb", "-D", str(self._folder / "data"), "-U", "postgres", "--auth=scram-sha-256",
+            f"--pwfile={password}", "--encoding=UTF8", "--locale=C", "--no-sync",
+        )  # fmt: skip
+
+    @property
+    def address(self) -> str:
+        """host:port."""
+        return f"127.0.0.1:{self.port}"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._binaries / program, *arguments], user=self._user, cwd=self._folder, check=True,
+            stdout=subprocess.DEVNULL, env={"LC_ALL": "C", "PATH": os.environ["PATH"]}, timeout=60,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Start it and wait until it accepts connections."""
+        log = open(self._folder / "log", "ab")  # noqa: SIM115 - lives as long as the server
+        self._process = subprocess.Popen(
+            [
+                self._binaries / "postgres", "-D", self._folder / "data", "-p", str(self.port),
+                "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._folder}",
+                "-c", "fsync=on", "-c", "max_connections=50",
+                *(part for setting in self.settings for part in ("-c", setting)),
+            ],
+            user=self._user, cwd=self._folder, stdout=log, stderr=log,
+        )  # fmt: skip
+        log.close()
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                self.connect(database="postgres").close()
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def kill(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """End it; SIGQUIT is the crash from which it recovers, SIGINT the fast stop."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(timeout=30)
+            self._process = None
+
+    def connect(
+        self, database: str = "trading", user: str = "postgres", password: str = PASSWORD
+    ) -> psycopg.Connection[tuple[object, ...]]:
+        """An autocommit connection."""
+        return psycopg.connect(
+            host="127.0.0.1", port=self.port, dbname=database, user=user, password=password,
+            autocommit=True, connect_timeout=5,
+        )  # fmt: skip
+
+    def remove(self) -> None:
+        """End it and delete its folder."""
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
