@@ -48,7 +48,8 @@ class Exchange:
         )
         if done.returncode != 0:
             raise AssertionError(
-                f"tradingctl {' '.join(arguments)} -> {done.returncode}\n{done.stdout}\n{done.stderr}"
+                f"tradingctl {' '.join(arguments)} -> {done.returncode}\n"
+                f"{done.stdout}\n{done.stderr}"
             )
         return done.stdout
 
@@ -121,8 +122,15 @@ class Trader:
     def place(self, symbol: str, side: str, quantity: str, price: str, **more: object) -> Any:
         """A limit order, good till cancelled; the JSON of a 200, an AssertionError otherwise."""
         answer = self.signed(
-            "POST", "order", symbol=symbol, side=side, type="LIMIT", timeInForce="GTC",
-            quantity=quantity, price=price, **more,
+            "POST",
+            "order",
+            symbol=symbol,
+            side=side,
+            type="LIMIT",
+            timeInForce="GTC",
+            quantity=quantity,
+            price=price,
+            **more,
         )
         assert answer.status_code == 200, answer.text
         return answer.json()

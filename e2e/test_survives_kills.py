@@ -1,5 +1,8 @@
-"""kill -9 of every process in turn while clients trade: nothing acknowledged is lost, nothing is doubled, and
-the cluster is Ready again by itself. Judged from the clients' own records against the shards."""
+"""kill -9 of every process in turn while clients trade.
+
+Nothing acknowledged is lost, nothing is doubled, and the cluster is Ready again by itself:
+judged from the clients' own records against the shards.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from redis import Redis
+
 from exchange import Exchange
 from history.client import Client, Crowd, Plan, recorder_in
 from history.laws import check, describe
 from history.records import read_history
 from history.rows import Grid, read_shards
-from redis import Redis
 
 CLIENTS = 2
 VICTIMS = (
@@ -41,10 +45,14 @@ def crowd_of(exchange: Exchange, folder: Path, name: str) -> tuple[Crowd, dict[s
         accounts[key.api_key] = key.account
         clients.append(
             Client(
-                f"{name}{number}", exchange.rest, (key.api_key, key.secret), grids,
+                f"{name}{number}",
+                exchange.rest,
+                (key.api_key, key.secret),
+                grids,
                 recorder_in(folder, f"{name}-{number}"),
-                Plan(rate_per_second=25, lots_min=100_000, lots_max=200_000), seed=number,
-            )  # fmt: skip
+                Plan(rate_per_second=25, lots_min=100_000, lots_max=200_000),
+                seed=number,
+            )
         )
     time.sleep(1.5)  # replicas look at the keys twice a second
     return Crowd(clients), accounts

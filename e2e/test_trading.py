@@ -21,9 +21,7 @@ def test_an_order_is_acknowledged_and_found_again(trader: Trader) -> None:
 
 def test_two_traders_meet_at_the_makers_price(trader: Trader, other_trader: Trader) -> None:
     maker = trader.place("ETHUSDT", "SELL", "0.5", "3000.00")
-    taker = other_trader.place(
-        "ETHUSDT", "BUY", "0.2", "3010.00", newOrderRespType="FULL"
-    )
+    taker = other_trader.place("ETHUSDT", "BUY", "0.2", "3010.00", newOrderRespType="FULL")
     assert taker["status"] == "FILLED"
     assert [Decimal(f["price"]) for f in taker["fills"]] == [Decimal("3000")]
     rest = trader.signed("GET", "order", symbol="ETHUSDT", orderId=maker["orderId"]).json()
@@ -42,8 +40,15 @@ def test_the_same_client_id_gives_the_first_answer_again(trader: Trader) -> None
     again = trader.place(**order, newClientOrderId=client_id)
     assert again["orderId"] == first["orderId"]
     other = trader.signed(
-        "POST", "order", symbol="SOLUSDT", side="BUY", type="LIMIT", timeInForce="GTC",
-        quantity="2.000", price="20.00", newClientOrderId=client_id,
+        "POST",
+        "order",
+        symbol="SOLUSDT",
+        side="BUY",
+        type="LIMIT",
+        timeInForce="GTC",
+        quantity="2.000",
+        price="20.00",
+        newClientOrderId=client_id,
     )
     assert other.status_code == 409
     assert other.json()["code"] == -2010
@@ -68,8 +73,14 @@ def test_the_book_shows_what_rests(trader: Trader) -> None:
 def test_a_batch_answers_item_by_item(trader: Trader) -> None:
     import json
 
-    good = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC",
-            "quantity": "0.001", "price": "40000.00"}
+    good = {
+        "symbol": "BTCUSDT",
+        "side": "BUY",
+        "type": "LIMIT",
+        "timeInForce": "GTC",
+        "quantity": "0.001",
+        "price": "40000.00",
+    }
     bad = {**good, "price": "40000.001"}
     answer = trader.signed("POST", "batchOrders", batchOrders=json.dumps([good, bad, good]))
     assert answer.status_code == 200, answer.text

@@ -1,7 +1,9 @@
 """Sharded subscriptions to Redis Cluster: messages of a channel as long as somebody listens.
 
-redis-py's asyncio cluster client has no sharded pub/sub, so this keeps one plain connection per master. Lost
-messages are normal (failover, restart, FLUSHALL): listeners hear of a new connection through `restarted`.
+redis-py's asyncio cluster client has no sharded pub/sub, so this keeps one plain connection per
+master. Lost
+messages are normal (failover, restart, FLUSHALL): listeners hear of a new connection through
+`restarted`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ class Channels:
     """All subscriptions of this replica, and plain reads of keys."""
 
     def __init__(self) -> None:
-        self.restarted: Callable[[str], None] = lambda channel: None
+        self.restarted: Callable[[str], None] = lambda _: None
         self._seeds: tuple[str, ...] = ()
         self._listeners: dict[str, list[Listener]] = {}
         self._clients: dict[Address, Redis] = {}

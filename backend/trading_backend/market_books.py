@@ -1,8 +1,9 @@
 """Order books as clients of a stream see them: contiguous, whatever was lost on the way.
 
-Pure: messages in, events out. Publications may be lost (restart of a partition, an emptied Redis, a broken
-connection). The next whole picture then becomes one event with the difference of the two books, so update ids
-never have a gap for a client.
+Pure: messages in, events out. Publications may be lost (restart of a partition, an emptied Redis,
+a broken
+connection). The next whole picture then becomes one event with the difference of the two books, so
+update ids never have a gap for a client.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ Levels = dict[int, int]
 
 @dataclass
 class DepthEvent:
-    """Levels that changed from update `first` to update `last`; quantity 0 removes. Ticks and lots."""
+    """Levels changed by updates `first` to `last`, in ticks and lots; quantity 0 removes."""
 
     first: int
     last: int
@@ -67,13 +68,16 @@ class MarketBook:
         bids: Iterable[tuple[int, int]],
         asks: Iterable[tuple[int, int]],
     ) -> DepthEvent | None:
-        """Take a whole picture; the event is the difference, None when nothing is newer or at first."""
+        """Take a whole picture; the event is the difference, None at first or when it is older."""
         if update_id <= self.update_id:
             return None
         before = self.update_id
         new_bids, new_asks = dict(bids), dict(asks)
         event = DepthEvent(
-            before + 1, update_id, _difference(self.bids, new_bids), _difference(self.asks, new_asks)
+            before + 1,
+            update_id,
+            _difference(self.bids, new_bids),
+            _difference(self.asks, new_asks),
         )
         self.update_id, self.bids, self.asks = update_id, new_bids, new_asks
         return event if before >= 0 else None
@@ -98,5 +102,5 @@ def _put(levels: Levels, changes: Levels) -> None:
 
 def _difference(old: Levels, new: Levels) -> Levels:
     changed = {price: quantity for price, quantity in new.items() if old.get(price) != quantity}
-    changed.update({price: 0 for price in old.keys() - new.keys()})
+    changed.update(dict.fromkeys(old.keys() - new.keys(), 0))
     return changed

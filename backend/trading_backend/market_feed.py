@@ -1,4 +1,4 @@
-"""Market data of the symbols that somebody listens to: books kept in continuity, events handed out."""
+"""Market data of the symbols that somebody listens to: continuous books, events for all."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 
 from trading_backend.channels import Channels
 from trading_backend.market_books import DepthEvent, GapError, MarketBook
+from trading_backend.store import Page
 from trading_contract.errors import WorldError
 from trading_contract.wire import Depth
 
@@ -31,9 +32,7 @@ class BookSource(Protocol):
 class TradeSource(Protocol):
     """Where trades come from that were missed."""
 
-    async def trades(
-        self, symbol: str, from_id: int, since_us: int, until_us: int, limit: int
-    ) -> list[Any]:
+    async def trades(self, symbol: str, page: Page) -> list[Any]:
         """Trades by id."""
 
 
@@ -44,7 +43,7 @@ class FeedListener(Protocol):
         """The book has changed."""
 
     def on_trades(self, symbol: str, trades: list[tuple[int, ...]]) -> None:
-        """(trade id, price, quantity, maker order, taker order, taker side, time in us) each, by id."""
+        """By id: (trade id, price, quantity, maker order, taker order, taker side, time_us)."""
 
 
 class SymbolFeed:
@@ -125,10 +124,10 @@ class SymbolFeed:
 
     async def _missed_trades(self) -> list[tuple[int, ...]]:
         if self._last_trade < 0:
-            newest = await self._trades.trades(self.symbol, 0, 0, 1 << 62, 1)
+            newest = await self._trades.trades(self.symbol, Page(1))
             self._last_trade = newest[-1]["trade_id"] if newest else 0
             return []
-        rows = await self._trades.trades(self.symbol, self._last_trade + 1, 0, 1 << 62, 1000)
+        rows = await self._trades.trades(self.symbol, Page(1000, self._last_trade + 1))
         return [
             (
                 r["trade_id"], r["price"], r["quantity"], r["maker_order_id"], r["taker_order_id"],

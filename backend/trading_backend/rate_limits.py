@@ -1,8 +1,9 @@
 """Rate limits per account, shared by all replicas through Redis.
 
-Decisions are local and immediate: what all replicas had used when last heard, plus what this one has used since. About
-every 100 ms the replica adds its share to the counters in Redis and reads the sums. With Redis away it counts
-alone. Limits of 0 cost nothing.
+Decisions are local and immediate: what all replicas had used when last heard, plus what this one
+has used since. About
+every 100 ms the replica adds its share to the counters in Redis and reads the sums. With Redis
+away it counts alone. Limits of 0 cost nothing.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Account:
 
 
 class RateLimits:
-    """Counts and refuses. Cancels and queries are counted as weight, and cancels never refused for orders."""
+    """Counts and refuses. Cancels and queries count as weight; cancels are never refused."""
 
     def __init__(self, channels: Channels) -> None:
         self._channels = channels

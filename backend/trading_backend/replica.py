@@ -107,7 +107,7 @@ class Replica:
                 self._follow_keys()
                 self._follow_topology()
             except UserError as problem:
-                logger.error("%s; what was read before stays in use", problem)
+                logger.warning("%s; what was read before stays in use", problem)
 
     def _follow_topology(self) -> None:
         seen = _fingerprint(self.settings.topology_file)

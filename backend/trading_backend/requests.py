@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -65,11 +64,13 @@ async def signed(
     at = payload.rfind("signature=")
     unsigned = payload[:at].rstrip("&") if at >= 0 else payload
     account = replica.keys.signed(
-        request.headers.get("x-mbx-apikey", ""), unsigned + body, parameters.values, "read", now_ms()
+        request.headers.get("x-mbx-apikey", ""),
+        unsigned + body,
+        parameters.values,
+        "read",
+        now_ms(),
     )
     verdict = replica.limits.take_weight(account, weight)
     if not verdict.allowed:
         raise ApiError(Refusal.TOO_MUCH_WEIGHT, "", verdict.retry_after_seconds)
     return account, parameters
-
-

@@ -1,5 +1,7 @@
-"""Reads from the shards: orders that ended, trades, sums. Never the way to learn what an order became
-while its engine knows it; the engine is asked first."""
+"""Reads from the shards: orders that ended, trades, sums.
+
+Never the way to learn what an order became while its engine knows it: the engine is asked first.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +39,24 @@ _COLUMNS = (
 )
 _ORDERS = (
     f"(SELECT {_COLUMNS}, 0::bigint AS ended_us FROM open_orders WHERE symbol = $1 AND account = $2"
-    f" UNION ALL SELECT {_COLUMNS}, ended_us FROM closed_orders WHERE symbol = $1 AND account = $2) o"
+    f" UNION ALL SELECT {_COLUMNS}, ended_us FROM closed_orders"
+    " WHERE symbol = $1 AND account = $2) o"
 )
 
 Row = Any
+
+
+UNTIL_MAX_US = 1 << 62
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """Which part of a list: the newest `limit` rows, or those from an id or a time on."""
+
+    limit: int
+    from_id: int = 0
+    since_us: int = 0
+    until_us: int = UNTIL_MAX_US
 
 
 class StoreUnavailableError(WorldError):
@@ -84,7 +100,8 @@ class Store:
                     database=self._shards[shard].database, user="tc_reader",
                     password=(self._secrets / "tc_reader").read_text().strip(),
                     min_size=0, max_size=self._connections_max, timeout=2,
-                    command_timeout=READ_SECONDS_MAX, target_session_attrs=SessionAttribute.read_write,
+                    command_timeout=READ_SECONDS_MAX,
+                    target_session_attrs=SessionAttribute.read_write,
                 )  # fmt: skip
             return self._pools[shard]
 
@@ -98,7 +115,9 @@ class Store:
                 rows: Sequence[Row] = await pool.fetch(query, *values)
                 return rows
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
-            raise StoreUnavailableError(f"{shard}: {type(problem).__name__}: {problem}") from problem
+            raise StoreUnavailableError(
+                f"{shard}: {type(problem).__name__}: {problem}"
+            ) from problem
 
     # One order
 
@@ -147,46 +166,43 @@ class Store:
 
     # Lists
 
-    async def all_orders(
-        self, symbol: str, account: int, from_id: int, since_us: int, until_us: int, limit: int
-    ) -> list[Reply]:
+    async def all_orders(self, symbol: str, account: int, page: Page) -> list[Reply]:
         """Orders of an account, by id: the newest `limit`, or from `from_id` on."""
-        order = "ASC" if from_id or since_us else "DESC"
+        order = "ASC" if page.from_id or page.since_us else "DESC"
         rows = await self._fetch(
             symbol,
             f"SELECT * FROM {_ORDERS} WHERE order_id >= $3 AND created_us >= $4 "
             f"AND created_us <= $5 ORDER BY order_id {order} LIMIT $6",
-            symbol, account, from_id, since_us, until_us, limit,
+            symbol, account, page.from_id, page.since_us, page.until_us, page.limit,
         )  # fmt: skip
         return sorted((_reply(row) for row in rows), key=lambda reply: reply.order_id)
 
     async def trades_of(
-        self, symbol: str, account: int, from_id: int, order_id: int, since_us: int, until_us: int,
-        limit: int,
-    ) -> list[Row]:  # fmt: skip
+        self, symbol: str, account: int, page: Page, order_id: int = 0
+    ) -> list[Row]:
         """Trades of an account, each once, by id."""
-        order = "ASC" if from_id or since_us else "DESC"
-        side = "symbol = $1 AND {0}_account = $2 AND trade_id >= $3 AND ($4 = 0 OR {0}_order_id = $4)"
+        order = "ASC" if page.from_id or page.since_us else "DESC"
+        side = (
+            "symbol = $1 AND {0}_account = $2 AND trade_id >= $3 AND ($4 = 0 OR {0}_order_id = $4)"
+        )
         window = "AND time_us >= $5 AND time_us <= $6"
         part = f"(SELECT * FROM trades WHERE {side} {window} ORDER BY trade_id {order} LIMIT $7)"
         rows = await self._fetch(
             symbol,
             f"SELECT * FROM ({part.format('maker')} UNION {part.format('taker')}) t "
             f"ORDER BY trade_id {order} LIMIT $7",
-            symbol, account, from_id, order_id, since_us, until_us, limit,
+            symbol, account, page.from_id, order_id, page.since_us, page.until_us, page.limit,
         )  # fmt: skip
         return sorted(rows, key=lambda row: row["trade_id"])
 
-    async def trades(
-        self, symbol: str, from_id: int, since_us: int, until_us: int, limit: int
-    ) -> list[Row]:
+    async def trades(self, symbol: str, page: Page) -> list[Row]:
         """Public trades, by id: the newest `limit`, or from `from_id` on."""
-        order = "ASC" if from_id or since_us else "DESC"
+        order = "ASC" if page.from_id or page.since_us else "DESC"
         rows = await self._fetch(
             symbol,
             f"SELECT * FROM trades WHERE symbol = $1 AND trade_id >= $2 AND time_us >= $3 "
             f"AND time_us <= $4 ORDER BY trade_id {order} LIMIT $5",
-            symbol, from_id, since_us, until_us, limit,
+            symbol, page.from_id, page.since_us, page.until_us, page.limit,
         )  # fmt: skip
         return sorted(rows, key=lambda row: row["trade_id"])
 
@@ -195,23 +211,28 @@ class Store:
         return list(
             await self._fetch(
                 symbol,
-                "SELECT time_us / $2 * $2 AS open_us, (array_agg(price ORDER BY trade_id))[1] AS open, "
+                "SELECT time_us / $2 * $2 AS open_us, "
+                "(array_agg(price ORDER BY trade_id))[1] AS open, "
                 "max(price) AS high, min(price) AS low, "
-                "(array_agg(price ORDER BY trade_id DESC))[1] AS close, sum(quantity)::text AS volume, "
+                "(array_agg(price ORDER BY trade_id DESC))[1] AS close, "
+                "sum(quantity)::text AS volume, "
                 "sum(price::numeric * quantity)::text AS quote, count(*) AS count, "
                 "min(trade_id) AS first_id, max(trade_id) AS last_id, "
                 "coalesce(sum(quantity) FILTER (WHERE taker_side = 0), 0)::text AS taker_volume "
                 "FROM trades WHERE symbol = $1 AND time_us >= $3 GROUP BY 1 ORDER BY 1 LIMIT $4",
-                symbol, width_us, since_us, limit,
-            )  # fmt: skip
+                symbol,
+                width_us,
+                since_us,
+                limit,
+            )
         )
 
     async def sums_of(self, symbol: str, account: int) -> tuple[int, int]:
         """(lots bought less sold, ticks * lots received less paid) of an account on a symbol."""
         rows = await self._fetch(
             symbol,
-            "SELECT coalesce(sum(CASE WHEN taker_side = 0 THEN q ELSE -q END * s), 0)::text AS base, "
-            "coalesce(sum(CASE WHEN taker_side = 0 THEN -q ELSE q END * price * s), 0)::text AS quote "
+            "SELECT coalesce(sum(CASE WHEN taker_side = 0 THEN q ELSE -q END * s), 0)::text base, "
+            "coalesce(sum(CASE WHEN taker_side = 0 THEN -q ELSE q END * price * s), 0)::text quote "
             "FROM (SELECT quantity::numeric AS q, price, taker_side, 1 AS s FROM trades "
             "WHERE symbol = $1 AND taker_account = $2 UNION ALL "
             "SELECT quantity::numeric, price, taker_side, -1 FROM trades "

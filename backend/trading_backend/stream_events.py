@@ -65,15 +65,18 @@ def partial_depth_event(style: SymbolFormat, book: MarketBook, count: int) -> di
 
 
 def checksum(style: SymbolFormat, book: MarketBook) -> int:
-    """CRC32 over the ten best asks, then the ten best bids: price and quantity as published, without the
-    point and leading zeros (the rule of Kraken's book checksum)."""
+    """CRC32 over the ten best asks, then the ten best bids.
+
+    Price and quantity as published, without the point and leading zeros (the rule of Kraken's
+    book checksum).
+    """
     parts = []
     for price, quantity in [
         *_best(book.asks, CHECKED_LEVELS, highest=False),
         *_best(book.bids, CHECKED_LEVELS, highest=True),
     ]:
-        for text in (style.price(price), style.quantity(quantity)):
-            parts.append(text.replace(".", "").lstrip("0"))
+        texts = (style.price(price), style.quantity(quantity))
+        parts += [text.replace(".", "").lstrip("0") for text in texts]
     return zlib.crc32("".join(parts).encode())
 
 

@@ -1,4 +1,4 @@
-"""Private streams on `/ws-api/v3`: `userDataStream.subscribe`, `.subscribe.signature`, `.unsubscribe`."""
+"""Private streams on `/ws-api/v3`: `userDataStream.subscribe` and its kin."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 """A small market maker that trades through unmodified ccxt.
 
-    python bot.py --url http://127.0.0.1:8080 --key KEY --secret SECRET [--symbol BTC/USDT] [--rounds 5]
+    python bot.py --url http://127.0.0.1:8080 --key KEY --secret SECRET [--symbol BTC/USDT]
 
-It quotes both sides, edits a quote, takes one with a market order, cancels what is left, and checks after
-each step that the exchange says what it should. Exit status 0 means that all of it held; otherwise the first
-thing that did not is printed and the status is 1.
+It quotes both sides, edits a quote, takes one with a market order, cancels what is left, and
+checks after
+each step that the exchange says what it should. Exit status 0 means that all of it held; otherwise
+the first thing that did not is printed and the status is 1.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def meet(maker: Any, taker: Any, symbol: str, mid: float, size: float) -> None:
     ours = {trade["id"] for trade in maker.fetch_my_trades(symbol)}
     theirs = {trade["id"] for trade in taker.fetch_my_trades(symbol)}
     expect(bool(ours & theirs), "the two sides do not see the same trade")
-    base = symbol.split("/")[0]
+    base = symbol.split("/", maxsplit=1)[0]
     expect(taker.fetch_balance()["total"].get(base, 0) > 0, "the taker's position is not there")
     maker.cancel_all_orders(symbol)
 

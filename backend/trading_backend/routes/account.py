@@ -10,11 +10,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from trading_backend.replica import Replica, now_ms
-from trading_backend.requests import signed
+from trading_backend.requests import Parameters, signed
+from trading_backend.store import UNTIL_MAX_US, Page
 from trading_backend.symbol_formats import SymbolFormat
 from trading_contract.wire import OrderStatus, Reply
-
-UNTIL_MAX_US = 1 << 62
 
 
 def order_json(style: SymbolFormat, order: Reply) -> dict[str, Any]:
@@ -44,6 +43,17 @@ def order_json(style: SymbolFormat, order: Reply) -> dict[str, Any]:
     }
 
 
+def page_of(given: Parameters, from_name: str) -> Page:
+    """The part of a list that the request asks for."""
+    latest = UNTIL_MAX_US // 1000
+    return Page(
+        given.number("limit", 500, 1, 1000),
+        given.number(from_name, 0),
+        given.number("startTime", 0, 0, latest) * 1000,
+        given.number("endTime", latest, 0, latest) * 1000,
+    )
+
+
 def account_routes(replica: Replica) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api/v3", tags=["account"])
@@ -53,12 +63,7 @@ def account_routes(replica: Replica) -> APIRouter:
         known = ("symbol", "orderId", "startTime", "endTime", "limit")
         account, given = await signed(replica, request, known, 20)
         style = replica.format(given.symbol())
-        orders = await replica.store.all_orders(
-            given.symbol(), account, given.number("orderId", 0),
-            given.number("startTime", 0, 0, UNTIL_MAX_US // 1000) * 1000,
-            given.number("endTime", UNTIL_MAX_US // 1000, 0, UNTIL_MAX_US // 1000) * 1000,
-            given.number("limit", 500, 1, 1000),
-        )  # fmt: skip
+        orders = await replica.store.all_orders(given.symbol(), account, page_of(given, "orderId"))
         return [order_json(style, order) for order in orders]
 
     @router.get("/myTrades", summary="An account's trades of a symbol")
@@ -67,11 +72,8 @@ def account_routes(replica: Replica) -> APIRouter:
         account, given = await signed(replica, request, known, 20)
         style = replica.format(given.symbol())
         rows = await replica.store.trades_of(
-            given.symbol(), account, given.number("fromId", 0), given.number("orderId", 0),
-            given.number("startTime", 0, 0, UNTIL_MAX_US // 1000) * 1000,
-            given.number("endTime", UNTIL_MAX_US // 1000, 0, UNTIL_MAX_US // 1000) * 1000,
-            given.number("limit", 500, 1, 1000),
-        )  # fmt: skip
+            given.symbol(), account, page_of(given, "fromId"), given.number("orderId", 0)
+        )
         out: list[dict[str, Any]] = []
         for row in rows:
             if row["taker_account"] == account:

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Request
 from trading_backend.errors import ApiError
 from trading_backend.replica import Replica, now_ms
 from trading_backend.requests import Parameters
+from trading_backend.store import UNTIL_MAX_US, Page
 from trading_backend.symbol_formats import SymbolFormat
 from trading_contract.codes import Refusal
 
 LEVELS_DEFAULT = 100
 LEVELS_MAX = 5000
 LEVELS_STORED = 1000  # in Redis
-UNTIL_MAX_US = 1 << 62
 DAY_US = 86_400_000_000
 INTERVALS_US = {
     "1s": 1, "1m": 60, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "2h": 7200,
@@ -25,7 +25,7 @@ INTERVALS_US = {
 
 
 async def book_of(replica: Replica, symbol: str, levels: int) -> dict[str, Any]:
-    """{u, b, a} in ticks and lots: from Redis when it is there and deep enough, else from the engine."""
+    """{u, b, a} in ticks and lots: from Redis when deep enough, else from the engine."""
     if levels <= LEVELS_STORED:
         stored = await replica.channels.get(f"{{{symbol}}}:depth")
         if stored is not None:
@@ -63,9 +63,7 @@ def market_data_routes(replica: Replica) -> APIRouter:
         given = Parameters(request, ("symbol", "limit", "fromId"))
         style = replica.format(given.symbol())
         limit = given.number("limit", 500, 1, 1000)
-        rows = await replica.store.trades(
-            given.symbol(), given.number("fromId", 0), 0, UNTIL_MAX_US, limit
-        )
+        rows = await replica.store.trades(given.symbol(), Page(limit, given.number("fromId", 0)))
         return [
             {
                 "id": r["trade_id"],
@@ -89,7 +87,7 @@ def market_data_routes(replica: Replica) -> APIRouter:
         since, until = _window(given)
         limit = given.number("limit", 500, 1, 1000)
         rows = await replica.store.trades(
-            given.symbol(), given.number("fromId", 0), since, until, limit
+            given.symbol(), Page(limit, given.number("fromId", 0), since, until)
         )
         return [
             {
@@ -120,8 +118,10 @@ def market_data_routes(replica: Replica) -> APIRouter:
 def _candle(style: SymbolFormat, width_us: int, r: Any) -> list[Any]:
     return [
         r["open_us"] // 1000, style.price(r["open"]), style.price(r["high"]), style.price(r["low"]),
-        style.price(r["close"]), style.quantity(int(r["volume"])), (r["open_us"] + width_us) // 1000 - 1,
-        style.notional(int(r["quote"])), r["count"], style.quantity(int(r["taker_volume"])), "0", "0",
+        style.price(r["close"]), style.quantity(int(r["volume"])), (r["open_us"] + width_us) //
+        1000 - 1,
+        style.notional(int(r["quote"])), r["count"], style.quantity(int(r["taker_volume"])), "0",
+        "0",
     ]  # fmt: skip
 
 
@@ -191,7 +191,8 @@ async def _day(replica: Replica, style: SymbolFormat) -> dict[str, Any]:
         out |= {
             "openPrice": style.price(r["open"]), "highPrice": style.price(r["high"]),
             "lowPrice": style.price(r["low"]), "lastPrice": style.price(r["close"]),
-            "prevClosePrice": style.price(r["open"]), "priceChange": style.price(r["close"] - r["open"]),
+            "prevClosePrice": style.price(r["open"]),
+            "priceChange": style.price(r["close"] - r["open"]),
             "priceChangePercent": f"{change:.3f}", "weightedAvgPrice": style.price(quote // volume),
             "volume": style.quantity(volume), "quoteVolume": style.notional(quote),
             "firstId": r["first_id"], "lastId": r["last_id"], "count": r["count"],

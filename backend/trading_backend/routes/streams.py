@@ -35,7 +35,7 @@ _STREAM = re.compile(
 
 
 class StreamClient:
-    """One connection: what it listens to and what waits to be sent. Tells `overflow` when it does not read."""
+    """One connection: its streams and what waits to be sent; `overflow` when it does not read."""
 
     def __init__(self, replica: Replica, combined: bool) -> None:
         self.waiting: asyncio.Queue[bytes] = asyncio.Queue(WAITING_MAX)
