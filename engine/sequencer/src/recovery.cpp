@@ -152,6 +152,10 @@ std::int64_t Sequencer::load_open_orders(std::string_view copy) {
     cold_at(handle) = cold;
     if (!idempotency_.insert({cold.key, cold.order_id, cold.body_hash})) return -1;
   }
+  for (std::uint32_t index = 0; index < symbols_.size(); ++index) {  // restored is not changed
+    engine_.take_depth_changes(index, depth_changes_);
+    depth_changes_.clear();
+  }
   return rows.ok() ? count : -1;
 }
 
