@@ -1,8 +1,8 @@
-"""Measures what the README claims: `make bench`, or `python benchmarks/run.py [--quick] [--only NAME,..]`.
+"""Measures what the README claims: `make bench`, or `python benchmarks/run.py [--quick]`.
 
-Brings up clusters with `tradingctl` in homes of their own and the baseline beside them, lets both sides run
-in turn, and counts a run only when every acknowledged order is found in the shards and nothing went wrong.
-Writes a table to stdout and the figures to benchmarks/results/latest.json.
+Brings up clusters with `tradingctl` in homes of their own and the baseline beside them, lets both
+sides run in turn, and counts a run only when every acknowledged order is found in the shards and
+nothing went wrong. Writes a table to stdout and the figures to benchmarks/results/latest.json.
 """
 
 from __future__ import annotations
@@ -48,11 +48,15 @@ def say(text: str) -> None:
 
 def options() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="3 short runs: to see that it works")
     parser.add_argument("--only", metavar="NAME,..", default="", help="figures: " + ", ".join(ALL))
     parser.add_argument("--runs", type=int, default=10, help="runs of each side (default: 10)")
-    parser.add_argument("--replicas", type=int, default=2, help="backends of the headline (default: 2)")
+    parser.add_argument(
+        "--replicas", type=int, default=2, help="backends of the headline (default: 2)"
+    )
     parser.add_argument(
         "--out", type=Path, default=HERE / "results" / "latest.json", help="where the figures go"
     )
@@ -65,7 +69,7 @@ def options() -> argparse.Namespace:
 
 
 class Session:
-    """What is measured in one call; each part on its own, so that one failure does not lose the rest."""
+    """What is measured in one call; each part on its own: one failure does not lose the rest."""
 
     def __init__(self, chosen: argparse.Namespace) -> None:
         self.chosen = chosen
@@ -119,12 +123,12 @@ def main() -> int:
     chosen = options()
     begun = time.monotonic()
     build(BUILD.with_suffix(".log"))
+    where, what = machine(), commit()
     session = Session(chosen)
     session.measure()
-    where = machine()
-    write(chosen.out, where, commit(), session.figures)
+    write(chosen.out, where, what, session.figures)
     print(", ".join(f"{key} {value}" for key, value in where.items()))
-    print(f"commit {commit()}\n")
+    print(f"commit {what}\n")
     if session.figures:
         print(table(session.figures))
     for failure in session.failures:

@@ -26,7 +26,7 @@ import yaml
 from bench.processes import BenchError, children_of, cpu_seconds, resident_megabytes, wait_until
 
 TRADINGCTL = Path(sys.executable).parent / "tradingctl"
-KEYS = 4
+KEYS = 2
 LETTERS = "ABCDEFGHIJKL"  # sorted first, so that the symbols of every run lie in all slots
 
 
@@ -139,7 +139,7 @@ class ClusterSide:
             f"&newClientOrderId={client_id}&newOrderRespType=ACK"
             f"&timestamp={time.time_ns() // 1_000_000}"
         )
-        return self._request("POST", "/api/v3/order", text, self._key, timeout_seconds) == 200
+        return self._request("POST", f"{self.url}/api/v3/order", text, timeout_seconds) == 200
 
     def _write_spec(self, shape: Shape) -> Path:
         manifest = {
@@ -149,7 +149,12 @@ class ClusterSide:
             "spec": {
                 # One account trades with itself here: prevention would end what should trade.
                 "symbols": [
-                    {"name": s, "tickSize": "0.01", "lotSize": "0.0001", "selfTradePrevention": "NONE"}
+                    {
+                        "name": s,
+                        "tickSize": "0.01",
+                        "lotSize": "0.0001",
+                        "selfTradePrevention": "NONE",
+                    }
                     for s in self.symbols
                 ],
                 "backends": {"replicas": shape.replicas},
@@ -197,17 +202,16 @@ class ClusterSide:
 
     def _knows_key(self, url: str) -> bool:
         text = f"symbol={self.symbols[0]}&timestamp={time.time_ns() // 1_000_000}"
-        return self._request("GET", "/api/v3/openOrders", text, self._key, 5, url) == 200
+        return self._request("GET", f"{url}/api/v3/openOrders", text, 5) == 200
 
-    def _request(self, method: str, path: str, text: str, key: tuple[str, str],
-                 timeout_seconds: float, url: str = "") -> int:  # fmt: skip
+    def _request(self, method: str, url: str, text: str, timeout_seconds: float) -> int:
         """Status of one signed request; 0 without an answer."""
-        text += "&signature=" + hmac.new(key[1].encode(), text.encode(), hashlib.sha256).hexdigest()
-        address = (url or self.url) + path
+        key, secret = self._key
+        text += "&signature=" + hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
         request = urllib.request.Request(
-            address if method == "POST" else f"{address}?{text}",
+            url if method == "POST" else f"{url}?{text}",
             data=text.encode() if method == "POST" else None,
-            headers={"X-MBX-APIKEY": key[0], "Content-Type": "application/x-www-form-urlencoded"},
+            headers={"X-MBX-APIKEY": key, "Content-Type": "application/x-www-form-urlencoded"},
             method=method,
         )
         try:

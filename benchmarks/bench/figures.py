@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: the median of `values`, beside that of `against_values` when there is another side."""
+    """One figure: the median of `values`, beside that of the other side when there is one."""
 
     name: str
     unit: str
@@ -23,10 +23,12 @@ class Figure:
 
     @property
     def value(self) -> float:
+        """Our median."""
         return statistics.median(self.values)
 
     @property
     def against_value(self) -> float | None:
+        """Their median."""
         return statistics.median(self.against_values) if self.against_values else None
 
     @property

@@ -10,9 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from trading_operator.substrates.processes.postgres import postgres_folder
-
 from bench.driver import ROOT
+from trading_operator.substrates.processes.postgres import postgres_folder
 
 
 def machine() -> dict[str, str | int | float]:
@@ -20,7 +19,9 @@ def machine() -> dict[str, str | int | float]:
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count() or 0,
-        "memory_gigabytes": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "memory_gigabytes": round(
+            os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1
+        ),
         "kernel": platform.release(),
         "python": sys.version.split()[0],
         "postgresql": _postgresql_version(),
@@ -42,12 +43,14 @@ def commit() -> str:
 
 def fsync_microseconds() -> float:
     """Of one fdatasync of 8 kB, by pg_test_fsync; 0 when it cannot be measured."""
-    with tempfile.NamedTemporaryFile(dir="/var/tmp") as file:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         done = subprocess.run(
-            [postgres_folder() / "pg_test_fsync", "-s", "1", "-f", file.name],
+            [postgres_folder() / "pg_test_fsync", "-s", "1", "-f", f"{folder}/probe"],
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
-    found = re.search(r"^\s+fdatasync\s+[\d.]+ ops/sec\s+([\d.]+) usecs/op", done.stdout, re.M)
+    found = re.search(
+        r"^\s+fdatasync\s+[\d.]+ ops/sec\s+([\d.]+) usecs/op", done.stdout, re.MULTILINE
+    )
     return float(found[1]) if found else 0.0
 
 

@@ -1,4 +1,4 @@
-"""Order entry, measured through the whole path: rates closed-loop, latency open-loop, sides in turn."""
+"""Order entry through the whole path: rates closed-loop, latency open-loop, the sides in turn."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def run_ours(side: ClusterSide, pace: Pace, mode: str, purpose: str, rate: float
 class Headline:
     """Rates of single, batched and streamed orders, and latency at half of each side's own rate.
 
-    Every round has a cluster of its own, so that every run of a mode starts with the same, empty tables
-    (the baseline's table is emptied before each run); its first seconds belong to a run that warms up both.
+    Every round has a cluster of its own, so that every run of a mode starts with the same, empty
+    tables (the baseline's table is emptied before each run), and begins with a run to warm both up.
     """
 
     pace: Pace
@@ -134,6 +134,7 @@ class Headline:
             for mode, name in names.items()
         ]  # fmt: skip
         for percent in ("p50", "p99"):
+
             def at(result: LoadResult, field: str = f"{percent}_milliseconds") -> float:
                 return float(getattr(result, field))
 

@@ -47,7 +47,7 @@ class Restart:
             ),
             Figure(
                 "memory_megabytes_per_million_open_orders", "MB", [(after - before) / million],
-                details={"after_restart_megabytes": round(sorted(recovered)[len(recovered) // 2], 1)},
+                details={"after_restart": round(sorted(recovered)[len(recovered) // 2], 1)},
             ),
         ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""CPU time of an order, by process, for several topologies: it must not grow with the number of parts."""
+"""CPU time of an order, by process, for several topologies: it must not grow with the parts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bench.cluster_side import ClusterSide, Shape
 from bench.figures import Figure
 from bench.order_entry import Pace, run_ours
 
-SHAPES = tuple(Shape(shards, partitions) for shards in (1, 2, 3) for partitions in (1, 2, 4))
+SHAPES = tuple(Shape(s, p) for s in (1, 2, 3) for p in (1, 2, 4))
 SHAPES_QUICK = (Shape(1, 1), Shape(3, 4))
 PASSES = 2
 
 
 @dataclass
 class CpuByTopology:
-    """Streamed orders, closed loop. Each topology comes up PASSES times, in turn with the others."""
+    """Streamed orders, closed loop. Each topology comes up PASSES times, in turn with others."""
 
     pace: Pace
     say: Callable[[str], None]
@@ -65,7 +65,8 @@ class CpuByTopology:
                 result = run_ours(side, self.pace, "stream", f"CPU{number}")
                 after = side.cpu_seconds_by_process()
                 spent = _by_role(
-                    {name: after[name] - before.get(name, 0.0) for name in after}, result.acknowledged
+                    {name: after[name] - before.get(name, 0.0) for name in after},
+                    result.acknowledged,
                 )
                 totals.append(sum(spent.values()))
                 rates.append(result.orders_per_second)

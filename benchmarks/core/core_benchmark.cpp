@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <ctime>
 #include <string>
 
 #include "tape.hpp"
@@ -26,6 +26,7 @@ struct Options {
 
 struct Run {
   double seconds = 0;
+  double processor_seconds = 0;  // of this thread: on a shared machine the one to compare
   double filling_seconds = 0;
   std::size_t resting = 0;
   std::size_t events = 0;
@@ -33,6 +34,12 @@ struct Run {
   std::int64_t trades = 0;
   std::uint64_t state_hash = 0;
 };
+
+double processor_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
 
 double apply_all(MatchingEngine& engine, const std::vector<Command>& commands, std::size_t batch,
                  std::size_t* event_count) {
@@ -52,7 +59,9 @@ Run run_once(const Tape& tape, std::size_t batch) {
   Run run;
   std::size_t filling_events = 0;
   run.filling_seconds = apply_all(engine, tape.filling, batch, &filling_events);
+  const double start = processor_seconds();
   run.seconds = apply_all(engine, tape.measured, batch, &run.events);
+  run.processor_seconds = processor_seconds() - start;
   run.resting = engine.open_orders();
   run.trades = engine.counters(symbol).trade_id;
   run.memory_bytes = engine.memory_bytes();
@@ -65,14 +74,20 @@ void report(const Mix& mix, const Tape& tape, const Options& options) {
   for (int i = 0; i < options.runs; ++i) runs.push_back(run_once(tape, options.batch));
   std::sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) { return a.seconds < b.seconds; });
   const Run& median = runs[runs.size() / 2];
+  std::vector<double> processor_runs;
+  for (const Run& run : runs) processor_runs.push_back(run.processor_seconds);
+  std::sort(processor_runs.begin(), processor_runs.end());
+  const double processor = processor_runs[processor_runs.size() / 2];
   const auto messages = static_cast<double>(tape.measured.size());
   std::printf(
       "{\"name\": \"%s\", \"messages\": %zu, \"seconds\": %.4f, \"messages_per_second\": %.0f, "
-      "\"messages_per_second_min\": %.0f, \"messages_per_second_max\": %.0f, \"runs\": %d, "
+      "\"messages_per_second_min\": %.0f, \"messages_per_second_max\": %.0f, "
+      "\"messages_per_processor_second\": %.0f, \"runs\": %d, "
       "\"batch\": %zu, \"resting\": %zu, \"trades\": %lld, \"events\": %zu, \"accounts\": %lld, "
       "\"filling_per_second\": %.0f, \"memory_bytes\": %zu, \"state_hash\": \"%016llx\"}\n",
       mix.name.c_str(), tape.measured.size(), median.seconds, messages / median.seconds,
-      messages / runs.back().seconds, messages / runs.front().seconds, options.runs, options.batch,
+      messages / runs.back().seconds, messages / runs.front().seconds, messages / processor,
+      options.runs, options.batch,
       median.resting, static_cast<long long>(median.trades), median.events,
       static_cast<long long>(mix.accounts),
       static_cast<double>(tape.filling.size()) / median.filling_seconds, median.memory_bytes,
