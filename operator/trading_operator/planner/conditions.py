@@ -141,7 +141,8 @@ def _available(facts: Facts, previous: ClusterStatus | None) -> _Verdict:
     if unserved or not slots:
         reason = "SlotsWithoutOwner"
         names = sorted({slot.partition for slot in unserved})
-        problems.append(f"{len(unserved)} of {len(slots)} slots are not served ({_list(names)})")
+        told = _list(names, ", ")
+        problems.append(f"{len(unserved)} of {len(slots)} slots are not served ({told})")
     if not any(observed.replicas_ready.values()):
         reason = reason or "WaitingForReplica"
         problems.append("no replica is ready")
@@ -175,7 +176,7 @@ def _ready(facts: Facts, available: _Verdict, stalled: _Verdict) -> _Verdict:
         problems.append(f"Redis: {facts.redis.note}")
     extra = set(facts.observed.processes or {}) - set(facts.health)
     if extra:
-        problems.append(f"{_list(sorted(extra))} is to be removed")
+        problems.append(f"to be removed: {_list(sorted(extra), ', ')}")
     if not is_published(facts.wanted, facts.observed) or facts.wanted.missing_ports:
         problems.append("the topology is being published")
     if facts.actions and not problems:
@@ -279,7 +280,7 @@ def _flag(holds: bool, reason: str, message: str) -> _Verdict:
     return _Verdict("True", reason, message) if holds else _Verdict("False", "Reconciled")
 
 
-def _list(items: list[str]) -> str:
-    shown = "; ".join(items[:TELLING_MAX])
+def _list(items: list[str], between: str = "; ") -> str:
+    shown = between.join(items[:TELLING_MAX])
     more = len(items) - TELLING_MAX
-    return f"{shown}; and {more} more" if more > 0 else shown
+    return f"{shown}{between}and {more} more" if more > 0 else shown

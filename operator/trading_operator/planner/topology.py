@@ -26,7 +26,9 @@ from trading_operator.planner.redis_cluster import NodeWanted, hash_slots_of
 
 HOST = "127.0.0.1"
 BALANCER = "load-balancer"
-BALANCER_FORM = "2"  # raised when the text of its configuration changes, so that a new version reloads
+BALANCER_FORM = (
+    "2"  # raised when the text of its configuration changes, so that a new version reloads
+)
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
 

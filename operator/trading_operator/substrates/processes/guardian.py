@@ -51,7 +51,7 @@ def watch(layout: Layout) -> None:
         if is_kept(layout, SUPERVISOR):
             if now - started > RETRY_SECONDS_MAX:
                 delay_seconds = LOOK_SECONDS
-            _end_when_hung(layout)
+            end_when_hung(layout)
         elif wants_to_run(layout) and now - started >= delay_seconds:
             is_still_starting = child is not None and child.returncode is None
             if is_still_starting and now - started < RETRY_SECONDS_MAX:
@@ -60,7 +60,8 @@ def watch(layout: Layout) -> None:
             delay_seconds = min(RETRY_SECONDS_MAX, 2 * delay_seconds)
 
 
-def _end_when_hung(layout: Layout) -> None:
+def end_when_hung(layout: Layout) -> None:
+    """Kill a supervisor that holds its lock but has not touched it for a minute."""
     if heartbeat_age_seconds(layout.lock_file(SUPERVISOR)) < HEARTBEAT_SECONDS_MAX:
         return
     pid = keeper_pid(layout, SUPERVISOR)

@@ -78,7 +78,7 @@ class ProcessTable:
 
     def _read(self, pid: int) -> tuple[str, str, str]:
         try:
-            with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 (cheap, every second)
+            with open(f"/proc/{pid}/environ", "rb") as file:
                 raw = file.read(65_536)
         except OSError:
             return ("", "", "")
@@ -97,7 +97,7 @@ class ProcessTable:
 def process_stat(pid: int) -> tuple[str, int, int] | None:
     """State letter, parent and start time in clock ticks; None when there is no such process."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 (cheap, every second)
+        with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None

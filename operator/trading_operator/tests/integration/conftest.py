@@ -106,9 +106,9 @@ def running() -> Iterator[Running]:
     try:
         yield cluster
     finally:
-        with suppress(OSError):
-            os.kill(cluster.supervisor, signal.SIGKILL)
-            os.waitpid(cluster.supervisor, 0)
+        if cluster.supervisor:  # kill(0) would mean all of us
+            with suppress(OSError):
+                cluster.kill_supervisor()
         for seen in ProcessTable(layout.uid).look().values():
             with suppress(OSError):
                 os.kill(seen.pid, signal.SIGQUIT if seen.role == "shard" else signal.SIGKILL)
