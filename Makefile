@@ -103,4 +103,4 @@ cpp-tests: dev
 	@$(BIN)/cmake -S . -B build/tests -G Ninja -DTRADING_TESTS=ON \
 	  -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja >build/tests.log || (cat build/tests.log; exit 1)
 	$(BIN)/cmake --build build/tests
-	$(BIN)/ctest --test-dir build/tests --output-on-failure
+	$(BIN)/ctest --test-dir build/tests --output-on-failure --no-tests=error
