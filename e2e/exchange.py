@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
+from redis import Redis
 
 TRADINGCTL = str(Path(sys.executable).parent / "tradingctl")
 
@@ -82,6 +83,17 @@ class Exchange:
         """The operator's file, for looking at the shards from behind."""
         found: dict[str, Any] = json.loads((self.home / self.name / "topology.json").read_text())
         return found
+
+    def empty_redis(self) -> None:
+        """FLUSHALL on every node."""
+        for node in self.redis_nodes():
+            node.flushall()
+            node.close()
+
+    def redis_nodes(self) -> list[Redis]:
+        """A client per node; close them."""
+        hosts = [node.rsplit(":", 1) for node in self.topology()["redisNodes"]]
+        return [Redis(host=host, port=int(port)) for host, port in hosts]
 
     def shard_conninfos(self) -> list[str]:
         """libpq strings of all shards, as their administrator: for checks only."""

@@ -13,7 +13,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from redis import Redis
 
 from exchange import Exchange
 from history.client import Client, Crowd, Plan, recorder_in
@@ -108,21 +107,19 @@ def test_emptying_redis_while_trading_loses_nothing_and_heals(
     own_exchange: Exchange, tmp_path: Path
 ) -> None:
     crowd, accounts = crowd_of(own_exchange, tmp_path, "f")
-    nodes = own_exchange.topology()["redisNodes"]
     with crowd:
         wait_for_acknowledgements(crowd, 30, 30)
-        for node in nodes:
-            host, port = node.rsplit(":", 1)
-            Redis(host=host, port=int(port)).flushall()
+        own_exchange.empty_redis()
         wait_for_acknowledgements(crowd, 60, 30)
     assert not any(k.startswith("place unknown") for k in crowd.counts()), crowd.counts()
     deadline = time.monotonic() + 10
     stored = 0
     while stored < len(own_exchange.topology()["symbols"]):
         assert time.monotonic() < deadline, "snapshots did not come back"
-        stored = sum(
-            Redis(host=n.rsplit(":", 1)[0], port=int(n.rsplit(":", 1)[1])).dbsize() for n in nodes
-        )
+        stored = 0
+        for node in own_exchange.redis_nodes():
+            stored += int(node.dbsize())
+            node.close()
         time.sleep(0.2)
     # This test's clients only: their names are part of every client order id.
     calls = read_history(sorted(tmp_path.glob("*.jsonl")), accounts)
