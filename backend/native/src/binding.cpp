@@ -173,8 +173,8 @@ class NativeOrderEntry {
     const auto& taken = entry_.take(partition, std::min(count, kMost), now_us);
     if (taken.empty()) return {};
     const std::size_t bytes = sizeof(wire::FrameHeader) + taken.size() * sizeof(wire::Command);
-    py::bytes out =
-        py::reinterpret_steal<py::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(bytes)));
+    auto out = py::reinterpret_steal<py::bytes>(
+        PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(bytes)));
     if (!out) throw py::error_already_set();
     char* at = PyBytes_AS_STRING(out.ptr());
     const wire::FrameHeader header{static_cast<std::uint32_t>(bytes),

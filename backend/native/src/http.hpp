@@ -1,4 +1,4 @@
-// HTTP/1.1 as the order lane needs it: complete, plain order requests; all else is not for the lane.
+// HTTP/1.1 as the order lane needs it: complete, plain order requests; all else is for the server.
 #pragma once
 
 #include <cstddef>

@@ -25,7 +25,7 @@ class JsonReader {
   bool value(JsonValue& out);
   // Steps into an array or an object; false: it is none.
   bool enter(char open) noexcept;
-  // After enter() or an element: true = another one follows (its key read), false = closed or fault.
+  // After enter() or an element: true = another follows (its key is read), false = closed or fault.
   bool element(bool first) noexcept;
   bool member(bool first, std::string_view& key);
   // Nothing but space follows.

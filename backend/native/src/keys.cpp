@@ -1,5 +1,5 @@
-// The low-level SHA-256 calls are deprecated in OpenSSL 3 but copy as plain structs: no allocation and
-// no provider look-up per signature, which cost more than the hash of an order does.
+// The low-level SHA-256 calls are deprecated in OpenSSL 3 but copy as plain structs: no allocation
+// and no provider look-up per signature, which cost more than the hash of an order does.
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "keys.hpp"
 

@@ -21,7 +21,8 @@ inline constexpr std::uint8_t kTrade = 2;
 class Hmac {
  public:
   explicit Hmac(std::string_view secret) noexcept;
-  std::array<unsigned char, 32> sign(std::string_view first, std::string_view second) const noexcept;
+  std::array<unsigned char, 32> sign(std::string_view first,
+                                     std::string_view second) const noexcept;
   // Constant time in the digits. False when `hex` is not 64 hexadecimal digits.
   bool verify(std::string_view first, std::string_view second, std::string_view hex) const noexcept;
 

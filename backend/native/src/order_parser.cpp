@@ -227,9 +227,8 @@ Failure OrderParser::quantities(const Fields& fields, Draft& draft) const {
   }
   if (const Failure f = require(fields, Param::kQuantity)) return f;
   std::int64_t& lots = draft.command.quantity;
-  if (const Failure f = amount(fields, Param::kQuantity, symbol.lot, false, Error::kLotSize, lots)) {
-    return f;
-  }
+  const Failure f = amount(fields, Param::kQuantity, symbol.lot, false, Error::kLotSize, lots);
+  if (f) return f;
   if (lots < symbol.quantity_min || (symbol.quantity_max != 0 && lots > symbol.quantity_max)) {
     return {Error::kLotSize, "quantity"};
   }
@@ -243,9 +242,9 @@ Failure OrderParser::price(const Fields& fields, Draft& draft) const {
   if (const Failure f = require(fields, Param::kPrice)) return f;
   const Symbol& symbol = *draft.symbol;
   std::int64_t& ticks = draft.command.price;
-  if (const Failure f = amount(fields, Param::kPrice, symbol.tick, false, Error::kPriceFilter, ticks)) {
-    return f;
-  }
+  const Failure f =
+      amount(fields, Param::kPrice, symbol.tick, false, Error::kPriceFilter, ticks);
+  if (f) return f;
   if (symbol.price_max != 0 && ticks > symbol.price_max) return {Error::kPriceFilter, "price"};
   const Wide notional = static_cast<Wide>(ticks) * draft.command.quantity;
   if (notional < symbol.notional_min ||

@@ -1,4 +1,4 @@
-// Requests in flight and their commands, in slabs: ids carry a generation, so a late reply finds nothing.
+// Requests in flight and their commands. Ids carry a generation: a late reply finds nothing.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The WebSocket API `/ws-api/v3`: many requests per chunk in, their answers as one block of frames out.
+// The WebSocket API `/ws-api/v3`: many requests per chunk in, one block of answering frames out.
 #pragma once
 
 #include <cstdint>

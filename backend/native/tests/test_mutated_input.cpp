@@ -159,7 +159,8 @@ TEST_CASE("mutated streams") {
   const std::vector<std::string> messages = {
       R"({"id":1,"method":"order.place","params":{"symbol":"BTCUSDT","side":"BUY","type":"LIMIT",)"
       R"("timeInForce":"GTC","quantity":"0.5","price":100.10}})",
-      R"({"id":"\u0041b","method":"orders.place","params":{"orders":[{"symbol":"BTC\u0055SDT"},{}]}})",
+      R"({"id":"\u0041b","method":"orders.place",)"
+      R"("params":{"orders":[{"symbol":"BTC\u0055SDT"},{}]}})",
       R"({"id":"x","method":"openOrders.status","params":{}})",
       R"({"id":null,"method":"userDataStream.subscribe"})",
       R"({"id":3,"method":"session.status"})",
