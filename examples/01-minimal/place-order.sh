@@ -17,7 +17,8 @@ websocket=$(printf '%s' "$status" | field websocket)
 
 make_key() {
   listed=$($tradingctl keys list --name "$cluster" -o json)
-  api_key=$(field apiKey <"$key_file" 2>/dev/null || true)
+  api_key=""
+  if [ -f "$key_file" ]; then api_key=$(field apiKey <"$key_file"); fi
   case "$listed" in *"\"${api_key:-none}\""*) return ;; esac
   case "$listed" in *'"name": "demo"'*)
     $tradingctl keys revoke demo --name "$cluster" >/dev/null ;;
