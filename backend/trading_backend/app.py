@@ -37,7 +37,7 @@ def create_app(replica: Replica) -> FastAPI:
 
     app = FastAPI(
         title="tradingcluster",
-        description="Order entry and market data of a TradingCluster, in the shape of Binance spot.",
+        description="Order entry and market data of one exchange, in the shape of Binance spot.",
         version="0.1.0",
         lifespan=lifespan,
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from typing import Any
 
 import ccxt
@@ -61,7 +62,12 @@ def one_round(maker: Any, symbol: str, mid: float, size: float) -> None:
     expect({bid["id"], ask["id"]} <= seen, f"open orders {seen} miss {bid['id']} or {ask['id']}")
 
     book = maker.fetch_order_book(symbol)
-    expect(bool(book["bids"]) and bool(book["asks"]), "the order book is empty")
+    for _ in range(10):  # market data follows the acknowledgement within about 100 ms
+        if book["bids"] and book["asks"]:
+            break
+        time.sleep(0.1)
+        book = maker.fetch_order_book(symbol)
+    expect(bool(book["bids"]) and bool(book["asks"]), "the order book is empty after a second")
     expect(book["bids"][0][0] < book["asks"][0][0], "the book is crossed")
 
     better = maker.edit_order(bid["id"], symbol, "limit", "buy", size, mid * 0.995)

@@ -51,7 +51,9 @@ void Sequencer::answer_refused(const wire::Command& c, Code code, std::int64_t e
   reply.time_us = now_us_;
   reply.epoch = static_cast<std::uint64_t>(epoch);
   reply.code = static_cast<std::uint16_t>(code);
-  reply.kind = c.kind;
+  const bool known = c.kind >= static_cast<std::uint8_t>(wire::Kind::kPlace) &&
+                     c.kind <= static_cast<std::uint8_t>(wire::Kind::kClear);
+  reply.kind = known ? c.kind : static_cast<std::uint8_t>(wire::Kind::kPlace);
   reply.status = static_cast<std::uint8_t>(OrderStatus::kRejected);
   batch_->add_reply(c.connection, reply);
 }

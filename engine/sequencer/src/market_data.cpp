@@ -44,6 +44,7 @@ void add_best(Bytes& out, std::string_view name, const std::optional<wire::Level
 
 Publication Sequencer::snapshot(Symbol& symbol, std::uint32_t index, std::int64_t now_us) {
   symbol.snapshot_us = now_us;
+  symbol.snapshot_of = symbol.update_seq;
   Publication out{"{" + symbol.name + "}:depth", {}, true};
   Bytes& m = out.message;
   m.extend_to(msgpack::map(m.room(msgpack::kHeadBytesMax), 9));
@@ -67,7 +68,8 @@ Publication Sequencer::snapshot(Symbol& symbol, std::uint32_t index, std::int64_
 
 bool Sequencer::has_publications(std::uint32_t shard) const {
   return shard < shards_.size() &&
-         (!shards_[shard].dirty_symbols.empty() || !shards_[shard].executions.empty());
+         (!shards_[shard].dirty_symbols.empty() || !shards_[shard].stale_symbols.empty() ||
+          !shards_[shard].executions.empty());
 }
 
 Publication Sequencer::changes_of(Symbol& symbol, std::uint32_t index, std::int64_t now_us,
@@ -115,10 +117,20 @@ std::vector<Publication> Sequencer::publications(std::uint32_t number, std::int6
     Publication changes = changes_of(symbol, index, now_us, &whole);
     if (whole || now_us - symbol.snapshot_us >= kSnapshotGapUs) {
       out.push_back(snapshot(symbol, index, now_us));  // stored before the change is announced
+    } else {
+      shard.stale_symbols.push_back(index);
     }
     out.push_back(std::move(changes));
   }
   shard.dirty_symbols.clear();
+  // The last change of a burst gets its snapshot too, when the gap is over.
+  std::erase_if(shard.stale_symbols, [&](std::uint32_t index) {
+    Symbol& symbol = symbols_[index];
+    if (symbol.slot == kNoSlot || symbol.snapshot_of == symbol.update_seq) return true;
+    if (now_us - symbol.snapshot_us < kSnapshotGapUs) return false;
+    out.push_back(snapshot(symbol, index, now_us));
+    return true;
+  });
   shard.executions.take([&out](std::size_t channel, const ExecutionFeed::Channel& taken) {
     Publication& each =
         out.emplace_back("{user-" + std::to_string(channel) + "}:executions", Bytes{}, false);

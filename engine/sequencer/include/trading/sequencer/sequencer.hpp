@@ -95,6 +95,7 @@ class Sequencer {
     std::int64_t sym_seq = 0;
     std::int64_t published_update = 0;
     std::int64_t snapshot_us = 0;
+    std::int64_t snapshot_of = -1;  // update it shows
     Bytes trades;  // msgpack arrays not yet published
     std::uint32_t trade_count = 0;
     bool touched = false;
@@ -116,6 +117,7 @@ class Sequencer {
     std::vector<std::pair<std::uint32_t, std::uint32_t>> touched_symbols;  // with the slot
     std::vector<std::uint32_t> touched_slots;
     std::vector<std::uint32_t> dirty_symbols;  // with something to publish
+    std::vector<std::uint32_t> stale_symbols;  // changed since their last snapshot; may repeat
     ExecutionFeed executions;
   };
 
