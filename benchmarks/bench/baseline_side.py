@@ -80,7 +80,8 @@ class BaselineDatabase:
         """What durability rests on, as the server says it."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             names = ("fsync", "synchronous_commit", "full_page_writes", "server_version")
-            return {n: str(connection.execute(f"SHOW {n}").fetchone()[0]) for n in names}  # type: ignore[index]
+            rows = [connection.execute(f"SHOW {name}").fetchone() for name in names]
+        return {name: str(row[0]) for name, row in zip(names, rows, strict=True) if row}
 
     def count(self, prefix: str) -> int:
         """Orders of one run, by the beginning of their client order ids."""

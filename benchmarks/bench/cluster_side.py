@@ -17,6 +17,7 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -197,8 +198,8 @@ class ClusterSide:
         """Until every replica knows the newest key."""
         for process in self.status()["processes"]:
             if process["role"] == "replica":
-                url = f"http://127.0.0.1:{process['port']}"
-                wait_until(lambda url=url: self._knows_key(url), "replicas know the keys", 30)  # type: ignore[misc]
+                known = partial(self._knows_key, f"http://127.0.0.1:{process['port']}")
+                wait_until(known, "replicas know the keys", 30)
 
     def _knows_key(self, url: str) -> bool:
         text = f"symbol={self.symbols[0]}&timestamp={time.time_ns() // 1_000_000}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.baseline_side import BaselineDatabase, BaselineWorkers
 from bench.cluster_side import ClusterSide, Shape, symbols_for
 from bench.driver import Load, LoadResult, run_load, verify
 from bench.figures import Figure
+from bench.processes import BenchError
 
 BACKENDS = (1, 4, 8)  # of the first prototype's own table
 MODES = {"rest": "REST", "batch": "BATCH", "stream": "STREAM"}
@@ -24,11 +26,13 @@ class Pace:
     duration_seconds: float = 4
     warmup_seconds: float = 1
 
-    def load(self, **fields: object) -> Load:
+    def load(self, **fields: Any) -> Load:
         """A run of this length."""
-        return Load(
-            duration_seconds=self.duration_seconds, warmup_seconds=self.warmup_seconds, **fields  # type: ignore[arg-type]
-        )  # fmt: skip
+        length = {
+            "duration_seconds": self.duration_seconds,
+            "warmup_seconds": self.warmup_seconds,
+        }
+        return Load(**length, **fields)
 
 
 class Baseline:
@@ -55,16 +59,28 @@ class Baseline:
 def run_ours(side: ClusterSide, pace: Pace, mode: str, purpose: str, rate: float = 0) -> LoadResult:
     """One run on symbols that no run used before."""
     side.settle()
-    symbols = symbols_for(purpose)
+    result = send_ours(side, pace, mode, purpose, rate)
+    check_ours(side, result, mode, purpose)
+    return result
+
+
+def send_ours(
+    side: ClusterSide, pace: Pace, mode: str, purpose: str, rate: float = 0
+) -> LoadResult:
+    """The load alone; `check_ours` must follow."""
     load = pace.load(
-        mode=mode, url=side.url, symbols=symbols, prefix=f"{purpose}-", rate=rate,
+        mode=mode, url=side.url, symbols=symbols_for(purpose), prefix=f"{purpose}-", rate=rate,
         keys_file=side.keys_file,
     )  # fmt: skip
-    result = run_load(load)
+    return run_load(load)
+
+
+def check_ours(side: ClusterSide, result: LoadResult, mode: str, purpose: str) -> None:
+    """Every order is where it should be, and some of them traded."""
+    symbols = symbols_for(purpose)
     verify(result, side.count(symbols), f"{mode} on {side.shape}")
     if not side.count_trades(symbols):
-        raise AssertionError(f"{mode}: no order met another; the workload is not what it says")
-    return result
+        raise BenchError(f"{mode}: no order met another; the workload is not what it says")
 
 
 @dataclass

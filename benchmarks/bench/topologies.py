@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bench.cluster_side import ClusterSide, Shape
 from bench.figures import Figure
-from bench.order_entry import Pace, run_ours
+from bench.order_entry import Pace, check_ours, run_ours, send_ours
 
 SHAPES = tuple(Shape(s, p) for s in (1, 2, 3) for p in (1, 2, 4))
 SHAPES_QUICK = (Shape(1, 1), Shape(3, 4))
@@ -62,8 +62,9 @@ class CpuByTopology:
             for number in range(runs):
                 side.settle()
                 before = side.cpu_seconds_by_process()
-                result = run_ours(side, self.pace, "stream", f"CPU{number}")
+                result = send_ours(side, self.pace, "stream", f"CPU{number}")
                 after = side.cpu_seconds_by_process()
+                check_ours(side, result, "stream", f"CPU{number}")
                 spent = _by_role(
                     {name: after[name] - before.get(name, 0.0) for name in after},
                     result.acknowledged,

@@ -86,7 +86,8 @@ std::string text_report(const Options& o, const Tally& t) {
         o.symbols.size(), per_second(o, t.orders_in_window));
   if (o.cancel_percent > 0) print(out, ", %.0f cancels/s", per_second(o, t.cancels_in_window));
   print(out, "\nlatency of a request, ms: p50 %.3f  p90 %.3f  p99 %.3f  p99.9 %.3f  max %.3f",
-        microseconds(t.latency.percentile(50)) / 1000, microseconds(t.latency.percentile(90)) / 1000,
+        microseconds(t.latency.percentile(50)) / 1000,
+        microseconds(t.latency.percentile(90)) / 1000,
         microseconds(t.latency.percentile(99)) / 1000,
         microseconds(t.latency.percentile(99.9)) / 1000, microseconds(t.latency.max()) / 1000);
   print(out, "\nsent %llu, acknowledged %llu, failed %llu, unknown %llu, reconnects %llu",

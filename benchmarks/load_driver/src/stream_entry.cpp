@@ -189,7 +189,8 @@ class StreamEntry : public Entry {
     }
     const std::string_view code = json_member(text, "\"code\"");
     const Outcome outcome = status == 200 ? Outcome::kUnknown : outcome_of(status, code);
-    const std::string reason = code.empty() ? "status " + std::to_string(status) : std::string(code);
+    const std::string reason =
+        code.empty() ? "status " + std::to_string(status) : std::string(code);
     settle(order, outcome, {}, reason, now);
   }
 

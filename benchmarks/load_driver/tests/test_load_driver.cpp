@@ -1,4 +1,4 @@
-// What the figures rest on: percentiles, texts of numbers, signatures, frames, answers, the workload.
+// What the figures rest on: percentiles, numbers as text, signatures, frames, answers, workload.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
