@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -16,6 +17,9 @@ REFUSED = 2
 def main() -> int:
     """Entry point: 0 done, 1 it did not work out, 2 refused."""
     arguments = parser().parse_args()
+    os.umask(
+        0o022
+    )  # PostgreSQL runs as another user below our folders; secrets have modes of their own
     # Loaded only now: `status` is asked often and needs none of what `up` needs.
     module, _, function = arguments.command.partition(":")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
@@ -29,6 +29,7 @@ from trading_operator.substrates.processes.postgres import is_postmaster
 from trading_operator.substrates.processes.proc import ProcessTable
 
 KEEPERS = ("supervisor", "guardian")
+READY = 200
 
 
 @dataclass
@@ -61,6 +62,23 @@ class Probes:
         if (name, port) not in self.partitions:
             self.partitions[(name, port)] = PartitionProbe("127.0.0.1", port)
         return self.partitions[(name, port)]
+
+
+@dataclass
+class _Answers:
+    """What one round of questions brought."""
+
+    shards: dict[str, ShardSeen] = field(default_factory=dict)
+    nodes: dict[str, NodeSeen] = field(default_factory=dict)
+    partitions: dict[str, PartitionSeen] = field(default_factory=dict)
+    statuses: dict[str, int | None] = field(default_factory=dict)
+    replicas: set[str] = field(default_factory=set)
+    balancer: str = ""
+
+    def answering(self) -> set[str]:
+        """Who said anything at all."""
+        spoke = {name for name, seen in self.partitions.items() if seen.state} | set(self.nodes)
+        return spoke | {name for name, status in self.statuses.items() if status is not None}
 
 
 class Observer:
@@ -97,38 +115,41 @@ class Observer:
         return seen.role in set(Role)
 
     async def _ask(self, looked: Observed) -> Observed:
-        shards: dict[str, ShardSeen] = {}
-        nodes: dict[str, NodeSeen] = {}
-        partitions: dict[str, PartitionSeen] = {}
-        replicas: dict[str, bool] = {}
-        balancer: list[bool] = []
-
-        async def ask(process: ProcessSeen, port: int) -> None:
-            name = process.name
-            match process.role:
-                case Role.SHARD:
-                    shards[name] = await self.probes.shard(name, port).ask()
-                case Role.NODE:
-                    if (node := await self.probes.node(name, port).ask()) is not None:
-                        nodes[name] = node
-                case Role.PARTITION:
-                    partitions[name] = await self.probes.partition(name, port).ask()
-                case Role.REPLICA:
-                    replicas[name] = await http_status("127.0.0.1", port, "/readyz") == 200
-                case Role.BALANCER:
-                    balancer.append(await http_status("127.0.0.1", port, "/readyz") == 200)
-
+        asked = _Answers()
         questions: list[Awaitable[None]] = [
-            ask(process, looked.ports[name])
+            self._ask_one(process, looked.ports[name], asked)
             for name, process in (looked.processes or {}).items()
             if name in looked.ports
         ]
         await asyncio.gather(*questions)
-        looked = replace(
-            looked, shards=self._with_files(shards), nodes=nodes, partitions=partitions,
-            replicas_ready=replicas, balancer_answers=balancer[0] if balancer else None,
-        )  # fmt: skip
-        return replace(looked, silent_seconds=self._silences(looked))
+        statuses = asked.statuses
+        replicas = {name: statuses[name] == READY for name in asked.replicas}
+        return replace(
+            looked,
+            shards=self._with_files(asked.shards),
+            nodes=asked.nodes,
+            partitions=asked.partitions,
+            replicas_ready=replicas,
+            balancer_answers=statuses[asked.balancer] == READY if asked.balancer else None,
+            silent_seconds=self._silences(looked, asked),
+        )
+
+    async def _ask_one(self, process: ProcessSeen, port: int, asked: _Answers) -> None:
+        name = process.name
+        match process.role:
+            case Role.SHARD:
+                asked.shards[name] = await self.probes.shard(name, port).ask()
+            case Role.NODE:
+                if (node := await self.probes.node(name, port).ask()) is not None:
+                    asked.nodes[name] = node
+            case Role.PARTITION:
+                asked.partitions[name] = await self.probes.partition(name, port).ask()
+            case Role.REPLICA:
+                asked.statuses[name] = await http_status("127.0.0.1", port, "/readyz")
+                asked.replicas.add(name)
+            case Role.BALANCER:
+                asked.statuses[name] = await http_status("127.0.0.1", port, "/readyz")
+                asked.balancer = name
 
     def _with_files(self, asked: dict[str, ShardSeen]) -> dict[str, ShardSeen]:
         """Add what lies on the disk, also of shards that do not run."""
@@ -143,10 +164,12 @@ class Observer:
             )
         return shards
 
-    def _silences(self, looked: Observed) -> dict[str, float]:
-        """Seconds since a process that once answered gave its last answer."""
-        answering = {name for name, seen in looked.partitions.items() if seen.state}
-        answering |= set(looked.nodes)
+    def _silences(self, looked: Observed, asked: _Answers) -> dict[str, float]:
+        """Seconds since a process that once answered gave its last answer, whatever it said.
+
+        Shards are left out: PostgreSQL is never ended for being slow.
+        """
+        answering = asked.answering()
         silences = {}
         now = self._now()
         for name, process in (looked.processes or {}).items():

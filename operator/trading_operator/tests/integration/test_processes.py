@@ -86,3 +86,15 @@ def test_a_node_that_lost_its_identity_gets_its_hash_slots_back(running: Running
     os.kill(before, signal.SIGKILL)
     running.wait_for_another("redis-2", before)
     running.wait_ready(generation)
+
+
+def test_a_component_that_hangs_is_ended_and_started_anew(running: Running) -> None:
+    generation = running.apply()
+    running.start()
+    running.wait_ready(generation)
+    before = running.pids()
+    os.kill(before["replica-0"], signal.SIGSTOP)
+    running.wait_for_another("replica-0", before["replica-0"])
+    running.wait_ready(generation)
+    after = running.pids()
+    assert {key for key in before if before[key] != after[key]} == {"replica-0"}

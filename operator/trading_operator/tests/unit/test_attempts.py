@@ -1,4 +1,4 @@
-"""Promises of the supervisor's memory: backoff, stops that are no failures, nothing that matters."""
+"""Promises of the supervisor's memory: backoff, stops that are no failures, nothing that counts."""
 
 from __future__ import annotations
 
