@@ -1,5 +1,6 @@
 -- A shard: the truth of its slots. Keys begin with the symbol; there are no sequences; money and
--- quantities are integers of ticks and lots. Symbols compare as bytes, as slot bounds do everywhere.
+-- quantities are integers of ticks and lots. Symbols compare as bytes, as slot bounds do
+-- everywhere.
 
 CREATE TABLE slot_owner (
   slot_id    int PRIMARY KEY,
@@ -26,7 +27,8 @@ CREATE TABLE slot_log (
   PRIMARY KEY (slot_id, seq_hi)
 );
 ALTER TABLE slot_log ALTER payload SET STORAGE EXTERNAL;
-COMMENT ON TABLE slot_log IS 'one row per slot and batch: the accepted commands, and a hash chain over them';
+COMMENT ON TABLE slot_log IS 'one row per slot and batch: the accepted commands,
+    and a hash chain over them';
 
 CREATE TABLE symbol_state (
   symbol        text COLLATE "C" PRIMARY KEY,
@@ -82,7 +84,8 @@ CREATE TABLE closed_orders (
   ended_us       bigint NOT NULL,
   PRIMARY KEY (symbol, account, order_id)
 );
-CREATE INDEX closed_orders_ended ON closed_orders USING brin (ended_us) WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX closed_orders_ended ON closed_orders USING brin (ended_us)
+    WITH (pages_per_range = 32, autosummarize = on);
 COMMENT ON TABLE closed_orders IS 'orders that ended: cold, immutable';
 
 CREATE TABLE trades (
@@ -114,7 +117,8 @@ CREATE VIEW orders AS
            [1 + (attributes >> 16 & 15)] AS status,
          (ARRAY['NONE','USER','MASS_CANCEL','REPLACED','DISCONNECT','DEAD_MAN','IOC_UNFILLED','FOK_UNFILLED',
                 'NO_LIQUIDITY','PRICE_BAND','EXCHANGE','SELF_TRADE'])[1 + (attributes >> 20 & 15)] AS end_reason,
-         price, quantity, executed, executed_quote, prevented, priority, entry_trade_id, created_us, seq,
+         price, quantity, executed, executed_quote, prevented, priority, entry_trade_id,
+             created_us, seq,
          ended_us, attributes
     FROM (SELECT *, NULL::bigint AS ended_us FROM open_orders
           UNION ALL SELECT * FROM closed_orders) o;

@@ -1,8 +1,11 @@
 -- tc_engine: partitions. tc_reader: replicas. tc_operator: the operator. Passwords are set apart.
 DO $$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tc_engine') THEN CREATE ROLE tc_engine LOGIN; END IF;
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tc_reader') THEN CREATE ROLE tc_reader LOGIN; END IF;
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tc_operator') THEN CREATE ROLE tc_operator LOGIN; END IF;
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tc_engine') THEN
+      CREATE ROLE tc_engine LOGIN; END IF;
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tc_reader') THEN
+      CREATE ROLE tc_reader LOGIN; END IF;
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tc_operator') THEN
+      CREATE ROLE tc_operator LOGIN; END IF;
 END $$;
 ALTER ROLE tc_engine SET synchronous_commit = on;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;

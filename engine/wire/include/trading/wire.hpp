@@ -17,7 +17,8 @@ inline constexpr std::size_t kClientIdBytes = 36;          // ^[a-zA-Z0-9-_]{1,3
 
 enum class FrameType : std::uint8_t {
   kHello = 1,     // backend -> partition: JSON {"version","cluster","replica"}
-  kWelcome = 2,   // partition -> backend: JSON {"version","cluster","partition","incarnation","slots"}
+  // partition -> backend: JSON {"version","cluster","partition","incarnation","slots"}
+  kWelcome = 2,
                   // sent again, unasked, whenever the partition's slots change
   kCommands = 3,  // backend -> partition: n * Command, n >= 1
   kReplies = 4,   // partition -> backend: sequence of Reply + Reply::fill_count * Fill
@@ -41,9 +42,11 @@ enum class Kind : std::uint8_t {
   kCancel = 2,
   kReduce = 3,         // quantity = lots taken away; keeps priority
   kAmend = 4,          // quantity = new original quantity, below the present one; keeps priority
-  kReplace = 5,        // same id, to the tail; price/quantity 0 = unchanged, quantity = new remaining
+  // same id, to the tail; price/quantity 0 = unchanged, quantity = new remaining
+  kReplace = 5,
   kCancelReplace = 6,  // cancel the target, then place this order under a new id: two replies
-  kCancelAll = 7,      // all open orders of the account on the symbol: one reply per order, then kEnd
+  // all open orders of the account on the symbol: one reply per order, then kEnd
+  kCancelAll = 7,
   kQueryOrder = 8,     // answered after all commands before it are committed
   kQueryOpen = 9,      // one reply per open order of the account on the symbol, then kEnd
   kQueryDepth = 10,    // quantity = levels per side wanted; answered by a kDepth frame
@@ -71,7 +74,8 @@ enum class EndReason : std::uint8_t {
 
 enum class Code : std::uint16_t {
   kOk = 0,
-  kDuplicateSame = 1,    // same client id, same order: order_id names the first one; it is committed
+  // same client id, same order: order_id names the first one; it is committed
+  kDuplicateSame = 1,
   kDuplicateOther = 2,   // same client id, other order
   kOrderNotActive = 3,   // cancel, reduce, amend, replace of an unknown, ended or foreign order
   kInvalidOrder = 4,
@@ -95,7 +99,8 @@ enum class Code : std::uint16_t {
 };
 
 namespace flag {
-inline constexpr std::uint8_t kAllowFailure = 1;    // Command, kCancelReplace: place even if the cancel fails
+// Command, kCancelReplace: place even if the cancel fails
+inline constexpr std::uint8_t kAllowFailure = 1;
 inline constexpr std::uint8_t kMore = 1;            // Reply: more replies to this request follow
 inline constexpr std::uint8_t kCancelledPart = 2;   // Reply: the cancelled half of a kCancelReplace
 }  // namespace flag
@@ -107,10 +112,12 @@ struct Command {
   std::int64_t price;            // ticks; 0 = none
   std::int64_t quantity;         // lots; see Kind
   std::int64_t quote_quantity;   // kMarket by quote: ticks * lots; 0 = none
-  std::int64_t order_id;         // target of cancel, reduce, amend, replace, query; 0 = by target_client_id
+  // target of cancel, reduce, amend, replace, query; 0 = by target_client_id
+  std::int64_t order_id;
   std::uint64_t epoch;           // the slot's epoch as the sender knows it; 0 = any
   std::int64_t expires_us;       // Unix microseconds; 0 = never
-  std::int64_t time_us;          // set by the partition's host when sequenced; the core has no clock
+  // set by the partition's host when sequenced; the core has no clock
+  std::int64_t time_us;
   char client_id[kClientIdBytes];         // of the new order; empty for cancels and queries
   char target_client_id[kClientIdBytes];  // of the order meant, when order_id is 0
   std::uint8_t kind;
