@@ -74,6 +74,7 @@ void bind_sequencer(py::module_& module) {
       .def_property_readonly("changes", &Batch::changes)
       .def_property_readonly("slots", &slot_commits)
       .def("parameters", &parameters)
+      .def("doubt", &Batch::doubt)
       .def_property_readonly("outboxes", &outboxes);
 
   py::class_<Sequencer>(module, "Sequencer")

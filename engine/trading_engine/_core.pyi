@@ -65,6 +65,8 @@ class Batch:
     @property
     def outboxes(self) -> list[tuple[int, bytes]]:
         """(connection, frames)."""
+    def doubt(self) -> None:
+        """Turn the answers into those for a commit in doubt: UNKNOWN_OUTCOME, queries BUSY."""
 
 class Sequencer:
     """The only writer of its slots: wire commands in, batches out."""

@@ -1,7 +1,9 @@
 """The commit pipeline of one shard: batches out one after another, answers only for what is durable.
 
-A commit whose outcome is not known (connection lost, warning, no answer in time) is resolved on a new
-connection: `SELECT .. FOR UPDATE` waits for the old server process, then sequence and chain of the slots
+A commit whose outcome is not known (connection lost, warning, no answer in time) is resolved on a
+new
+connection: `SELECT .. FOR UPDATE` waits for the old server process, then sequence and chain of the
+slots
 tell. Surely absent: the same bytes are sent again, exactly one copy can pass the fence. Fenced: the
 process ends, its memory is worth nothing.
 """
@@ -12,7 +14,8 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,12 +34,14 @@ _SLOTS = (
     "WHERE slot_id = ANY ($1::int[]) ORDER BY slot_id FOR UPDATE"
 )
 FENCED = "TC001"
-# The transaction was surely rolled back by something that may pass: the same bytes may be sent again.
+# The transaction was surely rolled back by something that may pass: the same bytes may be sent
+# again.
 RETRY = ("40P01", "40001", "53", "55P03", "25006")
 # The server is going down or the connection is: nobody knows.
 UNKNOWN = ("57", "58", "08")
 COMMIT_SECONDS_MAX = 30.0
-BUSY_AFTER_SECONDS = 1.0
+BUSY_AFTER_SECONDS = 1.0  # of a hold-up: what waits is refused, surely not applied
+UNKNOWN_AFTER_SECONDS = 2.0  # what was matched is told to be unknown, and still resolved
 BACKOFF_SECONDS_MAX = 0.5
 
 
@@ -62,6 +67,7 @@ class _Prepared:
     batch: Batch
     parameters: list[bytes]
     publications: list[tuple[str, bytes, bool]]
+    answered: bool = False
 
 
 class CommitPipeline:
@@ -90,25 +96,46 @@ class CommitPipeline:
         self._connection: ShardConnection | None = None
         self._wake = asyncio.Event()
         self._open_commands = 0
+        self._committing = False
+        self._refusing = False
+        self._ahead: _Prepared | None = None
         self._published = 0.0
         self._snapshot = 0.0
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is being committed."""
+        return not (
+            self._committing
+            or self._ahead
+            or self._open_commands
+            or self._sequencer.waiting(self.index)
+        )
+
     def poke(self) -> None:
         """Commands may wait."""
+        if self._refusing:
+            self._refuse_waiting()
         self._wake.set()
 
     async def run(self) -> None:
         """Commit until cancelled. Raises `FencedError`, `InvariantError` or `WorldError`: all fatal."""
-        await self._open(time.monotonic() + self.reconnect_seconds_max)
+        with self._hold_up(None):
+            await self._open(time.monotonic() + self.reconnect_seconds_max)
         while True:
             self._wake.clear()
-            if not self._match():
-                await self._idle()
-                continue
-            prepared = self._seal()
+            prepared, self._ahead = self._ahead, None
+            if prepared is None:
+                if not self._match():
+                    await self._idle()
+                    continue
+                prepared = self._seal()
             if prepared.batch.changes:
+                self._committing = True
                 await self._commit(prepared)
-            self._rim.deliver(prepared.batch.outboxes)
+                self._committing = False
+            if not prepared.answered:
+                self._rim.deliver(prepared.batch.outboxes)
             if prepared.publications:
                 self._rim.publish(prepared.publications)
 
@@ -197,6 +224,10 @@ class CommitPipeline:
 
     async def _resolve(self, prepared: _Prepared) -> None:
         """Find out whether the batch was committed; send the same bytes again until it is."""
+        with self._hold_up(prepared):
+            await self._make_durable(prepared)
+
+    async def _make_durable(self, prepared: _Prepared) -> None:
         deadline = time.monotonic() + self.reconnect_seconds_max
         while True:
             await self._open(deadline)
@@ -224,9 +255,8 @@ class CommitPipeline:
         return rows
 
     async def _open(self, deadline: float) -> None:
-        """A connection to the writable member; commands that wait too long are answered busy."""
+        """A connection to the writable member. Raises `WorldError` after the deadline."""
         pause = 0.02
-        begun = time.monotonic()
         if self._connection is not None:
             self._connection.close()
         while True:
@@ -237,10 +267,36 @@ class CommitPipeline:
             except ShardLostError as problem:
                 if time.monotonic() > deadline:
                     raise WorldError(f"shard {self.index} is away: {problem}") from problem
-                if time.monotonic() - begun > BUSY_AFTER_SECONDS:
-                    self._refuse_waiting()
             await asyncio.sleep(pause)
             pause = min(pause * 2, BACKOFF_SECONDS_MAX)
+
+    @contextmanager
+    def _hold_up(self, prepared: _Prepared | None) -> Iterator[None]:
+        """Nobody waits for a shard that is away longer than the limits above."""
+        loop = asyncio.get_running_loop()
+        timers = [loop.call_later(BUSY_AFTER_SECONDS, self._begin_refusing)]
+        if prepared is not None:
+            timers.append(loop.call_later(UNKNOWN_AFTER_SECONDS, self._doubt, prepared))
+        try:
+            yield
+        finally:
+            for timer in timers:
+                timer.cancel()
+            self._refusing = False
+
+    def _begin_refusing(self) -> None:
+        self._refusing = True
+        self._refuse_waiting()
+
+    def _doubt(self, prepared: _Prepared) -> None:
+        """Answer what is matched but not known to be durable. It stays to be committed."""
+        if self._open_commands:
+            self._ahead = self._seal()
+        for each in (prepared, self._ahead):
+            if each is not None:
+                each.answered = True
+                each.batch.doubt()
+                self._rim.deliver(each.batch.outboxes)
 
     def _refuse_waiting(self) -> None:
         if self._sequencer.waiting(self.index):

@@ -1,7 +1,7 @@
 """The partition process: wires sequencer, pipelines, socket and publisher, and ends with any of them.
 
-Crash-only: whatever breaks a promise ends the process at once; the operator starts it anew and it recovers
-from the shard.
+Crash-only: whatever breaks a promise ends the process at once; the operator starts it anew and it
+recovers from the shard.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from trading_contract.errors import UserError, WorldError
+from trading_contract.errors import TradingError, UserError, WorldError
 from trading_contract.settings import load
 from trading_contract.topology import ShardAddress, SlotPlacement, Topology
 from trading_contract.wire import PROTOCOL_VERSION
@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 WATCH_SECONDS = 0.5
 RETRY_SECONDS = 0.5
 FATAL_STATUS = 70
+DRAIN_SECONDS_MAX = 5.0
 
 
 class Partition:
@@ -49,9 +50,10 @@ class Partition:
         self._topology = topology
         remember = topology.idempotency
         self._sequencer = Sequencer(remember.entries_max, remember.window_seconds * 1_000_000)
-        self._server = PartitionServer(self)
+        self._server = PartitionServer(self, settings.output_bytes_max, settings.connections_max)
         self._publisher = Publisher(topology.redis_nodes, settings.partition, str(self.incarnation))
         self._pipelines: dict[str, CommitPipeline] = {}
+        self._listed: set[str] = set()
         self._owned: dict[int, tuple[TakenSlot, str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -149,15 +151,30 @@ class Partition:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         self._set_symbols()
-        await self._server.listen(self._settings.listen_host, self._settings.listen_port)
+        try:
+            await self._server.listen(self._settings.listen_host, self._settings.listen_port)
+        except OSError as problem:
+            where = f"{self._settings.listen_host}:{self._settings.listen_port}"
+            raise UserError(f"cannot listen on {where}: {problem.strerror}") from problem
         self._start(self._publisher.run())
         self._start(self._follow_topology())
-        try:
-            await self._failed
-        finally:
-            self._server.close()
-            for pipeline in self._pipelines.values():
-                pipeline.close()
+        await self._failed
+        await self._drain()
+
+    async def _drain(self) -> None:
+        """Answer what was taken, then hang up."""
+        self.state = "stopping"
+        self._server.stop_reading()
+        deadline = time.monotonic() + DRAIN_SECONDS_MAX
+        while time.monotonic() < deadline:
+            if all(pipeline.idle for pipeline in self._pipelines.values()):
+                break
+            await asyncio.sleep(0.005)
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        for pipeline in self._pipelines.values():
+            pipeline.close()
 
     def _stop(self) -> None:
         if not self._failed.done():
@@ -194,8 +211,15 @@ class Partition:
     def _set_symbols(self) -> None:
         for symbol in self._topology.symbols:
             self._sequencer.set_symbol(
-                symbol.name, symbol.price_band_percent, symbol.max_open_orders_per_account
+                symbol.name,
+                symbol.price_band_percent,
+                symbol.max_open_orders_per_account,
+                halted=symbol.status == "HALT",
             )
+        listed = {symbol.name for symbol in self._topology.symbols}
+        for name in self._listed - listed:
+            self._sequencer.set_symbol(name, listed=False)
+        self._listed = listed
 
     async def _take_missing(self) -> bool:
         """Take what the topology gives us and we do not own; False when something is left."""
@@ -268,6 +292,12 @@ def run_partition(environ: Mapping[str, str]) -> int:
     """Run until told to stop: 0. Raises `UserError` for wrong settings; ends the process for the rest."""
     settings = load(EngineSettings, "TRADING_ENGINE_", environ)
     topology = read_topology(settings.topology_file)
+    known = [partition.name for partition in topology.partitions]
+    if settings.partition not in known:
+        raise UserError(
+            f"TRADING_ENGINE_PARTITION: {settings.partition!r} is not in the topology"
+            f" (it has: {', '.join(known)})"
+        )
     logging.getLogger().setLevel(settings.log_level.upper())
 
     async def main() -> None:
@@ -277,7 +307,10 @@ def run_partition(environ: Mapping[str, str]) -> int:
         uvloop.run(main())
     except UserError:
         raise
+    except TradingError as problem:
+        logger.critical("partition %s cannot go on: %s", settings.partition, problem)
+        os._exit(FATAL_STATUS)  # at once: nothing in memory is worth a goodbye
     except Exception:
         logger.exception("partition %s cannot go on", settings.partition)
-        os._exit(FATAL_STATUS)  # at once: nothing in memory is worth a goodbye
+        os._exit(FATAL_STATUS)
     return 0

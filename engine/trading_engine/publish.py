@@ -1,49 +1,40 @@
 """From durable batches to Redis Cluster: derived data, told as soon as possible and never waited for.
 
-Redis may be away, emptied or failing over: publications are then dropped, oldest first, and counted.
-Readers see the gap in the update ids or in the numbers of a channel; books are stored again every two
-seconds. Written straight in Redis's protocol: one write per node and flush, answers are only counted.
+Redis may be away, emptied or failing over: publications are then dropped, oldest first, and
+counted.
+Readers see the gap in the update ids or in the numbers of a channel; books are stored again every
+two seconds. Written straight in Redis's protocol: one write per node and flush, answers are only
+counted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import binascii
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
 from trading_contract.errors import WorldError
+from trading_contract.hash_slots import Address, hash_slot, owners_of
 
 logger = logging.getLogger(__name__)
 
-HASH_SLOTS = 16_384
 WAITING_BYTES_MAX = 32 << 20
 UNSENT_BYTES_MAX = 16 << 20
 ANSWER_SECONDS_MAX = 2.0
 PAUSE_SECONDS = 0.25
 COMPLAINT_SECONDS = 10.0
+LOOK_AGAIN_SECONDS = 0.5
 
 Publications = list[tuple[str, bytes, bool]]
-Address = tuple[str, int]
 
 
 class RedisAwayError(WorldError):
     """No node of the Redis Cluster can be told anything now."""
-
-
-def hash_slot(key: str) -> int:
-    """Redis Cluster's slot of a key, by its hash tag when it has one (cluster specification)."""
-    first = key.find("{")
-    if first >= 0:
-        past = key.find("}", first + 1)
-        if past > first + 1:
-            key = key[first + 1 : past]
-    return binascii.crc_hqx(key.encode(), 0) % HASH_SLOTS
 
 
 def command(*parts: bytes) -> bytes:
@@ -123,7 +114,7 @@ class Publisher:
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
         self._links: dict[Address, NodeLink] = {}
-        self._owners: list[Address] = []
+        self._owners: list[Address | None] = []
         self._problem = ""
         self._complained = -COMPLAINT_SECONDS
 
@@ -170,7 +161,10 @@ class Publisher:
                 continue  # a later snapshot follows
             verb = b"SET" if keep else b"SPUBLISH"
             node = self._owners[hash_slot(name)]
-            by_node.setdefault(node, []).append(command(verb, name.encode(), message))
+            if node is None or node not in self._links:
+                self.dropped += 1
+            else:
+                by_node.setdefault(node, []).append(command(verb, name.encode(), message))
         for node, commands in by_node.items():
             if self._links[node].write(b"".join(commands), len(commands)):
                 self.sent += len(commands)
@@ -205,7 +199,7 @@ class Publisher:
             try:
                 async with asyncio.timeout(ANSWER_SECONDS_MAX):
                     owners = await _ask_owners(seed)
-                    await self._connect(set(owners))
+                await self._connect({owner for owner in owners if owner is not None})
                 self._owners = owners
                 return
             except (OSError, RedisError, TimeoutError, RedisAwayError) as failed:
@@ -213,13 +207,21 @@ class Publisher:
         raise problem
 
     async def _connect(self, nodes: set[Address]) -> None:
+        """Connect to those that can be reached; the cluster is asked again when some cannot."""
         loop = asyncio.get_running_loop()
         for node in nodes - self._links.keys():
-            _, link = await loop.create_connection(lambda: NodeLink(self._failed), *node)
-            self._links[node] = link
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                    _, link = await loop.create_connection(lambda: NodeLink(self._failed), *node)
+            except (OSError, TimeoutError):
+                loop.call_later(LOOK_AGAIN_SECONDS, self._failed, f"node {node} is away")
+            else:
+                self._links[node] = link
+        if not self._links:
+            raise RedisAwayError("no node can be reached")
 
 
-async def _ask_owners(seed: str) -> list[Address]:
+async def _ask_owners(seed: str) -> list[Address | None]:
     host, port = seed.rsplit(":", 1)
     connection = Connection(host=host, port=int(port))
     try:
@@ -228,16 +230,3 @@ async def _ask_owners(seed: str) -> list[Address]:
         return owners_of(await connection.read_response(), host)
     finally:
         await connection.disconnect(nowait=True)
-
-
-def owners_of(answer: Any, asked: str) -> list[Address]:
-    """The master of each hash slot from CLUSTER SLOTS; raises `RedisAwayError` when some have none."""
-    owners: list[Address | None] = [None] * HASH_SLOTS
-    for first, last, master, *_ in answer:
-        host = master[0].decode() if isinstance(master[0], bytes) else str(master[0] or "")
-        for slot in range(int(first), int(last) + 1):
-            owners[slot] = (host or asked, int(master[1]))
-    whole = [owner for owner in owners if owner is not None]
-    if len(whole) != HASH_SLOTS:
-        raise RedisAwayError(f"{HASH_SLOTS - len(whole)} hash slots have no master")
-    return whole

@@ -1,7 +1,7 @@
 """Taking slots over, and loading what the shard knows of them.
 
-The takeover comes first: it waits behind a commit that a dead predecessor still has in flight, and shuts
-that predecessor out. Only then are the rows read, so nothing can change behind the reader.
+The takeover comes first: it waits behind a commit that a dead predecessor still has in flight, and
+shuts that predecessor out. Only then are the rows read, so nothing can change behind the reader.
 """
 
 from __future__ import annotations

@@ -7,14 +7,13 @@ import json
 import logging
 import struct
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, cast
 
 from trading_contract.wire import FRAME_BYTES_MAX, HEADER_BYTES, FrameType, frame
 
 logger = logging.getLogger(__name__)
 
 _HEADER = struct.Struct("<IBBH")
-OUTPUT_BYTES_MAX = 64 << 20
 
 
 class Intake(Protocol):
@@ -72,9 +71,8 @@ class ReplicaConnection(asyncio.Protocol):
             if problem:
                 return self.refuse(problem)
         del held[:at]
-        if self._server.intake.full() and self._transport is not None:
-            self._transport.pause_reading()
-            self._server.paused.add(self)
+        if self._server.intake.full():
+            self.pause()
 
     def _on_frame(self, kind: int, payload: bytes) -> str:
         if kind == FrameType.COMMANDS:
@@ -112,11 +110,16 @@ class ReplicaConnection(asyncio.Protocol):
         """Send; a peer that does not read is cut off rather than buffered without bound."""
         if self._transport is None:
             return
-        if self._transport.get_write_buffer_size() > OUTPUT_BYTES_MAX:
+        if self._transport.get_write_buffer_size() > self._server.output_bytes_max:
             logger.warning("connection %s does not read its answers: closed", self.number)
             self._transport.abort()
             return
         self._transport.write(data)
+
+    def close(self) -> None:
+        """Hang up when everything is written."""
+        if self._transport is not None:
+            self._transport.close()
 
     def refuse(self, problem: str) -> None:
         """Say what is wrong and close."""
@@ -125,6 +128,12 @@ class ReplicaConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(frame(FrameType.ERROR, json.dumps({"error": problem}).encode()))
             self._transport.close()
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+            self._server.paused.add(self)
 
     def resume(self) -> None:
         """Read again."""
@@ -135,8 +144,11 @@ class ReplicaConnection(asyncio.Protocol):
 class PartitionServer:
     """Listens, and knows its connections by number."""
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, output_bytes_max: int, connections_max: int) -> None:
         self.intake = intake
+        self.output_bytes_max = output_bytes_max
+        self.connections_max = connections_max
+        self.stopping = False
         self.connections: dict[int, ReplicaConnection] = {}
         self.paused: set[ReplicaConnection] = set()
         self._number = 0
@@ -163,7 +175,7 @@ class PartitionServer:
 
     def drained(self) -> None:
         """Queues have room: read on."""
-        if self.paused and not self.intake.full():
+        if self.paused and not self.stopping and not self.intake.full():
             for connection in list(self.paused):
                 connection.resume()
             self.paused.clear()
@@ -175,7 +187,15 @@ class PartitionServer:
             if connection.greeted:
                 connection.write(data)
 
+    def stop_reading(self) -> None:
+        """Take no more commands; answers still go out."""
+        self.stopping = True
+        for connection in self.connections.values():
+            connection.pause()
+
     def close(self) -> None:
-        """No new connections."""
+        """No new connections, and an end to those there are once their answers are written."""
         if self._server is not None:
             self._server.close()
+        for connection in list(self.connections.values()):
+            connection.close()

@@ -22,6 +22,10 @@ class EngineSettings(BaseModel):
     waiting_commands_max: int = Field(
         default=65_536, ge=1, description="beyond this, connections are no longer read"
     )
+    output_bytes_max: int = Field(
+        default=64 << 20, ge=1 << 16, description="answers a connection may leave unread"
+    )
+    connections_max: int = Field(default=1024, ge=1)
     publish_interval_seconds: float = Field(default=0.005, ge=0)
     reconnect_seconds_max: float = Field(
         default=60, gt=0, description="a shard away for longer ends the process"

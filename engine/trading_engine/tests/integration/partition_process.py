@@ -44,7 +44,13 @@ def rules(name: str, **others: Any) -> SymbolRules:
 class Site:
     """Topology file, secrets, and the shards they speak of."""
 
-    def __init__(self, servers: Sequence[PostgresServer], redis_nodes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        servers: Sequence[PostgresServer],
+        redis_nodes: Sequence[str] = (),
+        database: str = "trading",
+    ) -> None:
+        self.servers = tuple(servers)
         self.folder = Path(tempfile.mkdtemp(prefix="tc-partition-"))
         self.topology_file = self.folder / "topology.json"
         self.secrets = self.folder / "secrets"
@@ -58,7 +64,8 @@ class Site:
             revision=1,
             symbols=tuple(rules(name) for name in SYMBOLS),
             shards=tuple(
-                ShardAddress(name=f"shard-{n}", hosts=(s.address,)) for n, s in enumerate(servers)
+                ShardAddress(name=f"shard-{n}", hosts=(s.address,), database=database)
+                for n, s in enumerate(servers)
             ),
             partitions=(PartitionAddress(name="p0", host="127.0.0.1", port=self.port),),
             redis_nodes=tuple(redis_nodes),
@@ -80,6 +87,12 @@ class Site:
         fresh = self.folder / "topology.new"
         fresh.write_text(self.topology.model_dump_json(by_alias=True))
         fresh.rename(self.topology_file)
+
+    def rows(self, query: str, shard: int = 0) -> list[tuple[Any, ...]]:
+        """What a shard answers to its administrator."""
+        with self.servers[shard].connect(self.topology.shards[shard].database) as connection:
+            cursor = connection.execute(query)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
 
     def prepare(self) -> None:
         """Prepare every shard."""

@@ -83,6 +83,9 @@ class Batch {
 
   // Closes the frames that still grow. Call before reading the outboxes.
   void seal();
+  // Replaces the answers of a sealed batch by those for a commit in doubt: one per request, queries are
+  // kBusy, refusals stay, all others are kUnknownOutcome.
+  void doubt();
 
   // Parameters 2.. of commit_batch in binary format; the first is the owner. They live as long as the batch.
   [[nodiscard]] std::vector<std::string_view> parameters();
@@ -97,6 +100,7 @@ class Batch {
  private:
   Outbox& outbox(std::uint64_t connection);
   static void close_frame(Outbox& box);
+  void doubt_frame(std::uint64_t connection, std::string_view frame);
 
   std::vector<SlotCommit> slots_;
   std::vector<Outbox> outboxes_;  // those beyond outboxes_used_ keep their memory for later

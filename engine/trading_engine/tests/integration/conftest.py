@@ -1,0 +1,60 @@
+"""One PostgreSQL for all tests of this folder; each test gets a database and a partition of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from trading_engine.tests.integration.partition_process import PartitionProcess, Site
+from trading_engine.tests.integration.postgres_server import PostgresServer, postgres_folder
+
+_databases = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running server."""
+    if postgres_folder() is None:
+        pytest.skip("needs PostgreSQL's binaries (package `postgresql`)")
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A running server that the test may kill."""
+    if postgres_folder() is None:
+        pytest.skip("needs PostgreSQL's binaries (package `postgresql`)")
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def site(postgres: PostgresServer) -> Site:
+    """A prepared shard in a fresh database."""
+    made = Site([postgres], database=f"trading{next(_databases)}")
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def start(request: pytest.FixtureRequest) -> Iterator[Callable[..., PartitionProcess]]:
+    """Starts partitions and ends them after the test."""
+    started: list[PartitionProcess] = []
+
+    def begin(site: Site, ready: bool = True, **settings: Any) -> PartitionProcess:
+        process = PartitionProcess(site, **settings)
+        started.append(process)
+        if ready:
+            process.wait_ready()
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
