@@ -100,7 +100,7 @@ $(VENV)/.built: $(VENV)/.run $(CMAKE_SOURCES) | $(BIN)/python
 
 cpp-tests: dev
 	@mkdir -p build
-	@$(BIN)/cmake -S . -B build/tests -G Ninja -DTRADING_TESTS=ON \
+	@$(BIN)/cmake -S . -B build/tests -G Ninja -DTRADING_TESTS=ON -DTRADING_BENCHMARKS=ON \
 	  -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja >build/tests.log || (cat build/tests.log; exit 1)
 	$(BIN)/cmake --build build/tests
 	$(BIN)/ctest --test-dir build/tests --output-on-failure --no-tests=error

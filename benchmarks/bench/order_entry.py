@@ -28,7 +28,7 @@ class Pace:
 
     def load(self, **fields: Any) -> Load:
         """A run of this length."""
-        length = {
+        length: dict[str, Any] = {
             "duration_seconds": self.duration_seconds,
             "warmup_seconds": self.warmup_seconds,
         }

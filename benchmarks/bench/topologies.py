@@ -14,6 +14,7 @@ from bench.order_entry import Pace, check_ours, run_ours, send_ours
 SHAPES = tuple(Shape(s, p) for s in (1, 2, 3) for p in (1, 2, 4))
 SHAPES_QUICK = (Shape(1, 1), Shape(3, 4))
 PASSES = 2
+RUNS_OF_A_PASS_MIN = 3
 
 
 @dataclass
@@ -31,7 +32,7 @@ class CpuByTopology:
             shape: defaultdict(list) for shape in self.shapes
         }
         rates: dict[Shape, list[float]] = defaultdict(list)
-        passes = min(PASSES, self.pace.runs)
+        passes = max(1, min(PASSES, self.pace.runs // RUNS_OF_A_PASS_MIN))
         for number in range(passes):
             for shape in self.shapes:
                 runs = self.pace.runs // passes + (number < self.pace.runs % passes)
