@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 from trading_operator.effects import Effects
@@ -18,6 +19,7 @@ async def supervise(
     layout: Layout, *, is_foreground: bool = False, programs: Programs = PROGRAMS
 ) -> None:
     """Run the supervisor of one data folder; returns at once when another one runs."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # "look now" may come before we listen for it
     if take_keeper_lock(layout, SUPERVISOR) is None:
         return
     store = Store(layout)
