@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,8 @@ def test_a_depth_survives_the_wire() -> None:
 
 @pytest.mark.parametrize("field", ["symbol", "client_id", "target_client_id"])
 def test_a_text_too_long_for_its_field_is_refused_not_cut(field: str) -> None:
-    long: Command = dataclasses.replace(builders.command(), **{field: "X" * 37})  # type: ignore[arg-type]
+    changed: dict[str, Any] = {field: "X" * 37}
+    long = dataclasses.replace(builders.command(), **changed)
     with pytest.raises(ValueError, match="longer than"):
         long.pack()
 
