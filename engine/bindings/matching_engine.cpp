@@ -53,9 +53,9 @@ class PackedEngine {
 
   [[nodiscard]] py::bytes orders_of_account(std::uint32_t symbol, std::int64_t account) const {
     std::vector<core::OrderState> states;
-    for (core::Handle h = engine.first_of_account(known(symbol), account); h != core::kNoHandle;
-         h = engine.next_of_account(h))
-      states.push_back(engine.order(h));
+    std::vector<core::Handle> handles;
+    engine.orders_of_account(known(symbol), account, handles);
+    for (const core::Handle handle : handles) states.push_back(engine.order(handle));
     return packed<core::OrderState>(states);
   }
 

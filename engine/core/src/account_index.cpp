@@ -16,7 +16,7 @@ std::uint32_t AccountIndex::make(std::uint32_t symbol, std::int64_t account) {
     index = free_.back();
     free_.pop_back();
   }
-  entries_[index] = {account, symbol, kNoHandle, kNoHandle, 0};
+  entries_[index] = {account, symbol, kNoHandle, 0};
   place(index);
   ++used_;
   return index;

@@ -1,4 +1,4 @@
-// (symbol, account) -> the account's open orders on the symbol, oldest first.
+// (symbol, account) -> the account's open orders on the symbol, in no order that means anything.
 //
 // An entry stays while its list is empty, so that an account that trades with one order at a time
 // costs nothing; empty entries are collected when the table grows. Entries never move.
@@ -20,7 +20,6 @@ class AccountIndex {
     std::int64_t account;
     std::uint32_t symbol;
     Handle first;
-    Handle last;
     std::uint32_t count;
   };
 
@@ -42,19 +41,15 @@ class AccountIndex {
 
   [[nodiscard]] const Entry& operator[](std::uint32_t index) const { return entries_[index]; }
 
-  // Puts the order where its priority belongs, from the youngest end.
+  // At the front: the account's newest order is the one most likely still near.
   void insert(OrderPool& pool, std::uint32_t index, Handle handle) {
     Entry& entry = entries_[index];
     Order& order = pool[handle];
-    Handle before = entry.last;
-    while (before != kNoHandle && pool[before].priority > order.priority) [[unlikely]]
-      before = pool[before].account_previous;
-    const Handle after = before == kNoHandle ? entry.first : pool[before].account_next;
     order.account_entry = index;
-    order.account_previous = before;
-    order.account_next = after;
-    (before == kNoHandle ? entry.first : pool[before].account_next) = handle;
-    (after == kNoHandle ? entry.last : pool[after].account_previous) = handle;
+    order.account_previous = kNoHandle;
+    order.account_next = entry.first;
+    if (entry.first != kNoHandle) pool[entry.first].account_previous = handle;
+    entry.first = handle;
     ++entry.count;
   }
 
@@ -64,9 +59,19 @@ class AccountIndex {
     const Handle before = order.account_previous;
     const Handle after = order.account_next;
     (before == kNoHandle ? entry.first : pool[before].account_next) = after;
-    (after == kNoHandle ? entry.last : pool[after].account_previous) = before;
+    if (after != kNoHandle) pool[after].account_previous = before;
     --entry.count;
   }
+
+  // Brings the memory of a later find(), in two steps.
+  void prefetch_slot(std::uint32_t symbol, std::int64_t account) const {
+    __builtin_prefetch(&table_[home(symbol, account)]);
+  }
+  void prefetch_entry(std::uint32_t symbol, std::int64_t account) const {
+    const std::uint32_t index = table_[home(symbol, account)];
+    if (index != kNoEntry) prefetch_entry(index);
+  }
+  void prefetch_entry(std::uint32_t index) const { __builtin_prefetch(&entries_[index], 1); }
 
   [[nodiscard]] std::size_t memory_bytes() const {
     return table_.capacity() * sizeof(std::uint32_t) + entries_.capacity() * sizeof(Entry) +

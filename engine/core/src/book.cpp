@@ -1,7 +1,19 @@
 // The resting orders of a book: in and out, recovery, reading.
 #include "book.hpp"
 
+#include <algorithm>
+
 namespace trading::core {
+
+void Shared::list_orders(std::uint32_t symbol, std::int64_t account,
+                         std::vector<Handle>& handles) const {
+  const std::uint32_t entry = accounts.find(symbol, account);
+  if (entry == kNoEntry) return;
+  const auto start = static_cast<std::ptrdiff_t>(handles.size());
+  for (Handle h = accounts[entry].first; h != kNoHandle; h = pool[h].account_next) handles.push_back(h);
+  std::sort(handles.begin() + start, handles.end(),
+            [this](Handle a, Handle b) { return pool[a].priority < pool[b].priority; });
+}
 
 Level& Book::level_of(const Order& order) {
   Level* level = ladder_at(order.side).find(key_of(order.side, order.price));
@@ -9,29 +21,30 @@ Level& Book::level_of(const Order& order) {
   return *level;
 }
 
-// Enters the order, all of whose values are set, into its level and its account's list: where its
-// priority belongs, looking from the youngest end.
-void Book::link(Handle handle, std::int64_t account) {
+// Enters the order, all of whose values are set, into its level. One that is not known to be the
+// youngest goes where its priority belongs.
+void Book::link(Handle handle, bool youngest) {
   OrderPool& pool = shared_.pool;
   Order& order = pool[handle];
+  PriceLadder& own = ladder_at(order.side);
   const Key key = key_of(order.side, order.price);
-  Level& level = ladder_at(order.side).acquire(key);
+  Level& level = own.acquire(key);
   Handle before = level.quantity == 0 ? kNoHandle : level.last;
-  while (before != kNoHandle && pool[before].priority > order.priority) [[unlikely]]
-    before = pool[before].previous;
-  if (level.quantity == 0) level.first = level.last = kNoHandle;
-  const Handle after = before == kNoHandle ? level.first : pool[before].next;
+  Handle after = kNoHandle;
+  if (!youngest) {
+    for (; before != kNoHandle && pool[before].priority > order.priority; before = pool[before].previous)
+      after = before;
+  }
   order.previous = before;
   order.next = after;
   (before == kNoHandle ? level.first : pool[before].next) = handle;
   (after == kNoHandle ? level.last : pool[after].previous) = handle;
   level.quantity += order.remaining;
   lots(order.side) += order.remaining;
-  ladder_at(order.side).mark(key);
-  shared_.accounts.insert(pool, shared_.accounts.acquire(symbol_, account), handle);
+  own.mark(key);
 }
 
-// Takes the order and what remains of it out of its level and its account's list.
+// Takes the order and what remains of it out of its level.
 void Book::unlink_from(Level& level, Handle handle) {
   OrderPool& pool = shared_.pool;
   const Order& order = pool[handle];
@@ -42,7 +55,6 @@ void Book::unlink_from(Level& level, Handle handle) {
   lots(order.side) -= order.remaining;
   ladder_at(order.side).mark(key);
   if (level.quantity == 0) ladder_at(order.side).erase(key);
-  shared_.accounts.remove(pool, handle);
 }
 
 // Lowers an order at its place. At 0 the caller unlinks it.
@@ -55,6 +67,7 @@ void Book::remove_lots(Level& level, Order& order, std::int64_t lots_taken) {
 
 void Book::release(Handle handle) {
   ids_.erase(shared_.pool[handle].order_id, handle);
+  shared_.accounts.remove(shared_.pool, handle);
   shared_.pool.release(handle);
 }
 
@@ -91,7 +104,8 @@ Code Book::restore(const OrderState& state, Handle* handle) {
   order.live = true;
   order.traded = state.traded;
   ids_.insert(order.order_id, *handle);
-  link(*handle, state.account);
+  shared_.accounts.insert(shared_.pool, shared_.accounts.acquire(symbol_, state.account), *handle);
+  link(*handle, false);
   if (counters.priority < order.priority) counters.priority = order.priority;
   return Code::kOk;
 }
@@ -169,19 +183,38 @@ std::size_t Book::memory_bytes() const {
   return sizeof(Book) + ids_.memory_bytes() + ladders_[0].memory_bytes() + ladders_[1].memory_bytes();
 }
 
-void Book::prefetch_order(const Command& command) const {
-  if (const Handle handle = ids_.guess(id_of(command)); handle != kNoHandle)
-    __builtin_prefetch(&shared_.pool[handle]);
-}
-
-void Book::prefetch_neighbours(const Command& command) const {
+void Book::prefetch(int step, const Command& command) const {
+  const OrderPool& pool = shared_.pool;
+  const bool enters = command.kind == Kind::kPlace || command.kind == Kind::kCancelReplace;
+  if (step == 0) {
+    ids_.prefetch(id_of(command));
+    if (enters) {
+      shared_.accounts.prefetch_slot(symbol_, command.account);
+      if (command.side <= Side::kSell) ladder(command.side).prefetch(key_of(command.side, command.price));
+    }
+    return;
+  }
+  if (enters && command.side <= Side::kSell) {
+    if (step == 1) shared_.accounts.prefetch_entry(symbol_, command.account);
+    if (step == 2) pool.prefetch(ladder(command.side).guess_last(key_of(command.side, command.price)));
+  }
   const Handle handle = ids_.guess(id_of(command));
   if (handle == kNoHandle) return;
-  const Order& order = shared_.pool[handle];
-  for (const Handle near : {order.previous, order.next, order.account_previous, order.account_next}) {
-    if (near != kNoHandle) __builtin_prefetch(&shared_.pool[near]);
+  if (step == 1) return pool.prefetch(handle);
+  const Order& order = pool[handle];
+  const PriceLadder& own = ladder(order.side);
+  const bool moves = command.kind == Kind::kReplace;
+  if (step == 2) {
+    own.prefetch(key_of(order.side, order.price));
+    if (moves) own.prefetch(key_of(order.side, command.price));
+    shared_.accounts.prefetch_entry(order.account_entry);
+    pool.prefetch(order.previous);
+    pool.prefetch(order.next);
+    return;
   }
-  ladder(order.side).prefetch(key_of(order.side, order.price));
+  if (moves) return pool.prefetch(own.guess_last(key_of(order.side, command.price)));
+  pool.prefetch(order.account_previous);
+  pool.prefetch(order.account_next);
 }
 
 }  // namespace trading::core

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "account_index.hpp"
 #include "id_table.hpp"
@@ -16,6 +17,10 @@ namespace trading::core {
 struct Shared {
   OrderPool pool;
   AccountIndex accounts;
+  std::vector<Handle> listed;  // scratch
+
+  // The account's open orders on the symbol, oldest priority first, appended to `handles`.
+  void list_orders(std::uint32_t symbol, std::int64_t account, std::vector<Handle>& handles) const;
 };
 
 // Where the events of the present command go.
@@ -49,11 +54,9 @@ class Book {
   [[nodiscard]] std::size_t memory_bytes() const;
   void check_invariants() const;
 
-  // Three steps that bring the memory a later command will touch; each reads what the one before
-  // has brought.
-  void prefetch_slot(const Command& command) const { ids_.prefetch(id_of(command)); }
-  void prefetch_order(const Command& command) const;
-  void prefetch_neighbours(const Command& command) const;
+  // Steps that bring the memory a later command will touch; each reads what the one before brought.
+  static constexpr int kPrefetchSteps = 4;
+  void prefetch(int step, const Command& command) const;
 
   SymbolLimits limits;
   SymbolCounters counters;
@@ -99,7 +102,7 @@ class Book {
     return shared_.accounts[shared_.pool[handle].account_entry].account;
   }
   Level& level_of(const Order& order);
-  void link(Handle handle, std::int64_t account);
+  void link(Handle handle, bool youngest);
   void unlink(Handle handle) { unlink_from(level_of(shared_.pool[handle]), handle); }
   void unlink_from(Level& level, Handle handle);
   void remove_lots(Level& level, Order& order, std::int64_t lots);

@@ -206,13 +206,11 @@ void Book::cancel_replace(const Command& command, Output out) {
 
 void Book::cancel_all(const Command& command, Output out) {
   const EndReason reason = reason_of(command, EndReason::kMassCancel);
-  const std::uint32_t entry = shared_.accounts.find(symbol_, command.account);
-  std::int64_t ended = 0;
-  if (entry != kNoEntry) {
-    for (; shared_.accounts[entry].count != 0; ++ended)
-      cancel_resting(shared_.accounts[entry].first, reason, out);
-  }
-  out({.kind = EventKind::kDone, .quantity = ended});
+  std::vector<Handle>& handles = shared_.listed;
+  handles.clear();
+  shared_.list_orders(symbol_, command.account, handles);
+  for (const Handle handle : handles) cancel_resting(handle, reason, out);
+  out({.kind = EventKind::kDone, .quantity = static_cast<std::int64_t>(handles.size())});
 }
 
 void Book::clear(const Command& command, Output out) {

@@ -21,9 +21,6 @@ struct MatchingEngine::State {
     TRADING_CHECK(found != nullptr);
     return *found;
   }
-  [[nodiscard]] const Book* ahead(std::span<const Command> commands, std::size_t i) const {
-    return i < commands.size() ? find(commands[i].symbol) : nullptr;
-  }
   [[nodiscard]] const Order& live_order(Handle handle) const {
     TRADING_CHECK(handle < shared.pool.past() && shared.pool[handle].live);
     return shared.pool[handle];

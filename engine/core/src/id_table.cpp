@@ -24,11 +24,11 @@ void IdTable::erase(std::int64_t id, Handle handle) {
 }
 
 void IdTable::grow() {
-  std::vector<Slot> old(slots_.size() * 2);
+  BigArray<Slot> old(slots_.size() * 2);
   std::swap(old, slots_);
   --shift_;
-  for (const Slot& slot : old) {
-    if (slot.handle != kNoHandle) place(slot);
+  for (std::size_t i = 0; i < old.size(); ++i) {
+    if (old[i].handle != kNoHandle) place(old[i]);
   }
 }
 

@@ -7,8 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
+#include "big_array.hpp"
 #include "order_pool.hpp"
 
 namespace trading::core {
@@ -46,7 +46,7 @@ class IdTable {
   }
 
   [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] std::size_t memory_bytes() const { return slots_.capacity() * sizeof(Slot); }
+  [[nodiscard]] std::size_t memory_bytes() const { return slots_.memory_bytes(); }
 
  private:
   struct Slot {
@@ -71,7 +71,7 @@ class IdTable {
   }
   void grow();
 
-  std::vector<Slot> slots_;
+  BigArray<Slot> slots_;
   unsigned shift_ = 64 - 3;  // 64 - log2(slots / 8)
   std::size_t size_ = 0;
 };

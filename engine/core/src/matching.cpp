@@ -165,8 +165,11 @@ void Book::rest(const Taker& taker, Output out) {
   order.self_trade = taker.self_trade;
   order.live = true;
   order.traded = taker.traded;
-  if (is_new) ids_.insert(order.order_id, handle);
-  link(handle, taker.account);
+  if (is_new) {
+    ids_.insert(order.order_id, handle);
+    shared_.accounts.insert(shared_.pool, shared_.accounts.acquire(symbol_, taker.account), handle);
+  }
+  link(handle, true);
   out({.kind = EventKind::kRested, .side = order.side, .status = open_status(order.traded),
        .handle = handle, .order_id = order.order_id, .price = order.price,
        .quantity = order.quantity, .remaining = order.remaining, .number = order.priority});

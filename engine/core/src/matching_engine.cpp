@@ -1,5 +1,7 @@
 #include "trading/core/matching_engine.hpp"
 
+#include <array>
+
 #include "engine_state.hpp"
 
 namespace trading::core {
@@ -27,23 +29,23 @@ void MatchingEngine::set_limits(std::uint32_t symbol, const SymbolLimits& limits
   state_->book(symbol).limits = limits;
 }
 
-// The memory that a command needs is fetched while commands before it run: with a million resting
-// orders nearly each of its five cache lines is far away.
+// With many resting orders nearly each of the five or so cache lines of a command is far away: they
+// are fetched, step by step, while the commands before it run. A small book is near anyway.
 void MatchingEngine::apply(std::span<const Command> commands, EventBuffer& events) noexcept {
-  constexpr std::size_t kSlotAhead = 24;
-  constexpr std::size_t kOrderAhead = 16;
-  constexpr std::size_t kNeighboursAhead = 8;
+  constexpr std::array<std::size_t, Book::kPrefetchSteps> kAhead = {28, 20, 12, 5};
+  constexpr std::size_t kNearOrders = 4096;
   State& state = *state_;
   state.shared.pool.recycle();
+  const bool far = state.shared.pool.live() > kNearOrders;
   const std::size_t size = commands.size();
   TRADING_CHECK(size < UINT32_MAX);
   for (std::size_t i = 0; i < size; ++i) {
-    if (const Book* book = state.ahead(commands, i + kSlotAhead); book != nullptr)
-      book->prefetch_slot(commands[i + kSlotAhead]);
-    if (const Book* book = state.ahead(commands, i + kOrderAhead); book != nullptr)
-      book->prefetch_order(commands[i + kOrderAhead]);
-    if (const Book* book = state.ahead(commands, i + kNeighboursAhead); book != nullptr)
-      book->prefetch_neighbours(commands[i + kNeighboursAhead]);
+    for (int step = 0; far && step < Book::kPrefetchSteps; ++step) {
+      const std::size_t later = i + kAhead[static_cast<std::size_t>(step)];
+      if (later >= size) continue;
+      if (const Book* book = state.find(commands[later].symbol); book != nullptr)
+        book->prefetch(step, commands[later]);
+    }
     const Command& command = commands[i];
     const Output out{&events, static_cast<std::uint32_t>(i)};
     if (Book* book = state.find(command.symbol); book != nullptr) [[likely]] {

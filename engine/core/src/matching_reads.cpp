@@ -28,6 +28,11 @@ OrderState MatchingEngine::order(Handle handle) const {
 
 Handle MatchingEngine::handles_past() const { return state_->shared.pool.past(); }
 
+void MatchingEngine::orders_of_account(std::uint32_t symbol, std::int64_t account,
+                                       std::vector<Handle>& handles) const {
+  state_->shared.list_orders(symbol, account, handles);
+}
+
 Handle MatchingEngine::first_of_account(std::uint32_t symbol, std::int64_t account) const {
   const AccountIndex& accounts = state_->shared.accounts;
   const std::uint32_t entry = accounts.find(symbol, account);

@@ -2,9 +2,7 @@
 
 #include <cstdlib>
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
+#include "big_array.hpp"
 
 namespace trading::core {
 
@@ -15,12 +13,7 @@ OrderPool::~OrderPool() {
 Handle OrderPool::allocate_new() {
   if ((past_ & kChunkMask) == 0) {
     TRADING_CHECK(past_ < kNoHandle - kChunkMask);
-    void* chunk = std::aligned_alloc(kChunkBytes, kChunkBytes);
-    TRADING_CHECK(chunk != nullptr);
-#ifdef __linux__
-    if (!chunks_.empty()) madvise(chunk, kChunkBytes, MADV_HUGEPAGE);  // only a wish
-#endif
-    chunks_.push_back(static_cast<Order*>(chunk));
+    chunks_.push_back(static_cast<Order*>(allocate_big(kChunkBytes)));
   }
   return past_++;
 }

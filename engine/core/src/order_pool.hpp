@@ -18,7 +18,7 @@ struct alignas(64) Order {
   std::int64_t priority;
   Handle next;           // in the level's queue, younger; of a free order: the next free one
   Handle previous;
-  Handle account_next;   // in the account's list, younger
+  Handle account_next;   // in the account's list
   Handle account_previous;
   std::uint32_t account_entry;  // AccountIndex: gives the account and the symbol
   Side side;
@@ -39,6 +39,10 @@ class OrderPool {
   Order& operator[](Handle handle) { return chunks_[handle >> kChunkBits][handle & kChunkMask]; }
   const Order& operator[](Handle handle) const {
     return chunks_[handle >> kChunkBits][handle & kChunkMask];
+  }
+
+  void prefetch(Handle handle) const {
+    if (handle != kNoHandle) __builtin_prefetch(&(*this)[handle], 1);
   }
 
   Handle allocate() {

@@ -63,7 +63,7 @@ void PriceLadder::lay_window(Key best) {
   far_uses_max_ = std::max(size / 4, far_.size());
   if (size == window_.size() && base == base_) return;
 
-  std::vector<Level> old(size);
+  BigArray<Level> old(size);
   std::swap(old, window_);
   const Key old_base = std::exchange(base_, base);
   tree_ = BitTree(size);
@@ -123,7 +123,7 @@ bool PriceLadder::take_marked(std::vector<Key>& keys) {
 
 std::size_t PriceLadder::memory_bytes() const {
   constexpr std::size_t kMapNodeBytes = sizeof(std::pair<const Key, Level>) + 4 * sizeof(void*);
-  return window_.capacity() * sizeof(Level) + tree_.memory_bytes() + far_.size() * kMapNodeBytes +
+  return window_.memory_bytes() + tree_.memory_bytes() + far_.size() * kMapNodeBytes +
          marked_.capacity() * sizeof(std::uint64_t) + marked_keys_.capacity() * sizeof(Key);
 }
 

@@ -14,6 +14,7 @@
 #include <map>
 #include <vector>
 
+#include "big_array.hpp"
 #include "order_pool.hpp"
 
 namespace trading::core {
@@ -100,7 +101,12 @@ class PriceLadder {
   [[nodiscard]] const Level* find(Key key) const { return const_cast<PriceLadder*>(this)->find(key); }
   void prefetch(Key key) const {
     const std::uint64_t i = index_of(key);
-    if (i < window_.size()) __builtin_prefetch(&window_[i]);
+    if (i < window_.size()) __builtin_prefetch(&window_[i], 1);
+  }
+  // The youngest order of the level, as far as it is near; else kNoHandle.
+  [[nodiscard]] Handle guess_last(Key key) const {
+    const std::uint64_t i = index_of(key);
+    return i < window_.size() && window_[i].quantity != 0 ? window_[i].last : kNoHandle;
   }
 
   // The level, made (with quantity 0, to be raised at once) when it is missing. May move other levels.
@@ -169,7 +175,7 @@ class PriceLadder {
   Level* best_ = nullptr;
   Key best_key_ = 0;
   Key base_ = 0;  // of window_[0]; base_ + window_.size() - 1 does not overflow
-  std::vector<Level> window_;
+  BigArray<Level> window_;
   BitTree tree_;
   std::map<Key, Level> far_;
   std::size_t levels_ = 0;

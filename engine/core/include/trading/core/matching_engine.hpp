@@ -94,8 +94,12 @@ class MatchingEngine {
   [[nodiscard]] OrderState order(Handle handle) const;  // an open order
   [[nodiscard]] Handle handles_past() const;            // all handles ever given are below
 
-  // Open orders of an account on a symbol, oldest priority first (the index is kept by the core, so
-  // this costs only what it yields): for (h = first..; h != kNoHandle; h = next..).
+  // Open orders of an account on a symbol, oldest priority first, appended to `handles`. The index is
+  // kept by the core: this costs what it yields, whatever else is in the book.
+  void orders_of_account(std::uint32_t symbol, std::int64_t account,
+                         std::vector<Handle>& handles) const;
+  // The same without sorting or copying, in no order that means anything:
+  // for (h = first..; h != kNoHandle; h = next..).
   [[nodiscard]] Handle first_of_account(std::uint32_t symbol, std::int64_t account) const;
   [[nodiscard]] Handle next_of_account(Handle handle) const;
   // Open orders of one side, best price first, then oldest: the L3 book.

@@ -1,0 +1,62 @@
+// Memory for large tables: zeroed or filled at once, on huge pages when it is large enough. With many
+// scattered reads the page tables are as far away as the data.
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <type_traits>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+#include "trading/core/check.hpp"
+
+namespace trading::core {
+
+inline constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
+
+// Uninitialised; freed by std::free. Ends the process when there is none.
+inline void* allocate_big(std::size_t bytes) {
+  if (bytes < kHugePageBytes) {
+    void* memory = std::malloc(bytes);
+    TRADING_CHECK(memory != nullptr);
+    return memory;
+  }
+  const std::size_t whole = (bytes + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
+  void* memory = std::aligned_alloc(kHugePageBytes, whole);
+  TRADING_CHECK(memory != nullptr);
+#ifdef __linux__
+  madvise(memory, whole, MADV_HUGEPAGE);  // only a wish
+#endif
+  return memory;
+}
+
+struct Freed {
+  void operator()(void* memory) const { std::free(memory); }
+};
+
+// A fixed number of plain values.
+template <typename T>
+class BigArray {
+  static_assert(std::is_trivially_destructible_v<T>);
+
+ public:
+  BigArray() = default;
+  explicit BigArray(std::size_t size)
+      : data_(static_cast<T*>(allocate_big(size * sizeof(T)))), size_(size) {
+    std::uninitialized_value_construct_n(data_.get(), size);
+  }
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  T& operator[](std::size_t i) { return data_[i]; }
+  const T& operator[](std::size_t i) const { return data_[i]; }
+  [[nodiscard]] std::size_t memory_bytes() const { return size_ * sizeof(T); }
+
+ private:
+  std::unique_ptr<T[], Freed> data_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace trading::core
