@@ -72,7 +72,8 @@ Run run_once(const Tape& tape, std::size_t batch) {
 void report(const Mix& mix, const Tape& tape, const Options& options) {
   std::vector<Run> runs;
   for (int i = 0; i < options.runs; ++i) runs.push_back(run_once(tape, options.batch));
-  std::sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) { return a.seconds < b.seconds; });
+  std::sort(runs.begin(), runs.end(),
+            [](const Run& a, const Run& b) { return a.seconds < b.seconds; });
   const Run& median = runs[runs.size() / 2];
   std::vector<double> processor_runs;
   for (const Run& run : runs) processor_runs.push_back(run.processor_seconds);
@@ -87,9 +88,8 @@ void report(const Mix& mix, const Tape& tape, const Options& options) {
       "\"filling_per_second\": %.0f, \"memory_bytes\": %zu, \"state_hash\": \"%016llx\"}\n",
       mix.name.c_str(), tape.measured.size(), median.seconds, messages / median.seconds,
       messages / runs.back().seconds, messages / runs.front().seconds, messages / processor,
-      options.runs, options.batch,
-      median.resting, static_cast<long long>(median.trades), median.events,
-      static_cast<long long>(mix.accounts),
+      options.runs, options.batch, median.resting, static_cast<long long>(median.trades),
+      median.events, static_cast<long long>(mix.accounts),
       static_cast<double>(tape.filling.size()) / median.filling_seconds, median.memory_bytes,
       static_cast<unsigned long long>(median.state_hash));
   std::fflush(stdout);
@@ -97,7 +97,8 @@ void report(const Mix& mix, const Tape& tape, const Options& options) {
 
 void write_commands(const std::string& path, const std::vector<Command>& commands) {
   std::FILE* file = std::fopen(path.c_str(), "wb");
-  if (file == nullptr || std::fwrite(commands.data(), sizeof(Command), commands.size(), file) != commands.size()) {
+  if (file == nullptr ||
+      std::fwrite(commands.data(), sizeof(Command), commands.size(), file) != commands.size()) {
     std::fprintf(stderr, "cannot write %s\n", path.c_str());
     std::exit(1);
   }
@@ -118,7 +119,9 @@ Options parse(int argc, char** argv) {
     } else if (value != nullptr && name == "--write-tapes") {
       options.folder = value;
     } else {
-      std::fprintf(stderr, "usage: %s [--runs N] [--batch N] [--only NAME] [--write-tapes FOLDER]\n", argv[0]);
+      std::fprintf(stderr,
+                   "usage: %s [--runs N] [--batch N] [--only NAME] [--write-tapes FOLDER]\n",
+                   argv[0]);
       std::exit(2);
     }
   }

@@ -64,18 +64,23 @@ class Maker {
 
   Command place(TimeInForce time_in_force, std::int64_t distance) {
     const bool sell = random_.below(2) == 1;
-    return {.order_id = ++last_id_, .account = 1 + random_.below(mix_.accounts),
-            .price = sell ? kMiddle + distance : kMiddle - distance, .quantity = 1 + random_.below(100),
-            .symbol = symbol_, .kind = Kind::kPlace, .side = sell ? Side::kSell : Side::kBuy,
-            .type = OrderType::kLimit, .time_in_force = time_in_force,
+    return {.order_id = ++last_id_,
+            .account = 1 + random_.below(mix_.accounts),
+            .price = sell ? kMiddle + distance : kMiddle - distance,
+            .quantity = 1 + random_.below(100),
+            .symbol = symbol_,
+            .kind = Kind::kPlace,
+            .side = sell ? Side::kSell : Side::kBuy,
+            .type = OrderType::kLimit,
+            .time_in_force = time_in_force,
             .self_trade = SelfTrade::kExpireTaker};
   }
 
   Command change(Kind kind) {
     const auto i = static_cast<std::size_t>(random_.below(static_cast<std::int64_t>(open_.size())));
     const OrderState order = *engine_.find(symbol_, open_[i]);
-    Command command{.order_id = order.order_id, .account = order.account, .symbol = symbol_,
-                    .kind = kind};
+    Command command{
+        .order_id = order.order_id, .account = order.account, .symbol = symbol_, .kind = kind};
     if (kind == Kind::kReduce) command.quantity = 1;
     if (kind == Kind::kReplace) {
       const std::int64_t off = random_.below(200) == 0 ? -random_.below(3) : distance();
@@ -112,13 +117,15 @@ class Maker {
   EventBuffer events_;
   std::uint32_t symbol_ = 0;
   std::int64_t last_id_ = 0;
-  std::vector<std::int64_t> open_;      // ids, in no order
-  std::vector<std::size_t> place_of_;   // id -> index in open_
+  std::vector<std::int64_t> open_;     // ids, in no order
+  std::vector<std::size_t> place_of_;  // id -> index in open_
 };
 
 }  // namespace
 
-Tape make_tape(const Mix& mix) { return Maker(mix).make(); }
+Tape make_tape(const Mix& mix) {
+  return Maker(mix).make();
+}
 
 std::vector<Mix> standard_mixes() {
   return {

@@ -11,19 +11,19 @@ namespace trading::benchmarks {
 
 struct Mix {
   std::string name;
-  std::int64_t resting;       // orders in the book before the measured part, and about then on
-  std::int64_t messages;      // measured
-  std::int64_t price_span;    // ticks on each side over which resting orders are spread
+  std::int64_t resting;     // orders in the book before the measured part, and about then on
+  std::int64_t messages;    // measured
+  std::int64_t price_span;  // ticks on each side over which resting orders are spread
   std::int64_t accounts;
   // Parts of 100 of the measured messages. What is left is replaces (a new price each).
   int places;
-  int immediates;             // IOC at a price that meets the other side
+  int immediates;  // IOC at a price that meets the other side
   int cancels;
   int reduces;
 };
 
 struct Tape {
-  std::vector<core::Command> filling;   // builds the standing book
+  std::vector<core::Command> filling;  // builds the standing book
   std::vector<core::Command> measured;
 };
 

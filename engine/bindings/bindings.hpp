@@ -24,7 +24,8 @@ std::span<const Record> records_in(const py::buffer_info& info) {
                                 std::to_string(sizeof(Record)) + " bytes, got " +
                                 std::to_string(bytes) + " bytes");
   if (reinterpret_cast<std::uintptr_t>(info.ptr) % alignof(Record) != 0)
-    throw std::invalid_argument("want a buffer aligned to " + std::to_string(alignof(Record)) + " bytes");
+    throw std::invalid_argument("want a buffer aligned to " + std::to_string(alignof(Record)) +
+                                " bytes");
   return {static_cast<const Record*>(info.ptr), bytes / sizeof(Record)};
 }
 

@@ -9,7 +9,8 @@ namespace core = trading::core;
 
 namespace {
 
-// The engine with its buffers. Not for two threads at once: the lock of Python is let go in apply().
+// The engine with its buffers. Not for two threads at once: the lock of Python is let go in
+// apply().
 class PackedEngine {
  public:
   std::uint32_t add_symbol(std::uint32_t open_orders_max, std::uint32_t per_account_max) {
@@ -78,7 +79,8 @@ class PackedEngine {
     if (!engine.take_depth_changes(known(symbol), changes)) return py::none();
     py::list result;
     for (const auto& change : changes)
-      result.append(py::make_tuple(change.side == core::Side::kSell, change.price, change.quantity));
+      result.append(
+          py::make_tuple(change.side == core::Side::kSell, change.price, change.quantity));
     return result;
   }
 
@@ -127,7 +129,8 @@ void bind_matching_engine(py::module_& module) {
       .def("apply", &PackedEngine::apply, py::arg("commands"))
       .def("restore", &PackedEngine::restore, py::arg("orders"))
       .def("orders", &PackedEngine::orders, py::arg("symbol"))
-      .def("orders_of_account", &PackedEngine::orders_of_account, py::arg("symbol"), py::arg("account"))
+      .def("orders_of_account", &PackedEngine::orders_of_account, py::arg("symbol"),
+           py::arg("account"))
       .def("find", &PackedEngine::find, py::arg("symbol"), py::arg("order_id"))
       .def("depth", &PackedEngine::depth, py::arg("symbol"), py::arg("sell"), py::arg("levels_max"))
       .def("take_depth_changes", &PackedEngine::take_depth_changes, py::arg("symbol"))

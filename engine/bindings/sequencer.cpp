@@ -1,7 +1,8 @@
+#include "trading/sequencer/sequencer.hpp"
+
 #include <pybind11/stl.h>
 
 #include "bindings.hpp"
-#include "trading/sequencer/sequencer.hpp"
 
 namespace py = pybind11;
 namespace sequencer = trading::sequencer;
@@ -16,11 +17,15 @@ py::bytes chain_bytes(const sequencer::Chain& chain) {
   return {reinterpret_cast<const char*>(chain.data()), chain.size()};
 }
 
+std::string_view bytes_in(const py::buffer_info& info) {
+  return {static_cast<const char*>(info.ptr), static_cast<std::size_t>(info.size * info.itemsize)};
+}
+
 py::list slot_commits(const Batch& batch) {
   py::list out;
   for (const auto& slot : batch.slots()) {
-    out.append(py::make_tuple(slot.id, slot.epoch, slot.previous, slot.sequence,
-                              chain_bytes(slot.chain)));
+    out.append(
+        py::make_tuple(slot.id, slot.epoch, slot.previous, slot.sequence, chain_bytes(slot.chain)));
   }
   return out;
 }
@@ -42,7 +47,8 @@ py::list outboxes(Batch& batch) {
 py::list publications(const std::vector<sequencer::Publication>& made) {
   py::list out;
   for (const auto& each : made) {
-    out.append(py::make_tuple(py::str(each.channel), py::bytes(each.message.view()), each.is_snapshot));
+    out.append(
+        py::make_tuple(py::str(each.channel), py::bytes(each.message.view()), each.is_snapshot));
   }
   return out;
 }
@@ -60,8 +66,8 @@ void set_slot(Sequencer& self, std::int32_t id, std::string first, std::string p
 py::list slots(const Sequencer& self) {
   py::list out;
   for (const SlotState& s : self.slots()) {
-    out.append(py::make_tuple(s.id, s.first, s.past, s.shard, s.epoch, s.sequence,
-                              chain_bytes(s.chain)));
+    out.append(
+        py::make_tuple(s.id, s.first, s.past, s.shard, s.epoch, s.sequence, chain_bytes(s.chain)));
   }
   return out;
 }
@@ -79,32 +85,35 @@ void bind_sequencer(py::module_& module) {
 
   py::class_<Sequencer>(module, "Sequencer")
       .def(py::init<std::size_t, std::int64_t>(), py::arg("ended_max"), py::arg("window_us"))
-      .def("set_symbol",
-           [](Sequencer& self, std::string name, std::int64_t band, std::uint32_t open_max,
-              bool halted, bool listed) {
-             self.set_symbol({std::move(name), band, open_max, halted, listed});
-           },
-           py::arg("name"), py::arg("price_band_percent") = 0,
-           py::arg("open_orders_per_account_max") = 0, py::arg("halted") = false,
-           py::arg("listed") = true)
+      .def(
+          "set_symbol",
+          [](Sequencer& self, std::string name, std::int64_t band, std::uint32_t open_max,
+             bool halted,
+             bool listed) { self.set_symbol({std::move(name), band, open_max, halted, listed}); },
+          py::arg("name"), py::arg("price_band_percent") = 0,
+          py::arg("open_orders_per_account_max") = 0, py::arg("halted") = false,
+          py::arg("listed") = true)
       .def("set_slot", &set_slot)
       .def("drop_slot", &Sequencer::drop_slot)
       .def("slots", &slots)
       .def("load_symbol_state",
-           [](Sequencer& self, const py::bytes& copy) {
-             const std::string_view view(copy);
+           [](Sequencer& self, const py::buffer& copy) {
+             const py::buffer_info info = copy.request();
+             const std::string_view view = bytes_in(info);
              const py::gil_scoped_release release;
              return self.load_symbol_state(view);
            })
       .def("load_open_orders",
-           [](Sequencer& self, const py::bytes& copy) {
-             const std::string_view view(copy);
+           [](Sequencer& self, const py::buffer& copy) {
+             const py::buffer_info info = copy.request();
+             const std::string_view view = bytes_in(info);
              const py::gil_scoped_release release;
              return self.load_open_orders(view);
            })
       .def("load_closed_orders",
-           [](Sequencer& self, const py::bytes& copy) {
-             const std::string_view view(copy);
+           [](Sequencer& self, const py::buffer& copy) {
+             const py::buffer_info info = copy.request();
+             const std::string_view view = bytes_in(info);
              const py::gil_scoped_release release;
              return self.load_closed_orders(view);
            })

@@ -106,13 +106,11 @@ class NativeOrderEntry {
 
   py::tuple begin_http(const py::bytes& data, std::int64_t now_us) {
     const std::string_view bytes = view_of(data);
-    const Begun begun =
-        released(bytes.size(), [&] { return entry_.begin_http(bytes, now_us); });
+    const Begun begun = released(bytes.size(), [&] { return entry_.begin_http(bytes, now_us); });
     const Request* request = begun.request;
-    return py::make_tuple(static_cast<int>(begun.state), begun.bytes,
-                          request == nullptr ? 0 : request->id,
-                          request == nullptr ? -1 : request->account,
-                          request == nullptr ? 0U : request->orders);
+    return py::make_tuple(
+        static_cast<int>(begun.state), begun.bytes, request == nullptr ? 0 : request->id,
+        request == nullptr ? -1 : request->account, request == nullptr ? 0U : request->orders);
   }
   py::tuple begin(const std::string& method, const std::string& path, const py::bytes& query,
                   const py::bytes& body, const py::bytes& content_type, const py::bytes& api_key,
@@ -125,9 +123,8 @@ class NativeOrderEntry {
     http.content_type = view_of(content_type);
     http.api_key = view_of(api_key);
     http.microseconds = microseconds;
-    const Request& request = released(http.body.size(), [&]() -> Request& {
-      return entry_.begin(http, Sink::kAsgi, now_us);
-    });
+    const Request& request = released(
+        http.body.size(), [&]() -> Request& { return entry_.begin(http, Sink::kAsgi, now_us); });
     return py::make_tuple(request.id, request.account, request.orders);
   }
   // 0: the symbol is unknown or no slot covers it.

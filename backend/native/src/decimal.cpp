@@ -54,8 +54,8 @@ void append_decimal(std::string& out, std::int64_t steps, Step step) {
   char digits[48];
   char* at = digits + sizeof digits;
   const bool negative = steps < 0;
-  const auto magnitude = negative ? 0 - static_cast<std::uint64_t>(steps)
-                                  : static_cast<std::uint64_t>(steps);
+  const auto magnitude =
+      negative ? 0 - static_cast<std::uint64_t>(steps) : static_cast<std::uint64_t>(steps);
   int written = 0;
   const auto put = [&](auto value) {
     do {

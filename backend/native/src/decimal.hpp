@@ -15,10 +15,10 @@ struct Step {
 
 enum class DecimalFault : std::uint8_t {
   kNone,
-  kIllegal,     // not ^[0-9]{1,20}(\.[0-9]{1,20})?$
-  kPrecision,   // more digits than any symbol may have (8, or the step's own)
-  kOffGrid,     // not a whole number of steps
-  kOverflow,    // does not fit in int64
+  kIllegal,    // not ^[0-9]{1,20}(\.[0-9]{1,20})?$
+  kPrecision,  // more digits than any symbol may have (8, or the step's own)
+  kOffGrid,    // not a whole number of steps
+  kOverflow,   // does not fit in int64
 };
 
 // Text to steps. `floored` allows off-grid values and rounds them down (budgets only).

@@ -148,7 +148,9 @@ void OrderEntry::unpark(std::int64_t now_us) {
   }
 }
 
-void OrderEntry::routes_changed(std::int64_t now_us) { unpark(now_us); }
+void OrderEntry::routes_changed(std::int64_t now_us) {
+  unpark(now_us);
+}
 
 void OrderEntry::expire(std::int64_t now_us) {
   unpark(now_us);

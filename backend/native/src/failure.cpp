@@ -84,7 +84,9 @@ constexpr Table kTable = make_table();
 
 }  // namespace
 
-const ErrorRow& row(Error error) noexcept { return kTable[static_cast<std::size_t>(error)]; }
+const ErrorRow& row(Error error) noexcept {
+  return kTable[static_cast<std::size_t>(error)];
+}
 
 void append_escaped(std::string& out, std::string_view text) {
   for (const char c : text) {
@@ -117,26 +119,44 @@ Error error_of_code(std::uint16_t code, std::uint8_t kind) noexcept {
   switch (static_cast<wire::Code>(code)) {
     case wire::Code::kOk:
     case wire::Code::kDuplicateSame:
-    case wire::Code::kEnd: return Error::kNone;
-    case wire::Code::kDuplicateOther: return Error::kDuplicateOrder;
-    case wire::Code::kOrderNotActive: return amends ? Error::kAmendUnknown : Error::kUnknownOrder;
-    case wire::Code::kInvalidAmend: return Error::kAmendNoChange;
-    case wire::Code::kInvalidReplacement: return Error::kReplaceFailed;
-    case wire::Code::kPostOnlyWouldTake: return Error::kPostOnly;
-    case wire::Code::kStopWouldTrigger: return Error::kStopWouldTrigger;
-    case wire::Code::kSymbolHalted: return Error::kMarketClosed;
-    case wire::Code::kAccountHalted: return Error::kAccountHalted;
-    case wire::Code::kInsufficientFunds: return Error::kInsufficientFunds;
-    case wire::Code::kRequestExpired: return Error::kTimestampOutside;
-    case wire::Code::kUnknownSymbol: return Error::kSymbol;
+    case wire::Code::kEnd:
+      return Error::kNone;
+    case wire::Code::kDuplicateOther:
+      return Error::kDuplicateOrder;
+    case wire::Code::kOrderNotActive:
+      return amends ? Error::kAmendUnknown : Error::kUnknownOrder;
+    case wire::Code::kInvalidAmend:
+      return Error::kAmendNoChange;
+    case wire::Code::kInvalidReplacement:
+      return Error::kReplaceFailed;
+    case wire::Code::kPostOnlyWouldTake:
+      return Error::kPostOnly;
+    case wire::Code::kStopWouldTrigger:
+      return Error::kStopWouldTrigger;
+    case wire::Code::kSymbolHalted:
+      return Error::kMarketClosed;
+    case wire::Code::kAccountHalted:
+      return Error::kAccountHalted;
+    case wire::Code::kInsufficientFunds:
+      return Error::kInsufficientFunds;
+    case wire::Code::kRequestExpired:
+      return Error::kTimestampOutside;
+    case wire::Code::kUnknownSymbol:
+      return Error::kSymbol;
     case wire::Code::kWrongOwner:
-    case wire::Code::kBusy: return Error::kBusy;
-    case wire::Code::kUnknownOutcome: return Error::kUnknownOutcome;
-    case wire::Code::kNoSuchOrder: return Error::kNoSuchOrder;
-    case wire::Code::kPriceBand: return Error::kPriceBand;
-    case wire::Code::kTooManyOpenOrders: return Error::kTooManyOpenOrders;
+    case wire::Code::kBusy:
+      return Error::kBusy;
+    case wire::Code::kUnknownOutcome:
+      return Error::kUnknownOutcome;
+    case wire::Code::kNoSuchOrder:
+      return Error::kNoSuchOrder;
+    case wire::Code::kPriceBand:
+      return Error::kPriceBand;
+    case wire::Code::kTooManyOpenOrders:
+      return Error::kTooManyOpenOrders;
     case wire::Code::kInvalidOrder:
-    case wire::Code::kMalformed: return Error::kInvalidOrder;
+    case wire::Code::kMalformed:
+      return Error::kInvalidOrder;
   }
   // A newer partition may know codes that we do not: what it did is then not known here.
   return Error::kUnknownOutcome;

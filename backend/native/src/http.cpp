@@ -105,8 +105,8 @@ bool read_line(std::string_view line, HttpRequest& request) noexcept {
   }
   const std::size_t question = target.find('?');
   request.action = action_of(line.substr(0, space), target.substr(0, question));
-  request.query = question == std::string_view::npos ? std::string_view{}
-                                                     : target.substr(question + 1);
+  request.query =
+      question == std::string_view::npos ? std::string_view{} : target.substr(question + 1);
   return request.action != Action::kNone;
 }
 
@@ -133,17 +133,28 @@ bool read_headers(std::string_view lines, Headers& seen, HttpRequest& request) n
 
 std::string_view phrase(int status) noexcept {
   switch (status) {
-    case 200: return "200 OK";
-    case 400: return "400 Bad Request";
-    case 401: return "401 Unauthorized";
-    case 403: return "403 Forbidden";
-    case 409: return "409 Conflict";
-    case 413: return "413 Request Entity Too Large";
-    case 418: return "418 I'm a Teapot";
-    case 429: return "429 Too Many Requests";
-    case 503: return "503 Service Unavailable";
-    case 504: return "504 Gateway Timeout";
-    default: return "500 Internal Server Error";
+    case 200:
+      return "200 OK";
+    case 400:
+      return "400 Bad Request";
+    case 401:
+      return "401 Unauthorized";
+    case 403:
+      return "403 Forbidden";
+    case 409:
+      return "409 Conflict";
+    case 413:
+      return "413 Request Entity Too Large";
+    case 418:
+      return "418 I'm a Teapot";
+    case 429:
+      return "429 Too Many Requests";
+    case 503:
+      return "503 Service Unavailable";
+    case 504:
+      return "504 Gateway Timeout";
+    default:
+      return "500 Internal Server Error";
   }
 }
 
@@ -173,8 +184,8 @@ Head read_http(std::string_view data, std::size_t body_bytes_max, HttpRequest& r
   const std::size_t line = head.find("\r\n");
   if (!read_line(head.substr(0, line), request)) return {};
   Headers seen;
-  const std::string_view lines = line == std::string_view::npos ? std::string_view{}
-                                                                : head.substr(line + 2);
+  const std::string_view lines =
+      line == std::string_view::npos ? std::string_view{} : head.substr(line + 2);
   if (!read_headers(lines, seen, request) || seen.length > body_bytes_max) return {};
   const std::size_t total = end + 4 + seen.length;
   if (data.size() < total) return {HeadState::kNeedMore, total};

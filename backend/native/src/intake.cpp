@@ -18,8 +18,12 @@ constexpr std::uint8_t scopes_of(Action action) noexcept {
                                                                        : scope::kTrade;
 }
 
-bool is_json(std::string_view type) noexcept { return type.starts_with("application/json"); }
-bool is_lines(std::string_view type) noexcept { return type.starts_with("application/x-ndjson"); }
+bool is_json(std::string_view type) noexcept {
+  return type.starts_with("application/json");
+}
+bool is_lines(std::string_view type) noexcept {
+  return type.starts_with("application/x-ndjson");
+}
 
 // Cuts `signature=..` off the end. False: it is not there.
 bool cut_signature(std::string_view& text, std::string_view& signature) noexcept {
@@ -70,8 +74,7 @@ Failure OrderEntry::check_time(const Fields& fields, bool required, std::int64_t
   return {};
 }
 
-Failure OrderEntry::authenticate(const HttpRequest& request, std::int64_t now_us,
-                                 Caller& caller) {
+Failure OrderEntry::authenticate(const HttpRequest& request, std::int64_t now_us, Caller& caller) {
   if (request.api_key.empty()) return {Error::kKeyFormat, {}};
   const ApiKey* key = keys_.find(request.api_key);
   if (const Failure f = check_key(key, scopes_of(request.action))) return f;
@@ -143,8 +146,7 @@ Request& OrderEntry::begin(const HttpRequest& http, Sink sink, std::int64_t now_
   return request;
 }
 
-Request& OrderEntry::begin_query(const wire::Command& command, int partition,
-                                 std::int64_t now_us) {
+Request& OrderEntry::begin_query(const wire::Command& command, int partition, std::int64_t now_us) {
   Request& request = new_request(Sink::kRaw);
   Pending& pending = commands_.take();
   pending.request = request.id;

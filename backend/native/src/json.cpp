@@ -103,14 +103,28 @@ bool JsonReader::escape() {
   switch (c) {
     case '"':
     case '\\':
-    case '/': unescaped_->push_back(c); return true;
-    case 'b': unescaped_->push_back('\b'); return true;
-    case 'f': unescaped_->push_back('\f'); return true;
-    case 'n': unescaped_->push_back('\n'); return true;
-    case 'r': unescaped_->push_back('\r'); return true;
-    case 't': unescaped_->push_back('\t'); return true;
-    case 'u': break;
-    default: return fail();
+    case '/':
+      unescaped_->push_back(c);
+      return true;
+    case 'b':
+      unescaped_->push_back('\b');
+      return true;
+    case 'f':
+      unescaped_->push_back('\f');
+      return true;
+    case 'n':
+      unescaped_->push_back('\n');
+      return true;
+    case 'r':
+      unescaped_->push_back('\r');
+      return true;
+    case 't':
+      unescaped_->push_back('\t');
+      return true;
+    case 'u':
+      break;
+    default:
+      return fail();
   }
   std::uint32_t code = 0;
   if (!unicode(code)) return false;
@@ -207,13 +221,33 @@ bool JsonReader::value(JsonValue& out) {
   const char* start = at_;
   bool good = false;
   switch (*at_) {
-    case '"': out.type = JsonType::kString; return string(out.text);
-    case '{': good = nested('{', '}'); out.type = JsonType::kObject; break;
-    case '[': good = nested('[', ']'); out.type = JsonType::kArray; break;
-    case 't': good = word("true"); out.type = JsonType::kTrue; break;
-    case 'f': good = word("false"); out.type = JsonType::kFalse; break;
-    case 'n': good = word("null"); out.type = JsonType::kNull; break;
-    default: good = number(); out.type = JsonType::kNumber; break;
+    case '"':
+      out.type = JsonType::kString;
+      return string(out.text);
+    case '{':
+      good = nested('{', '}');
+      out.type = JsonType::kObject;
+      break;
+    case '[':
+      good = nested('[', ']');
+      out.type = JsonType::kArray;
+      break;
+    case 't':
+      good = word("true");
+      out.type = JsonType::kTrue;
+      break;
+    case 'f':
+      good = word("false");
+      out.type = JsonType::kFalse;
+      break;
+    case 'n':
+      good = word("null");
+      out.type = JsonType::kNull;
+      break;
+    default:
+      good = number();
+      out.type = JsonType::kNumber;
+      break;
   }
   out.text = std::string_view(start, static_cast<std::size_t>(at_ - start));
   return good;

@@ -47,7 +47,7 @@ struct Done {
   std::vector<std::pair<std::uint64_t, std::string>> answers;  // request id, bytes
   std::vector<std::uint64_t> streams;                          // with finished requests
   std::vector<Lookup> lookups;
-  std::vector<std::pair<std::uint8_t, std::string>> frames;    // other frames of a partition
+  std::vector<std::pair<std::uint8_t, std::string>> frames;  // other frames of a partition
 };
 
 // What a command's end without an answer means: only what was written may have been applied.

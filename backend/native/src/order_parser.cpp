@@ -10,11 +10,10 @@ namespace {
 
 __extension__ using Wide = __int128;
 
-constexpr ParamSet kOrderParams =
-    set_of(Param::kSymbol, Param::kSide, Param::kType, Param::kTimeInForce, Param::kQuantity,
-           Param::kQuoteOrderQty, Param::kPrice, Param::kNewClientOrderId, Param::kNewOrderRespType,
-           Param::kSelfTradePreventionMode, Param::kStopPrice, Param::kIcebergQty,
-           Param::kTrailingDelta);
+constexpr ParamSet kOrderParams = set_of(
+    Param::kSymbol, Param::kSide, Param::kType, Param::kTimeInForce, Param::kQuantity,
+    Param::kQuoteOrderQty, Param::kPrice, Param::kNewClientOrderId, Param::kNewOrderRespType,
+    Param::kSelfTradePreventionMode, Param::kStopPrice, Param::kIcebergQty, Param::kTrailingDelta);
 // Known to clients of this API, but meaningless for the order types that there are.
 constexpr ParamSet kNeverRequired =
     set_of(Param::kStopPrice, Param::kIcebergQty, Param::kTrailingDelta);
@@ -53,11 +52,15 @@ Failure find_symbol(const SymbolTable& symbols, std::string_view name, const Sym
 Failure amount(const Fields& fields, Param param, Step step, bool floored, Error filter,
                std::int64_t& steps) noexcept {
   switch (parse_decimal(fields.get(param), step, floored, steps)) {
-    case DecimalFault::kNone: break;
-    case DecimalFault::kIllegal: return {Error::kIllegalDecimal, name_of(param)};
-    case DecimalFault::kPrecision: return {Error::kPrecision, name_of(param)};
+    case DecimalFault::kNone:
+      break;
+    case DecimalFault::kIllegal:
+      return {Error::kIllegalDecimal, name_of(param)};
+    case DecimalFault::kPrecision:
+      return {Error::kPrecision, name_of(param)};
     case DecimalFault::kOffGrid:
-    case DecimalFault::kOverflow: return {filter, name_of(param)};
+    case DecimalFault::kOverflow:
+      return {filter, name_of(param)};
   }
   return steps > 0 ? Failure{} : Failure{filter, name_of(param)};
 }
@@ -155,18 +158,26 @@ void ClientIds::next(char (&id)[wire::kClientIdBytes]) noexcept {
 ParamSet allowed_of(Action action) noexcept {
   constexpr ParamSet kTarget = set_of(Param::kSymbol, Param::kOrderId, Param::kOrigClientOrderId);
   switch (action) {
-    case Action::kPlace: return kOrderParams;
-    case Action::kTest: return kOrderParams | bit(Param::kComputeCommissionRates);
-    case Action::kCancel: return kTarget | bit(Param::kNewClientOrderId);
-    case Action::kAmend: return kTarget | bit(Param::kNewQty);
-    case Action::kQueryOrder: return kTarget;
+    case Action::kPlace:
+      return kOrderParams;
+    case Action::kTest:
+      return kOrderParams | bit(Param::kComputeCommissionRates);
+    case Action::kCancel:
+      return kTarget | bit(Param::kNewClientOrderId);
+    case Action::kAmend:
+      return kTarget | bit(Param::kNewQty);
+    case Action::kQueryOrder:
+      return kTarget;
     case Action::kCancelAll:
-    case Action::kQueryOpen: return bit(Param::kSymbol);
-    case Action::kBatch: return bit(Param::kBatchOrders);
+    case Action::kQueryOpen:
+      return bit(Param::kSymbol);
+    case Action::kBatch:
+      return bit(Param::kBatchOrders);
     case Action::kCancelReplace:
       return kOrderParams | set_of(Param::kCancelReplaceMode, Param::kCancelOrderId,
                                    Param::kCancelOrigClientOrderId, Param::kCancelNewClientOrderId);
-    case Action::kNone: break;
+    case Action::kNone:
+      break;
   }
   return 0;
 }
@@ -242,8 +253,7 @@ Failure OrderParser::price(const Fields& fields, Draft& draft) const {
   if (const Failure f = require(fields, Param::kPrice)) return f;
   const Symbol& symbol = *draft.symbol;
   std::int64_t& ticks = draft.command.price;
-  const Failure f =
-      amount(fields, Param::kPrice, symbol.tick, false, Error::kPriceFilter, ticks);
+  const Failure f = amount(fields, Param::kPrice, symbol.tick, false, Error::kPriceFilter, ticks);
   if (f) return f;
   if (symbol.price_max != 0 && ticks > symbol.price_max) return {Error::kPriceFilter, "price"};
   const Wide notional = static_cast<Wide>(ticks) * draft.command.quantity;
@@ -276,8 +286,7 @@ Failure OrderParser::cancel_replace(const Fields& fields, Draft& draft) {
   } else if (mode != "STOP_ON_FAILURE") {
     return {Error::kInvalidParameter, "cancelReplaceMode"};
   }
-  if (const Failure f =
-          client_id(fields, Param::kCancelNewClientOrderId, draft.cancel_client_id)) {
+  if (const Failure f = client_id(fields, Param::kCancelNewClientOrderId, draft.cancel_client_id)) {
     return f;
   }
   return target(fields, Param::kCancelOrderId, Param::kCancelOrigClientOrderId, draft);
@@ -306,9 +315,12 @@ Failure OrderParser::parse(Action action, const Fields& fields, std::int64_t acc
   const auto kind = [&draft](wire::Kind k) { draft.command.kind = static_cast<std::uint8_t>(k); };
   switch (action) {
     case Action::kPlace:
-    case Action::kTest: return place(fields, draft);
-    case Action::kCancelReplace: return cancel_replace(fields, draft);
-    case Action::kAmend: return amend(fields, draft);
+    case Action::kTest:
+      return place(fields, draft);
+    case Action::kCancelReplace:
+      return cancel_replace(fields, draft);
+    case Action::kAmend:
+      return amend(fields, draft);
     case Action::kCancel:
       kind(wire::Kind::kCancel);
       if (const Failure f = client_id(fields, Param::kNewClientOrderId, draft.cancel_client_id)) {
@@ -318,10 +330,15 @@ Failure OrderParser::parse(Action action, const Fields& fields, std::int64_t acc
     case Action::kQueryOrder:
       kind(wire::Kind::kQueryOrder);
       return target(fields, Param::kOrderId, Param::kOrigClientOrderId, draft);
-    case Action::kCancelAll: kind(wire::Kind::kCancelAll); return {};
-    case Action::kQueryOpen: kind(wire::Kind::kQueryOpen); return {};
+    case Action::kCancelAll:
+      kind(wire::Kind::kCancelAll);
+      return {};
+    case Action::kQueryOpen:
+      kind(wire::Kind::kQueryOpen);
+      return {};
     case Action::kBatch:
-    case Action::kNone: break;
+    case Action::kNone:
+      break;
   }
   return {Error::kUnsupported, {}};
 }

@@ -99,7 +99,9 @@ bool decode(std::string_view& text, std::string& decoded) {
 
 }  // namespace
 
-std::string_view name_of(Param param) noexcept { return kNames[static_cast<std::size_t>(param)]; }
+std::string_view name_of(Param param) noexcept {
+  return kNames[static_cast<std::size_t>(param)];
+}
 
 Param param_of(std::string_view name) noexcept {
   if (name.empty()) return Param::kCount;

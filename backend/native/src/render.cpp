@@ -21,12 +21,18 @@ constexpr std::array<std::string_view, 5> kSelfTrade = {"NONE", "EXPIRE_TAKER", 
 
 std::string_view expiry_reason(std::uint8_t reason) noexcept {
   switch (static_cast<wire::EndReason>(reason)) {
-    case wire::EndReason::kIocUnfilled: return "UNFILLED_IOC_QUANTITY_EXPIRED";
-    case wire::EndReason::kFokUnfilled: return "UNFILLED_FOK_ORDER_EXPIRED";
-    case wire::EndReason::kNoLiquidity: return "INSUFFICIENT_LIQUIDITY";
-    case wire::EndReason::kPriceBand: return "EXECUTION_RULE_PRICE_RANGE_EXCEEDED";
-    case wire::EndReason::kExchange: return "EXCHANGE_CANCELED";
-    default: return {};
+    case wire::EndReason::kIocUnfilled:
+      return "UNFILLED_IOC_QUANTITY_EXPIRED";
+    case wire::EndReason::kFokUnfilled:
+      return "UNFILLED_FOK_ORDER_EXPIRED";
+    case wire::EndReason::kNoLiquidity:
+      return "INSUFFICIENT_LIQUIDITY";
+    case wire::EndReason::kPriceBand:
+      return "EXECUTION_RULE_PRICE_RANGE_EXCEEDED";
+    case wire::EndReason::kExchange:
+      return "EXCHANGE_CANCELED";
+    default:
+      return {};
   }
 }
 

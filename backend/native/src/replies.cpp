@@ -69,8 +69,8 @@ void OrderEntry::on_reply(const wire::Reply& reply, const char* fills, std::int6
     request->body.append(reinterpret_cast<const char*>(&reply), sizeof reply);
     request->body.append(fills, bytes);
     const bool list = kind_of(*pending) == wire::Kind::kQueryOpen;
-    const bool last = list ? code_of(reply) != wire::Code::kOk
-                           : (reply.flags & wire::flag::kMore) == 0;
+    const bool last =
+        list ? code_of(reply) != wire::Code::kOk : (reply.flags & wire::flag::kMore) == 0;
     if (last) finish_command(*pending, Error::kNone, nullptr);
     return;
   }
@@ -185,12 +185,18 @@ void OrderEntry::finish_command(Pending& pending, Error error, const Answer* ans
     }
   } else if (answer != nullptr) {
     switch (kind_of(pending)) {
-      case wire::Kind::kPlace: append_placed(out, *answer, pending.draft.response); break;
+      case wire::Kind::kPlace:
+        append_placed(out, *answer, pending.draft.response);
+        break;
       case wire::Kind::kCancel:
         append_cancelled(out, *answer, text_of(pending.draft.cancel_client_id));
         break;
-      case wire::Kind::kAmend: append_amended(out, *answer); break;
-      default: append_order(out, *answer); break;
+      case wire::Kind::kAmend:
+        append_amended(out, *answer);
+        break;
+      default:
+        append_order(out, *answer);
+        break;
     }
   }
   if (request->shape == Shape::kItems) {
@@ -316,8 +322,8 @@ void OrderEntry::finish(Request& request) {
     std::string out;
     out.reserve(bytes + 384);
     append_head(out, request.status,
-                request.sink == Sink::kLane ? std::string_view(common_headers_) : "",
-                request.rates, request.retry_after_seconds, bytes);
+                request.sink == Sink::kLane ? std::string_view(common_headers_) : "", request.rates,
+                request.retry_after_seconds, bytes);
     append_body(out, request);
     done_.answers.emplace_back(request.id, std::move(out));
   }

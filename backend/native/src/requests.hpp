@@ -136,7 +136,7 @@ struct Lookup {
   std::int64_t account = 0;
   std::int64_t order_id = 0;
   std::string client_id;
-  std::int64_t cancelled_id = 0;      // cancelReplace: the target, too
+  std::int64_t cancelled_id = 0;  // cancelReplace: the target, too
   std::string cancelled_client_id;
 };
 

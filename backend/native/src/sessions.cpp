@@ -43,8 +43,7 @@ Failure Streams::authenticate(Stream& stream, const Message& message, std::uint8
 Failure Streams::logon(Stream& stream, const Message& message, std::int64_t now_us) {
   Caller caller;
   if (const Failure f = check_signed(message, 0, now_us, caller)) return f;
-  constexpr ParamSet kAllowed =
-      kSignedParams | set_of(Param::kApiKey, Param::kReturnRateLimits);
+  constexpr ParamSet kAllowed = kSignedParams | set_of(Param::kApiKey, Param::kReturnRateLimits);
   if (const Failure f = message.fields.only(kAllowed)) return f;
   stream.session_key = message.fields.get(Param::kApiKey);
   stream.authorized_us = now_us;

@@ -38,9 +38,8 @@ bool good_id(const JsonValue& value, std::string_view raw) noexcept {
     return value.text.find_first_not_of("-0123456789") == std::string_view::npos;
   }
   return value.type == JsonType::kString &&
-         std::all_of(value.text.begin(), value.text.end(), [](char c) {
-           return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-         });
+         std::all_of(value.text.begin(), value.text.end(),
+                     [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; });
 }
 
 }  // namespace
@@ -76,11 +75,19 @@ void Streams::receive(Stream& stream, std::string_view bytes, std::int64_t now_u
   std::string_view payload;
   while (!stream.closing) {
     switch (stream.reader.next(payload)) {
-      case FrameEvent::kNeedMore: return;
-      case FrameEvent::kText: message(stream, payload, now_us); break;
-      case FrameEvent::kPing: append_frame(stream.out, Opcode::kPong, payload); break;
-      case FrameEvent::kPong: break;
-      case FrameEvent::kClose: shut(stream, close_code::kNormal, ""); break;
+      case FrameEvent::kNeedMore:
+        return;
+      case FrameEvent::kText:
+        message(stream, payload, now_us);
+        break;
+      case FrameEvent::kPing:
+        append_frame(stream.out, Opcode::kPong, payload);
+        break;
+      case FrameEvent::kPong:
+        break;
+      case FrameEvent::kClose:
+        shut(stream, close_code::kNormal, "");
+        break;
       case FrameEvent::kFault:
         switch (stream.reader.fault()) {
           case close_code::kTooLarge:
@@ -92,7 +99,9 @@ void Streams::receive(Stream& stream, std::string_view bytes, std::int64_t now_u
           case close_code::kInvalidText:
             shut(stream, close_code::kInvalidText, "text is not UTF-8");
             break;
-          default: shut(stream, close_code::kProtocolError, "not a frame of a client"); break;
+          default:
+            shut(stream, close_code::kProtocolError, "not a frame of a client");
+            break;
         }
         break;
     }
@@ -111,8 +120,8 @@ Failure Streams::read_params(JsonReader& reader, Message& message) {
     } else if (value.type == JsonType::kObject || value.type == JsonType::kArray) {
       message.failure = {Error::kInvalidParameter, key};
     } else {
-      message.failure = message.fields.add(
-          key, value.type == JsonType::kNull ? std::string_view{} : value.text);
+      message.failure =
+          message.fields.add(key, value.type == JsonType::kNull ? std::string_view{} : value.text);
     }
   }
   return reader.failed() ? Failure{Error::kMalformedJson, "params"} : Failure{};
@@ -136,8 +145,8 @@ Failure Streams::read(std::string_view text, Message& message) {
       if ((quoted && !inside) || !good_id(value, value.text)) {
         return {Error::kInvalidParameter, "id"};
       }
-      message.id = quoted ? std::string_view(value.text.data() - 1, value.text.size() + 2)
-                          : value.text;
+      message.id =
+          quoted ? std::string_view(value.text.data() - 1, value.text.size() + 2) : value.text;
     } else if (key == "method" && value.type == JsonType::kString) {
       message.method = value.text;
     } else if (key == "params" && value.type == JsonType::kObject) {
@@ -193,10 +202,9 @@ void Streams::dispatch(Stream& stream, Message& message, std::int64_t now_us) {
 void Streams::order(Stream& stream, Message& message, Action action, std::int64_t now_us) {
   const bool query = action == Action::kQueryOrder || action == Action::kQueryOpen;
   Caller caller;
-  Failure failure = authenticate(stream, message, query ? scope::kRead : scope::kTrade, now_us,
-                                 caller);
-  constexpr ParamSet kEnvelope =
-      kSignedParams | set_of(Param::kApiKey, Param::kReturnRateLimits);
+  Failure failure =
+      authenticate(stream, message, query ? scope::kRead : scope::kTrade, now_us, caller);
+  constexpr ParamSet kEnvelope = kSignedParams | set_of(Param::kApiKey, Param::kReturnRateLimits);
   const ParamSet own = action == Action::kBatch ? bit(Param::kOrders) : allowed_of(action);
   if (!failure) failure = message.fields.only(own | kEnvelope);
   if (!failure && action == Action::kBatch && message.orders.empty()) {

@@ -17,7 +17,7 @@ namespace trading::entry {
 // A request that this side does not serve: private streams are the replica's other half.
 struct StreamEvent {
   std::string method;
-  std::string id;      // JSON text
+  std::string id;  // JSON text
   std::int64_t account = -1;
   std::string params;  // JSON text, "{}" if absent
 };
@@ -38,14 +38,14 @@ struct Stream {
   std::string out;                    // frames to be written
   std::vector<std::uint64_t> staged;  // request ids, in order of arrival
   std::vector<StreamEvent> events;
-  std::size_t in_flight = 0;          // submitted requests without an answer
+  std::size_t in_flight = 0;  // submitted requests without an answer
   bool rate_limits = true;
-  bool closing = false;               // a close frame is in `out`: nothing more is read
+  bool closing = false;  // a close frame is in `out`: nothing more is read
   bool dirty = false;
-  std::string session_key;            // of session.logon; empty: none
+  std::string session_key;  // of session.logon; empty: none
   std::int64_t authorized_us = 0;
   std::int64_t connected_us;
-  Rates rates;                        // as last seen, for answers without a count of their own
+  Rates rates;  // as last seen, for answers without a count of their own
 };
 
 class Streams : public StreamSink {

@@ -19,14 +19,14 @@ struct Symbol {
   std::string quote_asset;
   Step tick;
   Step lot;
-  Step quote;                       // tick * lot
-  std::int64_t quantity_min = 1;    // lots
-  std::int64_t quantity_max = 0;    // lots; 0 = none
-  std::int64_t price_max = 0;       // ticks; 0 = none
-  std::int64_t notional_min = 0;    // ticks * lots
-  std::uint8_t self_trade = 1;      // default, wire::SelfTrade
+  Step quote;                     // tick * lot
+  std::int64_t quantity_min = 1;  // lots
+  std::int64_t quantity_max = 0;  // lots; 0 = none
+  std::int64_t price_max = 0;     // ticks; 0 = none
+  std::int64_t notional_min = 0;  // ticks * lots
+  std::uint8_t self_trade = 1;    // default, wire::SelfTrade
   bool listed = true;
-  int partition = -1;               // -1: no slot covers it
+  int partition = -1;  // -1: no slot covers it
 };
 
 // A slot [first, past) at a partition; bounds compare as bytes.

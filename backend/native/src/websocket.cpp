@@ -91,12 +91,15 @@ FrameEvent FrameReader::header(Header& out) noexcept {
 
 FrameEvent FrameReader::control(const Header& header, std::string_view payload) noexcept {
   switch (header.opcode) {
-    case Opcode::kPing: return FrameEvent::kPing;
-    case Opcode::kPong: return FrameEvent::kPong;
+    case Opcode::kPing:
+      return FrameEvent::kPing;
+    case Opcode::kPong:
+      return FrameEvent::kPong;
     case Opcode::kClose:
       if (payload.size() == 1) return fail(close_code::kProtocolError);
       return FrameEvent::kClose;
-    default: return fail(close_code::kProtocolError);
+    default:
+      return fail(close_code::kProtocolError);
   }
 }
 

@@ -85,10 +85,18 @@ std::string mutated(std::string text, std::mt19937& random) {
   for (unsigned left = random() % 4; left != 0 && !text.empty(); --left) {
     const std::size_t at = random() % text.size();
     switch (random() % 4) {
-      case 0: text[at] = static_cast<char>(random()); break;
-      case 1: text[at] = kBytes[random() % (sizeof kBytes - 1)]; break;
-      case 2: text.erase(at, 1 + random() % 8); break;
-      default: text.insert(at, text.substr(random() % text.size(), random() % 16)); break;
+      case 0:
+        text[at] = static_cast<char>(random());
+        break;
+      case 1:
+        text[at] = kBytes[random() % (sizeof kBytes - 1)];
+        break;
+      case 2:
+        text.erase(at, 1 + random() % 8);
+        break;
+      default:
+        text.insert(at, text.substr(random() % text.size(), random() % 16));
+        break;
     }
   }
   return text;
@@ -131,8 +139,12 @@ TEST_CASE("mutated HTTP requests") {
       "batchOrders=[{\"symbol\":\"BTCUSDT\",\"side\":\"BUY\",\"type\":\"LIMIT\",\"price\":1.5}]",
   };
   const std::vector<std::string> lines = {
-      "POST /api/v3/order",       "DELETE /api/v3/order",     "POST /api/v3/batchOrders",
-      "GET /api/v3/openOrders",   "DELETE /api/v3/openOrders", "POST /api/v3/order/cancelReplace",
+      "POST /api/v3/order",
+      "DELETE /api/v3/order",
+      "POST /api/v3/batchOrders",
+      "GET /api/v3/openOrders",
+      "DELETE /api/v3/openOrders",
+      "POST /api/v3/order/cancelReplace",
       "PUT /api/v3/order/amend/keepPriority",
   };
   for (int i = 0; i < kRounds; ++i) {

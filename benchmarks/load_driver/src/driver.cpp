@@ -276,8 +276,7 @@ std::string Driver::run() {
       flush(*entry);
     }
   }
-  while (now < tally.window_past_ns && fatal_.empty() &&
-         (may_send() || in_flight() > 0)) {
+  while (now < tally.window_past_ns && fatal_.empty() && (may_send() || in_flight() > 0)) {
     note_window(now);
     if (interval_ns_ > 0) send_what_is_due(now);
     std::int64_t until = std::min(tally.window_past_ns, now + kIdleNs);

@@ -51,12 +51,12 @@ class Driver {
   std::string fatal_;
   bool sending_ = false;
   std::int64_t start_ns_ = 0;
-  double interval_ns_ = 0;             // open loop: between two requests
-  std::uint64_t issued_ = 0;           // open loop: requests sent
-  std::size_t turn_ = 0;               // open loop: the connection to try next
-  int window_state_ = 0;               // 0 before, 1 inside, 2 after
+  double interval_ns_ = 0;    // open loop: between two requests
+  std::uint64_t issued_ = 0;  // open loop: requests sent
+  std::size_t turn_ = 0;      // open loop: the connection to try next
+  int window_state_ = 0;      // 0 before, 1 inside, 2 after
   Usage at_begin_;
-  Usage at_end_;                       // spent inside the window
+  Usage at_end_;  // spent inside the window
 };
 
 }  // namespace trading::load

@@ -73,6 +73,8 @@ void Entry::settle_latency(const Flight& flight, bool good, std::int64_t now_ns)
   if (session_.tally.in_window(now_ns)) ++session_.tally.requests_in_window;
 }
 
-void Entry::count_error(std::string_view code) { ++session_.tally.errors[std::string(code)]; }
+void Entry::count_error(std::string_view code) {
+  ++session_.tally.errors[std::string(code)];
+}
 
 }  // namespace trading::load

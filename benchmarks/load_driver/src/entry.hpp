@@ -54,11 +54,11 @@ class Entry {
 
   Socket socket;
   bool open = false;
-  bool greeted = false;           // connected: opened() was called
-  bool watched = false;           // wants to know when it is writable
-  std::int64_t retry_at_ns = 0;   // when to connect again
+  bool greeted = false;          // connected: opened() was called
+  bool watched = false;          // wants to know when it is writable
+  std::int64_t retry_at_ns = 0;  // when to connect again
   std::string fault;
-  bool refused = false;           // the greeting was refused: there is no point in going on
+  bool refused = false;  // the greeting was refused: there is no point in going on
 
  protected:
   // The orders of a new request, counted and recorded as sent.

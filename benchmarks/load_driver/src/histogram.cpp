@@ -38,7 +38,9 @@ void Histogram::record(std::int64_t nanoseconds) {
   sum_ += static_cast<double>(value);
 }
 
-double Histogram::mean() const { return count_ == 0 ? 0 : sum_ / static_cast<double>(count_); }
+double Histogram::mean() const {
+  return count_ == 0 ? 0 : sum_ / static_cast<double>(count_);
+}
 
 std::int64_t Histogram::percentile(double percent) const {
   if (count_ == 0) return 0;

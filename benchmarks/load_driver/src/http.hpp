@@ -9,9 +9,9 @@ namespace trading::load {
 
 struct HttpAnswer {
   int status = 0;
-  bool closes = false;     // Connection: close
-  std::size_t bytes = 0;   // of head and body
-  std::string_view head;   // without the empty line
+  bool closes = false;    // Connection: close
+  std::size_t bytes = 0;  // of head and body
+  std::string_view head;  // without the empty line
   std::string_view body;
 };
 

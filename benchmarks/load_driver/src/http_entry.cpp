@@ -59,18 +59,28 @@ class HttpEntry : public Entry {
     query_.clear();
     body_.clear();
     switch (mode) {
-      case Mode::kBatch: batch(); break;
-      case Mode::kPlain: plain(flight_.orders.front()); break;
-      default: single(flight_.orders.front()); break;
+      case Mode::kBatch:
+        batch();
+        break;
+      case Mode::kPlain:
+        plain(flight_.orders.front());
+        break;
+      default:
+        single(flight_.orders.front());
+        break;
     }
   }
 
   bool receive() override {
     HttpAnswer answer;
     switch (read_answer(socket.received(), answer)) {
-      case HttpState::kNeedMore: return true;
-      case HttpState::kFault: fault = "not an HTTP answer"; return false;
-      case HttpState::kComplete: break;
+      case HttpState::kNeedMore:
+        return true;
+      case HttpState::kFault:
+        fault = "not an HTTP answer";
+        return false;
+      case HttpState::kComplete:
+        break;
     }
     if (!waiting_) {
       fault = "an answer without a request";

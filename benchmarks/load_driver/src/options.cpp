@@ -159,10 +159,14 @@ std::map<std::string, Setter> setters(Options& o) {
 
 std::string_view name_of(Mode mode) {
   switch (mode) {
-    case Mode::kRest: return "rest";
-    case Mode::kBatch: return "batch";
-    case Mode::kStream: return "stream";
-    case Mode::kPlain: return "plain";
+    case Mode::kRest:
+      return "rest";
+    case Mode::kBatch:
+      return "batch";
+    case Mode::kStream:
+      return "stream";
+    case Mode::kPlain:
+      return "plain";
   }
   return "unknown";
 }

@@ -2,7 +2,9 @@
 
 namespace trading::load {
 
-Recorder::~Recorder() { close(); }
+Recorder::~Recorder() {
+  close();
+}
 
 std::string Recorder::open(const std::string& path) {
   if (path.empty()) return {};

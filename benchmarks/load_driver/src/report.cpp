@@ -26,7 +26,9 @@ std::string escaped(const std::string& text) {
   return out;
 }
 
-double microseconds(std::int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1000; }
+double microseconds(std::int64_t nanoseconds) {
+  return static_cast<double>(nanoseconds) / 1000;
+}
 
 double per_second(const Options& options, std::uint64_t count) {
   return static_cast<double>(count) / options.duration_seconds;
@@ -37,7 +39,9 @@ double cpu_microseconds_per_order(const Tally& tally) {
   return count == 0 ? 0 : tally.cpu_seconds * 1e6 / static_cast<double>(count);
 }
 
-unsigned long long wide(std::uint64_t value) { return value; }
+unsigned long long wide(std::uint64_t value) {
+  return value;
+}
 
 }  // namespace
 

@@ -30,9 +30,7 @@ class Socket {
 
   // Reads what is there; false: the connection is gone (what came before it can still be taken).
   bool receive();
-  [[nodiscard]] std::string_view received() const {
-    return std::string_view(in_).substr(taken_);
-  }
+  [[nodiscard]] std::string_view received() const { return std::string_view(in_).substr(taken_); }
   void take(std::size_t bytes);
 
   std::uint64_t bytes_sent = 0;

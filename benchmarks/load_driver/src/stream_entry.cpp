@@ -109,8 +109,7 @@ class StreamEntry : public Entry {
   };
 
   void append(Opcode opcode, std::string_view payload) {
-    append_masked(socket.out, opcode, payload,
-                  static_cast<std::uint32_t>(++masks_ * 0x9e3779b1U));
+    append_masked(socket.out, opcode, payload, static_cast<std::uint32_t>(++masks_ * 0x9e3779b1U));
   }
 
   bool upgrade() {
@@ -139,11 +138,18 @@ class StreamEntry : public Entry {
 
   bool take_frame(const ServerFrame& frame, std::int64_t now) {
     switch (frame.opcode) {
-      case Opcode::kText: return take_message(frame.payload, now);
-      case Opcode::kPing: append(Opcode::kPong, frame.payload); return true;
-      case Opcode::kPong: return true;
-      case Opcode::kClose: fault = "closed by the server"; return false;
-      case Opcode::kBinary: break;
+      case Opcode::kText:
+        return take_message(frame.payload, now);
+      case Opcode::kPing:
+        append(Opcode::kPong, frame.payload);
+        return true;
+      case Opcode::kPong:
+        return true;
+      case Opcode::kClose:
+        fault = "closed by the server";
+        return false;
+      case Opcode::kBinary:
+        break;
     }
     fault = "an unexpected WebSocket frame";
     return false;
@@ -156,8 +162,9 @@ class StreamEntry : public Entry {
     std::uint64_t number = 0;
     const auto done = std::from_chars(id.data(), id.data() + id.size(), number);
     if (text.starts_with("{\"event\"")) return true;
-    if (done.ec != std::errc{} || std::from_chars(status_text.data(),
-        status_text.data() + status_text.size(), status).ec != std::errc{}) {
+    if (done.ec != std::errc{} ||
+        std::from_chars(status_text.data(), status_text.data() + status_text.size(), status).ec !=
+            std::errc{}) {
       fault = "an answer without id or status";
       return false;
     }

@@ -32,8 +32,8 @@ class AccountIndex {
       if (entries_[index].account == account && entries_[index].symbol == symbol) return index;
     }
   }
-  // Makes the entry when it is missing. It may be collected by the next acquire() unless an order was
-  // appended to it.
+  // Makes the entry when it is missing. It may be collected by the next acquire() unless an order
+  // was appended to it.
   std::uint32_t acquire(std::uint32_t symbol, std::int64_t account) {
     const std::uint32_t found = find(symbol, account);
     return found != kNoEntry ? found : make(symbol, account);

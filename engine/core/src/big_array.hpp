@@ -1,5 +1,5 @@
-// Memory for large tables: zeroed or filled at once, on huge pages when it is large enough. With many
-// scattered reads the page tables are as far away as the data.
+// Memory for large tables: zeroed or filled at once, on huge pages when it is large enough. With
+// many scattered reads the page tables are as far away as the data.
 #pragma once
 
 #include <cstddef>

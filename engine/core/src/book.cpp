@@ -10,7 +10,8 @@ void Shared::list_orders(std::uint32_t symbol, std::int64_t account,
   const std::uint32_t entry = accounts.find(symbol, account);
   if (entry == kNoEntry) return;
   const auto start = static_cast<std::ptrdiff_t>(handles.size());
-  for (Handle h = accounts[entry].first; h != kNoHandle; h = pool[h].account_next) handles.push_back(h);
+  for (Handle h = accounts[entry].first; h != kNoHandle; h = pool[h].account_next)
+    handles.push_back(h);
   std::sort(handles.begin() + start, handles.end(),
             [this](Handle a, Handle b) { return pool[a].priority < pool[b].priority; });
 }
@@ -32,7 +33,8 @@ void Book::link(Handle handle, bool youngest) {
   Handle before = level.quantity == 0 ? kNoHandle : level.last;
   Handle after = kNoHandle;
   if (!youngest) {
-    for (; before != kNoHandle && pool[before].priority > order.priority; before = pool[before].previous)
+    for (; before != kNoHandle && pool[before].priority > order.priority;
+         before = pool[before].previous)
       after = before;
   }
   order.previous = before;
@@ -75,20 +77,27 @@ void Book::release(Handle handle) {
 void Book::end_resting(Handle handle, EndReason reason, std::int64_t lost, Output out,
                        std::uint8_t flags) {
   const Order& order = shared_.pool[handle];
-  out({.kind = EventKind::kEnded, .side = order.side, .status = status_of(reason), .reason = reason,
-       .flags = static_cast<std::uint8_t>(flags | event_flag::kWasResting), .handle = handle,
-       .order_id = order.order_id, .price = order.price, .quantity = order.quantity,
+  out({.kind = EventKind::kEnded,
+       .side = order.side,
+       .status = status_of(reason),
+       .reason = reason,
+       .flags = static_cast<std::uint8_t>(flags | event_flag::kWasResting),
+       .handle = handle,
+       .order_id = order.order_id,
+       .price = order.price,
+       .quantity = order.quantity,
        .remaining = lost});
   release(handle);
 }
 
 Code Book::restore(const OrderState& state, Handle* handle) {
-  const bool possible =
-      state.order_id > 0 && state.price > 0 && state.remaining > 0 && state.priority > 0 &&
-      state.quantity >= state.remaining && state.side <= Side::kSell &&
-      (state.type == OrderType::kLimit || state.type == OrderType::kLimitMaker) &&
-      state.self_trade <= SelfTrade::kDecrement && lots(state.side) <= INT64_MAX - state.remaining &&
-      static_cast<__int128>(state.price) * state.remaining <= kNotionalMax;
+  const bool possible = state.order_id > 0 && state.price > 0 && state.remaining > 0 &&
+                        state.priority > 0 && state.quantity >= state.remaining &&
+                        state.side <= Side::kSell &&
+                        (state.type == OrderType::kLimit || state.type == OrderType::kLimitMaker) &&
+                        state.self_trade <= SelfTrade::kDecrement &&
+                        lots(state.side) <= INT64_MAX - state.remaining &&
+                        static_cast<__int128>(state.price) * state.remaining <= kNotionalMax;
   if (!possible || crosses(state.side, state.price)) return Code::kInvalidOrder;
   if (find(state.order_id) != kNoHandle) return Code::kDuplicateOther;
   *handle = shared_.pool.allocate();
@@ -122,10 +131,18 @@ void Book::forget_orders() {
 
 OrderState Book::state_of(Handle handle) const {
   const Order& order = shared_.pool[handle];
-  return {.order_id = order.order_id, .account = account_of(handle), .price = order.price,
-          .quantity = order.quantity, .remaining = order.remaining, .priority = order.priority,
-          .symbol = symbol_, .handle = handle, .side = order.side, .type = order.type,
-          .self_trade = order.self_trade, .traded = order.traded};
+  return {.order_id = order.order_id,
+          .account = account_of(handle),
+          .price = order.price,
+          .quantity = order.quantity,
+          .remaining = order.remaining,
+          .priority = order.priority,
+          .symbol = symbol_,
+          .handle = handle,
+          .side = order.side,
+          .type = order.type,
+          .self_trade = order.self_trade,
+          .traded = order.traded};
 }
 
 Handle Book::first(Side side) const {
@@ -180,7 +197,8 @@ std::uint64_t Book::state_hash() const {
 }
 
 std::size_t Book::memory_bytes() const {
-  return sizeof(Book) + ids_.memory_bytes() + ladders_[0].memory_bytes() + ladders_[1].memory_bytes();
+  return sizeof(Book) + ids_.memory_bytes() + ladders_[0].memory_bytes() +
+         ladders_[1].memory_bytes();
 }
 
 void Book::prefetch(int step, const Command& command) const {
@@ -190,13 +208,15 @@ void Book::prefetch(int step, const Command& command) const {
     ids_.prefetch(id_of(command));
     if (enters) {
       shared_.accounts.prefetch_slot(symbol_, command.account);
-      if (command.side <= Side::kSell) ladder(command.side).prefetch(key_of(command.side, command.price));
+      if (command.side <= Side::kSell)
+        ladder(command.side).prefetch(key_of(command.side, command.price));
     }
     return;
   }
   if (enters && command.side <= Side::kSell) {
     if (step == 1) shared_.accounts.prefetch_entry(symbol_, command.account);
-    if (step == 2) pool.prefetch(ladder(command.side).guess_last(key_of(command.side, command.price)));
+    if (step == 2)
+      pool.prefetch(ladder(command.side).guess_last(key_of(command.side, command.price)));
   }
   const Handle handle = ids_.guess(id_of(command));
   if (handle == kNoHandle) return;

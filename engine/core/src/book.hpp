@@ -43,7 +43,9 @@ class Book {
   Code restore(const OrderState& state, Handle* handle);
   void forget_orders();
 
-  [[nodiscard]] Handle find(std::int64_t order_id) const { return ids_.find(order_id, shared_.pool); }
+  [[nodiscard]] Handle find(std::int64_t order_id) const {
+    return ids_.find(order_id, shared_.pool);
+  }
   [[nodiscard]] OrderState state_of(Handle handle) const;
   [[nodiscard]] Handle first(Side side) const;
   [[nodiscard]] Handle next(Handle handle) const;
@@ -154,9 +156,9 @@ struct Book::Taker {
   bool by_quote = false;
   bool traded = false;
   bool prevented = false;
-  bool expired = false;        // by self-trade prevention
+  bool expired = false;                // by self-trade prevention
   std::uint32_t own_entry = kNoEntry;  // makers with this account entry are its own
-  Handle handle = kNoHandle;   // of a replaced order: unlinked, still in the id table
+  Handle handle = kNoHandle;           // of a replaced order: unlinked, still in the id table
 
   [[nodiscard]] Side other_side() const { return side == Side::kBuy ? Side::kSell : Side::kBuy; }
   [[nodiscard]] Key limit_key() const {

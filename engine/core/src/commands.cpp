@@ -7,15 +7,20 @@ namespace {
 using Wide = __int128;
 
 Event rejected(std::int64_t order_id, Code code, std::uint8_t flags = 0) {
-  return {.kind = EventKind::kRejected, .status = OrderStatus::kRejected, .code = code,
-          .flags = flags, .order_id = order_id};
+  return {.kind = EventKind::kRejected,
+          .status = OrderStatus::kRejected,
+          .code = code,
+          .flags = flags,
+          .order_id = order_id};
 }
 
 bool notional_fits(std::int64_t price, std::int64_t quantity) {
   return static_cast<Wide>(price) * quantity <= kNotionalMax;
 }
 
-bool sum_fits(std::int64_t a, std::int64_t b) { return static_cast<Wide>(a) + b <= INT64_MAX; }
+bool sum_fits(std::int64_t a, std::int64_t b) {
+  return static_cast<Wide>(a) + b <= INT64_MAX;
+}
 
 EndReason reason_of(const Command& command, EndReason otherwise) {
   return command.reason == EndReason::kNone ? otherwise : command.reason;
@@ -40,7 +45,8 @@ bool order_valid(const Command& c) {
     return c.price == 0 && c.time_in_force != TimeInForce::kFok && (by_lots || by_quote);
   }
   if (c.type == OrderType::kLimitMaker && c.time_in_force != TimeInForce::kGtc) return false;
-  return c.price > 0 && c.quantity > 0 && c.quote_quantity == 0 && notional_fits(c.price, c.quantity);
+  return c.price > 0 && c.quantity > 0 && c.quote_quantity == 0 &&
+         notional_fits(c.price, c.quantity);
 }
 
 }  // namespace
@@ -48,19 +54,28 @@ bool order_valid(const Command& c) {
 void Book::apply(const Command& command, Output out) {
   if (!enums_known(command)) return out(rejected(command.order_id, Code::kMalformed));
   switch (command.kind) {
-    case Kind::kPlace: return place(command, out);
-    case Kind::kCancel: return cancel(command, out);
-    case Kind::kReduce: return reduce(command, out);
-    case Kind::kAmend: return amend(command, out);
-    case Kind::kReplace: return replace(command, out);
-    case Kind::kCancelReplace: return cancel_replace(command, out);
-    case Kind::kCancelAll: return cancel_all(command, out);
-    case Kind::kClear: return clear(command, out);
+    case Kind::kPlace:
+      return place(command, out);
+    case Kind::kCancel:
+      return cancel(command, out);
+    case Kind::kReduce:
+      return reduce(command, out);
+    case Kind::kAmend:
+      return amend(command, out);
+    case Kind::kReplace:
+      return replace(command, out);
+    case Kind::kCancelReplace:
+      return cancel_replace(command, out);
+    case Kind::kCancelAll:
+      return cancel_all(command, out);
+    case Kind::kClear:
+      return clear(command, out);
     case Kind::kHalt:
     case Kind::kResume:
       halted = command.kind == Kind::kHalt;
       return out({.kind = EventKind::kDone});
-    default: return out(rejected(command.order_id, Code::kMalformed));
+    default:
+      return out(rejected(command.order_id, Code::kMalformed));
   }
 }
 
@@ -107,13 +122,23 @@ void Book::place(const Command& command, Output out) {
 void Book::enter_new(const Command& command, Output out) {
   if (command.type == OrderType::kLimitMaker && crosses(command.side, command.price))
     return out(rejected(command.order_id, Code::kPostOnlyWouldTake));
-  Taker taker{.order_id = command.order_id, .account = command.account, .price = command.price,
-              .quantity = command.quantity, .remaining = command.quantity,
-              .quote_left = command.quote_quantity, .side = command.side, .type = command.type,
-              .time_in_force = command.time_in_force, .self_trade = command.self_trade,
+  Taker taker{.order_id = command.order_id,
+              .account = command.account,
+              .price = command.price,
+              .quantity = command.quantity,
+              .remaining = command.quantity,
+              .quote_left = command.quote_quantity,
+              .side = command.side,
+              .type = command.type,
+              .time_in_force = command.time_in_force,
+              .self_trade = command.self_trade,
               .by_quote = command.quote_quantity != 0};
-  out({.kind = EventKind::kAccepted, .side = taker.side, .order_id = taker.order_id,
-       .price = taker.price, .quantity = taker.quantity, .remaining = taker.quantity,
+  out({.kind = EventKind::kAccepted,
+       .side = taker.side,
+       .order_id = taker.order_id,
+       .price = taker.price,
+       .quantity = taker.quantity,
+       .remaining = taker.quantity,
        .number = taker.quote_left});
   enter(taker, out);
 }
@@ -154,9 +179,15 @@ void Book::take_lots(Handle handle, std::int64_t lots, Output out) {
   Order& order = shared_.pool[handle];
   remove_lots(level_of(order), order, lots);
   order.quantity -= lots;
-  out({.kind = EventKind::kReduced, .side = order.side, .status = open_status(order.traded),
-       .handle = handle, .order_id = order.order_id, .price = order.price,
-       .quantity = order.quantity, .remaining = order.remaining, .number = lots});
+  out({.kind = EventKind::kReduced,
+       .side = order.side,
+       .status = open_status(order.traded),
+       .handle = handle,
+       .order_id = order.order_id,
+       .price = order.price,
+       .quantity = order.quantity,
+       .remaining = order.remaining,
+       .number = lots});
 }
 
 // All is checked before anything is touched; then it is a new order with the old id and handle.
@@ -173,13 +204,25 @@ void Book::replace(const Command& command, Output out) {
   if (halted) return out(rejected(command.order_id, Code::kSymbolHalted));
   if (order.type == OrderType::kLimitMaker && crosses(order.side, price))
     return out(rejected(command.order_id, Code::kPostOnlyWouldTake));
-  Taker taker{.order_id = order.order_id, .account = command.account, .price = price,
-              .quantity = used + lots, .remaining = lots, .side = order.side, .type = order.type,
-              .time_in_force = TimeInForce::kGtc, .self_trade = order.self_trade,
-              .traded = order.traded, .handle = handle};
+  Taker taker{.order_id = order.order_id,
+              .account = command.account,
+              .price = price,
+              .quantity = used + lots,
+              .remaining = lots,
+              .side = order.side,
+              .type = order.type,
+              .time_in_force = TimeInForce::kGtc,
+              .self_trade = order.self_trade,
+              .traded = order.traded,
+              .handle = handle};
   unlink(handle);
-  out({.kind = EventKind::kReplaced, .side = taker.side, .status = open_status(taker.traded),
-       .handle = handle, .order_id = taker.order_id, .price = price, .quantity = taker.quantity,
+  out({.kind = EventKind::kReplaced,
+       .side = taker.side,
+       .status = open_status(taker.traded),
+       .handle = handle,
+       .order_id = taker.order_id,
+       .price = price,
+       .quantity = taker.quantity,
        .remaining = lots});
   enter(taker, out);
 }

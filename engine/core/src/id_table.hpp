@@ -1,8 +1,9 @@
 // Order id -> handle, for the open orders of one symbol.
 //
-// Open addressing, 8 bytes a slot, at most half full. Ids of one symbol are mostly dense and rising,
-// so eight neighbouring ids share a cache line: the line is chosen by a multiplicative hash of id / 8.
-// A slot keeps 32 bits folded from the id; the order itself decides whether it is the one.
+// Open addressing, 8 bytes a slot, at most half full. Ids of one symbol are mostly dense and
+// rising, so eight neighbouring ids share a cache line: the line is chosen by a multiplicative hash
+// of id / 8. A slot keeps 32 bits folded from the id; the order itself decides whether it is the
+// one.
 #pragma once
 
 #include <cstddef>
@@ -57,7 +58,8 @@ class IdTable {
 
   static std::uint32_t fold(std::int64_t id) {
     const auto bits = static_cast<std::uint64_t>(id);
-    return static_cast<std::uint32_t>(bits) ^ (static_cast<std::uint32_t>(bits >> 32) * 0x85EBCA6BU);
+    return static_cast<std::uint32_t>(bits) ^
+           (static_cast<std::uint32_t>(bits >> 32) * 0x85EBCA6BU);
   }
   [[nodiscard]] std::size_t mask() const { return slots_.size() - 1; }
   [[nodiscard]] std::size_t home(std::uint32_t key) const {

@@ -1,7 +1,7 @@
 // An order that enters: it meets the other side, best price first, then oldest, and rests or ends.
-#include "book.hpp"
-
 #include <algorithm>
+
+#include "book.hpp"
 
 namespace trading::core {
 
@@ -14,7 +14,8 @@ void Book::enter(Taker& taker, Output out) {
     }
     if (taker.time_in_force != TimeInForce::kFok || fills_whole(taker)) match(taker, out);
   }
-  const bool may_rest = taker.type != OrderType::kMarket && taker.time_in_force == TimeInForce::kGtc;
+  const bool may_rest =
+      taker.type != OrderType::kMarket && taker.time_in_force == TimeInForce::kGtc;
   if (may_rest && taker.remaining != 0 && !taker.expired) {
     rest(taker, out);
   } else {
@@ -52,10 +53,15 @@ void Book::trade(Taker& taker, Handle maker_handle, std::int64_t lots, Output ou
   remove_lots(level, maker, lots);
   counters.last_price = maker.price;
   const bool filled = maker.remaining == 0;
-  out({.kind = EventKind::kTrade, .side = taker.side,
+  out({.kind = EventKind::kTrade,
+       .side = taker.side,
        .status = filled ? OrderStatus::kFilled : OrderStatus::kPartiallyFilled,
-       .handle = maker_handle, .order_id = taker.order_id, .other_id = maker.order_id,
-       .price = maker.price, .quantity = lots, .remaining = maker.remaining,
+       .handle = maker_handle,
+       .order_id = taker.order_id,
+       .other_id = maker.order_id,
+       .price = maker.price,
+       .quantity = lots,
+       .remaining = maker.remaining,
        .number = ++counters.trade_id});
   if (!filled) return;
   unlink_from(level, maker_handle);
@@ -86,10 +92,15 @@ bool Book::prevent(Taker& taker, Handle maker_handle, std::int64_t taker_lots, O
   }
   remove_lots(level, maker, maker_loss);
   const bool maker_ended = maker.remaining == 0;
-  out({.kind = EventKind::kPrevented, .side = taker.side,
+  out({.kind = EventKind::kPrevented,
+       .side = taker.side,
        .status = maker_ended ? OrderStatus::kExpiredInMatch : open_status(maker.traded),
-       .handle = maker_handle, .order_id = taker.order_id, .other_id = maker.order_id,
-       .price = maker.price, .quantity = taker_loss, .remaining = maker_loss,
+       .handle = maker_handle,
+       .order_id = taker.order_id,
+       .other_id = maker.order_id,
+       .price = maker.price,
+       .quantity = taker_loss,
+       .remaining = maker_loss,
        .number = ++counters.prevented_id});
   if (maker_ended) {
     unlink_from(level, maker_handle);
@@ -138,14 +149,20 @@ void Book::end_taker(const Taker& taker, Output out) {
       reason = EndReason::kSelfTrade;
     }
   } else if (taker.remaining != 0) {
-    reason = taker.type == OrderType::kMarket                ? EndReason::kNoLiquidity
-             : taker.time_in_force == TimeInForce::kIoc      ? EndReason::kIocUnfilled
-                                                             : EndReason::kFokUnfilled;
+    reason = taker.type == OrderType::kMarket           ? EndReason::kNoLiquidity
+             : taker.time_in_force == TimeInForce::kIoc ? EndReason::kIocUnfilled
+                                                        : EndReason::kFokUnfilled;
   }
   const bool was_resting = taker.handle != kNoHandle;
-  out({.kind = EventKind::kEnded, .side = taker.side, .status = status_of(reason), .reason = reason,
-       .flags = was_resting ? event_flag::kWasResting : std::uint8_t{0}, .handle = taker.handle,
-       .order_id = taker.order_id, .price = taker.price, .quantity = taker.quantity,
+  out({.kind = EventKind::kEnded,
+       .side = taker.side,
+       .status = status_of(reason),
+       .reason = reason,
+       .flags = was_resting ? event_flag::kWasResting : std::uint8_t{0},
+       .handle = taker.handle,
+       .order_id = taker.order_id,
+       .price = taker.price,
+       .quantity = taker.quantity,
        .remaining = taker.by_quote ? 0 : taker.remaining,
        .number = taker.by_quote ? taker.quote_left : 0});
   if (was_resting) release(taker.handle);
@@ -170,9 +187,15 @@ void Book::rest(const Taker& taker, Output out) {
     shared_.accounts.insert(shared_.pool, shared_.accounts.acquire(symbol_, taker.account), handle);
   }
   link(handle, true);
-  out({.kind = EventKind::kRested, .side = order.side, .status = open_status(order.traded),
-       .handle = handle, .order_id = order.order_id, .price = order.price,
-       .quantity = order.quantity, .remaining = order.remaining, .number = order.priority});
+  out({.kind = EventKind::kRested,
+       .side = order.side,
+       .status = open_status(order.traded),
+       .handle = handle,
+       .order_id = order.order_id,
+       .price = order.price,
+       .quantity = order.quantity,
+       .remaining = order.remaining,
+       .number = order.priority});
 }
 
 }  // namespace trading::core

@@ -51,8 +51,10 @@ void MatchingEngine::apply(std::span<const Command> commands, EventBuffer& event
     if (Book* book = state.find(command.symbol); book != nullptr) [[likely]] {
       book->apply(command, out);
     } else {
-      out({.kind = EventKind::kRejected, .status = OrderStatus::kRejected,
-           .code = Code::kUnknownSymbol, .order_id = command.order_id});
+      out({.kind = EventKind::kRejected,
+           .status = OrderStatus::kRejected,
+           .code = Code::kUnknownSymbol,
+           .order_id = command.order_id});
     }
   }
 }
@@ -65,7 +67,9 @@ void MatchingEngine::set_counters(std::uint32_t symbol, const SymbolCounters& co
   state_->book(symbol).counters = counters;
 }
 
-bool MatchingEngine::halted(std::uint32_t symbol) const { return state_->book(symbol).halted; }
+bool MatchingEngine::halted(std::uint32_t symbol) const {
+  return state_->book(symbol).halted;
+}
 
 void MatchingEngine::set_halted(std::uint32_t symbol, bool halted) {
   state_->book(symbol).halted = halted;

@@ -26,7 +26,9 @@ OrderState MatchingEngine::order(Handle handle) const {
   return state_->book_of(handle).state_of(handle);
 }
 
-Handle MatchingEngine::handles_past() const { return state_->shared.pool.past(); }
+Handle MatchingEngine::handles_past() const {
+  return state_->shared.pool.past();
+}
 
 void MatchingEngine::orders_of_account(std::uint32_t symbol, std::int64_t account,
                                        std::vector<Handle>& handles) const {
@@ -51,7 +53,9 @@ Handle MatchingEngine::next_of_side(Handle handle) const {
   return state_->book_of(handle).next(handle);
 }
 
-std::size_t MatchingEngine::open_orders() const { return state_->shared.pool.live(); }
+std::size_t MatchingEngine::open_orders() const {
+  return state_->shared.pool.live();
+}
 
 std::size_t MatchingEngine::open_orders(std::uint32_t symbol) const {
   return state_->book(symbol).open_orders();

@@ -16,9 +16,9 @@ struct alignas(64) Order {
   std::int64_t remaining;
   std::int64_t quantity;
   std::int64_t priority;
-  Handle next;           // in the level's queue, younger; of a free order: the next free one
+  Handle next;  // in the level's queue, younger; of a free order: the next free one
   Handle previous;
-  Handle account_next;   // in the account's list
+  Handle account_next;  // in the account's list
   Handle account_previous;
   std::uint32_t account_entry;  // AccountIndex: gives the account and the symbol
   Side side;
@@ -47,7 +47,8 @@ class OrderPool {
 
   Handle allocate() {
     ++live_;
-    if (free_ == kNoHandle) [[unlikely]] return allocate_new();
+    if (free_ == kNoHandle) [[unlikely]]
+      return allocate_new();
     const Handle handle = free_;
     free_ = (*this)[handle].next;
     return handle;

@@ -1,10 +1,10 @@
 // The price levels of one side of one book.
 //
-// A level is found by its key: the price of an ask, the complement of the price of a bid, so that the
-// lowest key is the best price on both sides. Levels near the best stand in a dense window of
-// 16 bytes per tick with a bitmap tree above it (best and next in O(1)); all others in a sorted map.
-// Both are always correct for any price: the window only makes it fast. It is laid anew around the
-// best when the map was used often, so that the cost of doing so is spread over those uses.
+// A level is found by its key: the price of an ask, the complement of the price of a bid, so that
+// the lowest key is the best price on both sides. Levels near the best stand in a dense window of
+// 16 bytes per tick with a bitmap tree above it (best and next in O(1)); all others in a sorted
+// map. Both are always correct for any price: the window only makes it fast. It is laid anew around
+// the best when the map was used often, so that the cost of doing so is spread over those uses.
 #pragma once
 
 #include <algorithm>
@@ -21,8 +21,12 @@ namespace trading::core {
 
 using Key = std::int64_t;
 
-inline Key key_of(Side side, std::int64_t price) { return side == Side::kBuy ? ~price : price; }
-inline std::int64_t price_of(Side side, Key key) { return side == Side::kBuy ? ~key : key; }
+inline Key key_of(Side side, std::int64_t price) {
+  return side == Side::kBuy ? ~price : price;
+}
+inline std::int64_t price_of(Side side, Key key) {
+  return side == Side::kBuy ? ~key : key;
+}
 
 struct Level {
   std::int64_t quantity = 0;  // sum of its orders; 0 = there is no such level
@@ -98,7 +102,9 @@ class PriceLadder {
     if (i < window_.size()) return window_[i].quantity != 0 ? &window_[i] : nullptr;
     return find_far(key);
   }
-  [[nodiscard]] const Level* find(Key key) const { return const_cast<PriceLadder*>(this)->find(key); }
+  [[nodiscard]] const Level* find(Key key) const {
+    return const_cast<PriceLadder*>(this)->find(key);
+  }
   void prefetch(Key key) const {
     const std::uint64_t i = index_of(key);
     if (i < window_.size()) __builtin_prefetch(&window_[i], 1);
@@ -109,7 +115,8 @@ class PriceLadder {
     return i < window_.size() && window_[i].quantity != 0 ? window_[i].last : kNoHandle;
   }
 
-  // The level, made (with quantity 0, to be raised at once) when it is missing. May move other levels.
+  // The level, made (with quantity 0, to be raised at once) when it is missing. May move other
+  // levels.
   Level& acquire(Key key) {
     std::uint64_t i = index_of(key);
     if (i >= window_.size() && ++far_uses_ > far_uses_max_) [[unlikely]] {
@@ -179,7 +186,7 @@ class PriceLadder {
   BitTree tree_;
   std::map<Key, Level> far_;
   std::size_t levels_ = 0;
-  std::size_t far_uses_ = 0;        // since the window was laid
+  std::size_t far_uses_ = 0;  // since the window was laid
   std::size_t far_uses_max_ = 0;
   std::vector<std::uint64_t> marked_;  // by index in the window
   std::vector<Key> marked_keys_;       // with repeats for far keys

@@ -35,7 +35,8 @@ TEST_CASE("reduce keeps the place; all that remains removes the order; more is r
   market.quietly({buy(1, 5, 50), buy(2, 5, 50)});
   CHECK(market.run({change(Kind::kReduce, 1, 2)}) == Lines{"reduced 1 to 3 of 3"});
   CHECK(market.book() == Lines{"1:3@50", "2:5@50"});
-  for (const std::int64_t by : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{4}, INT64_MAX, INT64_MIN})
+  for (const std::int64_t by :
+       {std::int64_t{0}, std::int64_t{-1}, std::int64_t{4}, INT64_MAX, INT64_MIN})
     CHECK(market.run({change(Kind::kReduce, 1, by)}) == Lines{"rejected 1 invalid-order"});
   CHECK(market.engine().best(0, Side::kBuy)->quantity == 8);
   CHECK(market.run({change(Kind::kReduce, 1, 3)}) == Lines{"ended 1 canceled user lost 3"});
@@ -152,9 +153,9 @@ TEST_CASE("while halted nothing new enters, and orders can leave") {
 TEST_CASE("clear ends both sides without trades") {
   Market market;
   market.quietly({buy(1, 1, 50), buy(2, 1, 51), sell(3, 1, 60)});
-  CHECK(market.run({of_kind(Kind::kClear)}) ==
-        Lines{"ended 2 expired exchange lost 1", "ended 1 expired exchange lost 1",
-              "ended 3 expired exchange lost 1", "done 3"});
+  CHECK(market.run({of_kind(Kind::kClear)}) == Lines{"ended 2 expired exchange lost 1",
+                                                     "ended 1 expired exchange lost 1",
+                                                     "ended 3 expired exchange lost 1", "done 3"});
   CHECK(market.book().empty());
   CHECK(market.run({buy(1, 1, 50)}).back() == "rested 1 1@50");
 }

@@ -4,31 +4,42 @@ namespace trading::core::tests {
 namespace {
 
 const char* word(OrderStatus status) {
-  constexpr const char* kWords[] = {"new",      "partly", "filled",          "canceled",
+  constexpr const char* kWords[] = {"new",      "partly",  "filled",          "canceled",
                                     "rejected", "expired", "expired-in-match"};
   return kWords[static_cast<int>(status)];
 }
 
 const char* word(EndReason reason) {
-  constexpr const char* kWords[] = {"none",         "user",         "mass-cancel",  "replaced",
-                                    "disconnect",   "dead-man",     "ioc-unfilled", "fok-unfilled",
-                                    "no-liquidity", "price-band",   "exchange",     "self-trade"};
+  constexpr const char* kWords[] = {"none",         "user",       "mass-cancel",  "replaced",
+                                    "disconnect",   "dead-man",   "ioc-unfilled", "fok-unfilled",
+                                    "no-liquidity", "price-band", "exchange",     "self-trade"};
   return kWords[static_cast<int>(reason)];
 }
 
 std::string word(Code code) {
   switch (code) {
-    case Code::kDuplicateOther: return "duplicate";
-    case Code::kOrderNotActive: return "not-active";
-    case Code::kInvalidOrder: return "invalid-order";
-    case Code::kInvalidReplacement: return "invalid-replacement";
-    case Code::kPostOnlyWouldTake: return "would-take";
-    case Code::kSymbolHalted: return "halted";
-    case Code::kUnknownSymbol: return "unknown-symbol";
-    case Code::kTooManyOpenOrders: return "too-many";
-    case Code::kMalformed: return "malformed";
-    case Code::kInvalidAmend: return "invalid-amend";
-    default: return "code-" + std::to_string(static_cast<int>(code));
+    case Code::kDuplicateOther:
+      return "duplicate";
+    case Code::kOrderNotActive:
+      return "not-active";
+    case Code::kInvalidOrder:
+      return "invalid-order";
+    case Code::kInvalidReplacement:
+      return "invalid-replacement";
+    case Code::kPostOnlyWouldTake:
+      return "would-take";
+    case Code::kSymbolHalted:
+      return "halted";
+    case Code::kUnknownSymbol:
+      return "unknown-symbol";
+    case Code::kTooManyOpenOrders:
+      return "too-many";
+    case Code::kMalformed:
+      return "malformed";
+    case Code::kInvalidAmend:
+      return "invalid-amend";
+    default:
+      return "code-" + std::to_string(static_cast<int>(code));
   }
 }
 
@@ -45,15 +56,18 @@ std::string meeting(const Event& e) {
 std::string tell(const Event& e) {
   const std::string id = std::to_string(e.order_id);
   switch (e.kind) {
-    case EventKind::kAccepted: return "accepted " + id;
+    case EventKind::kAccepted:
+      return "accepted " + id;
     case EventKind::kRejected:
       return "rejected " + id + " " + word(e.code) +
              ((e.flags & event_flag::kTargetPart) != 0 ? " (target)" : "");
-    case EventKind::kTrade: return "trade " + meeting(e) + " " + at(e.quantity, e.price);
+    case EventKind::kTrade:
+      return "trade " + meeting(e) + " " + at(e.quantity, e.price);
     case EventKind::kPrevented:
       return "prevented " + meeting(e) + " taker-" + std::to_string(e.quantity) + " maker-" +
              std::to_string(e.remaining);
-    case EventKind::kRested: return "rested " + id + " " + at(e.remaining, e.price);
+    case EventKind::kRested:
+      return "rested " + id + " " + at(e.remaining, e.price);
     case EventKind::kEnded: {
       std::string line = "ended " + id + " " + word(e.status);
       if (e.reason != EndReason::kNone) line += std::string(" ") + word(e.reason);
@@ -62,9 +76,12 @@ std::string tell(const Event& e) {
       return line;
     }
     case EventKind::kReduced:
-      return "reduced " + id + " to " + std::to_string(e.remaining) + " of " + std::to_string(e.quantity);
-    case EventKind::kReplaced: return "replaced " + id + " " + at(e.remaining, e.price);
-    case EventKind::kDone: return "done " + std::to_string(e.quantity);
+      return "reduced " + id + " to " + std::to_string(e.remaining) + " of " +
+             std::to_string(e.quantity);
+    case EventKind::kReplaced:
+      return "replaced " + id + " " + at(e.remaining, e.price);
+    case EventKind::kDone:
+      return "done " + std::to_string(e.quantity);
   }
   return "?";
 }
@@ -83,7 +100,8 @@ Lines Market::run(std::initializer_list<Command> commands) {
 Lines Market::book() const {
   Lines lines;
   for (const Side side : {Side::kBuy, Side::kSell}) {
-    for (Handle h = engine_.first_of_side(symbol_, side); h != kNoHandle; h = engine_.next_of_side(h)) {
+    for (Handle h = engine_.first_of_side(symbol_, side); h != kNoHandle;
+         h = engine_.next_of_side(h)) {
       const OrderState order = engine_.order(h);
       lines.push_back(std::to_string(order.order_id) + ":" + at(order.remaining, order.price));
     }

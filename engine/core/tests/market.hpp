@@ -18,36 +18,57 @@ std::string tell(const Event& event);
 
 inline Command place(Side side, std::int64_t id, std::int64_t quantity, std::int64_t price,
                      std::int64_t account = 0) {
-  return {.order_id = id, .account = account, .price = price, .quantity = quantity,
-          .kind = Kind::kPlace, .side = side};
+  return {.order_id = id,
+          .account = account,
+          .price = price,
+          .quantity = quantity,
+          .kind = Kind::kPlace,
+          .side = side};
 }
-inline Command buy(std::int64_t id, std::int64_t quantity, std::int64_t price, std::int64_t account = 0) {
+inline Command buy(std::int64_t id, std::int64_t quantity, std::int64_t price,
+                   std::int64_t account = 0) {
   return place(Side::kBuy, id, quantity, price, account);
 }
-inline Command sell(std::int64_t id, std::int64_t quantity, std::int64_t price, std::int64_t account = 0) {
+inline Command sell(std::int64_t id, std::int64_t quantity, std::int64_t price,
+                    std::int64_t account = 0) {
   return place(Side::kSell, id, quantity, price, account);
 }
-inline Command ioc(Command command) { command.time_in_force = TimeInForce::kIoc; return command; }
-inline Command fok(Command command) { command.time_in_force = TimeInForce::kFok; return command; }
-inline Command maker_only(Command command) { command.type = OrderType::kLimitMaker; return command; }
-inline Command with(SelfTrade mode, Command command) { command.self_trade = mode; return command; }
+inline Command ioc(Command command) {
+  command.time_in_force = TimeInForce::kIoc;
+  return command;
+}
+inline Command fok(Command command) {
+  command.time_in_force = TimeInForce::kFok;
+  return command;
+}
+inline Command maker_only(Command command) {
+  command.type = OrderType::kLimitMaker;
+  return command;
+}
+inline Command with(SelfTrade mode, Command command) {
+  command.self_trade = mode;
+  return command;
+}
 inline Command market(Side side, std::int64_t id, std::int64_t quantity, std::int64_t account = 0) {
   Command command = place(side, id, quantity, 0, account);
   command.type = OrderType::kMarket;
   return command;
 }
-inline Command market_quote(Side side, std::int64_t id, std::int64_t quote, std::int64_t account = 0) {
+inline Command market_quote(Side side, std::int64_t id, std::int64_t quote,
+                            std::int64_t account = 0) {
   Command command = market(side, id, 0, account);
   command.quote_quantity = quote;
   return command;
 }
-inline Command change(Kind kind, std::int64_t id, std::int64_t quantity = 0, std::int64_t account = 0) {
+inline Command change(Kind kind, std::int64_t id, std::int64_t quantity = 0,
+                      std::int64_t account = 0) {
   return {.order_id = id, .account = account, .quantity = quantity, .kind = kind};
 }
 inline Command cancel(std::int64_t id, std::int64_t account = 0) {
   return change(Kind::kCancel, id, 0, account);
 }
-inline Command replace(std::int64_t id, std::int64_t quantity, std::int64_t price, std::int64_t account = 0) {
+inline Command replace(std::int64_t id, std::int64_t quantity, std::int64_t price,
+                       std::int64_t account = 0) {
   Command command = change(Kind::kReplace, id, quantity, account);
   command.price = price;
   return command;
@@ -58,7 +79,9 @@ inline Command instead_of(std::int64_t target, Command command, bool allow_failu
   command.flags = allow_failure ? wire::flag::kAllowFailure : std::uint8_t{0};
   return command;
 }
-inline Command of_kind(Kind kind, std::int64_t account = 0) { return {.account = account, .kind = kind}; }
+inline Command of_kind(Kind kind, std::int64_t account = 0) {
+  return {.account = account, .kind = kind};
+}
 
 class Market {
  public:

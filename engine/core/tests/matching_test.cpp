@@ -34,9 +34,9 @@ TEST_CASE("a partly filled maker keeps its place") {
 TEST_CASE("a taker does not trade beyond its limit and its rest rests there") {
   Market market;
   market.quietly({sell(1, 2, 100), sell(2, 2, 101), sell(3, 2, 102)});
-  CHECK(market.run({buy(4, 9, 101)}) ==
-        Lines{"accepted 4", "trade 4x1 2@100", "ended 1 filled", "trade 4x2 2@101", "ended 2 filled",
-              "rested 4 5@101"});
+  CHECK(market.run({buy(4, 9, 101)}) == Lines{"accepted 4", "trade 4x1 2@100", "ended 1 filled",
+                                              "trade 4x2 2@101", "ended 2 filled",
+                                              "rested 4 5@101"});
   CHECK(market.book() == Lines{"4:5@101", "3:2@102"});
 }
 
@@ -61,10 +61,12 @@ TEST_CASE("the best price is right after a cancel empties the top") {
 
 TEST_CASE("an IOC order's rest expires") {
   Market market;
-  CHECK(market.run({ioc(buy(1, 3, 100))}) == Lines{"accepted 1", "ended 1 expired ioc-unfilled lost 3"});
+  CHECK(market.run({ioc(buy(1, 3, 100))}) ==
+        Lines{"accepted 1", "ended 1 expired ioc-unfilled lost 3"});
   market.quietly({sell(2, 2, 100)});
-  CHECK(market.run({ioc(buy(3, 3, 100))}) ==
-        Lines{"accepted 3", "trade 3x2 2@100", "ended 2 filled", "ended 3 expired ioc-unfilled lost 1"});
+  CHECK(market.run({ioc(buy(3, 3, 100))}) == Lines{"accepted 3", "trade 3x2 2@100",
+                                                   "ended 2 filled",
+                                                   "ended 3 expired ioc-unfilled lost 1"});
   CHECK(market.book().empty());
 }
 
@@ -72,16 +74,16 @@ TEST_CASE("a market order takes any price and its rest expires") {
   Market market;
   market.quietly({sell(1, 1, 100), sell(2, 1, 100000)});
   CHECK(market.run({tests::market(Side::kBuy, 3, 5)}) ==
-        Lines{"accepted 3", "trade 3x1 1@100", "ended 1 filled", "trade 3x2 1@100000", "ended 2 filled",
-              "ended 3 expired no-liquidity lost 3"});
+        Lines{"accepted 3", "trade 3x1 1@100", "ended 1 filled", "trade 3x2 1@100000",
+              "ended 2 filled", "ended 3 expired no-liquidity lost 3"});
 }
 
 TEST_CASE("a market order by quote buys whole lots and never spends more") {
   Market market;
   market.quietly({sell(1, 3, 100), sell(2, 5, 110)});
-  CHECK(market.run({market_quote(Side::kBuy, 3, 560)}) ==
-        Lines{"accepted 3", "trade 3x1 3@100", "ended 1 filled", "trade 3x2 2@110",
-              "ended 3 filled unspent 40"});
+  CHECK(market.run({market_quote(Side::kBuy, 3, 560)}) == Lines{"accepted 3", "trade 3x1 3@100",
+                                                                "ended 1 filled", "trade 3x2 2@110",
+                                                                "ended 3 filled unspent 40"});
   CHECK(market.run({market_quote(Side::kBuy, 4, 109)}) ==
         Lines{"accepted 4", "ended 4 expired no-liquidity unspent 109"});
   CHECK(market.run({market_quote(Side::kBuy, 5, 1000)}) ==
@@ -108,8 +110,10 @@ TEST_CASE("FOK fills whole or expires before anything is touched") {
   Market market;
   market.quietly({sell(1, 2, 100), sell(2, 2, 101), sell(3, 2, 102)});
   const Lines before = market.book();
-  CHECK(market.run({fok(buy(4, 5, 101))}) == Lines{"accepted 4", "ended 4 expired fok-unfilled lost 5"});
-  CHECK(market.run({fok(buy(4, 7, 200))}) == Lines{"accepted 4", "ended 4 expired fok-unfilled lost 7"});
+  CHECK(market.run({fok(buy(4, 5, 101))}) ==
+        Lines{"accepted 4", "ended 4 expired fok-unfilled lost 5"});
+  CHECK(market.run({fok(buy(4, 7, 200))}) ==
+        Lines{"accepted 4", "ended 4 expired fok-unfilled lost 7"});
   CHECK(market.book() == before);
   CHECK(market.run({fok(buy(5, 4, 101))}).back() == "ended 5 filled");
   CHECK(market.run({fok(buy(6, 2, 102))}).back() == "ended 6 filled");
@@ -170,9 +174,10 @@ TEST_CASE("limits on open orders count what is open") {
 
 TEST_CASE("trade ids, priorities and prevented ids rise by one from where they were set") {
   Market market;
-  market.engine().set_counters(0, {.trade_id = 41, .prevented_id = 6, .priority = 9, .last_price = 5});
-  market.quietly({sell(1, 1, 100, 7), sell(2, 1, 100, 8),
-                  with(SelfTrade::kExpireMaker, buy(3, 1, 100, 7))});
+  market.engine().set_counters(0,
+                               {.trade_id = 41, .prevented_id = 6, .priority = 9, .last_price = 5});
+  market.quietly(
+      {sell(1, 1, 100, 7), sell(2, 1, 100, 8), with(SelfTrade::kExpireMaker, buy(3, 1, 100, 7))});
   const SymbolCounters counters = market.engine().counters(0);
   CHECK(counters.trade_id == 42);
   CHECK(counters.prevented_id == 7);

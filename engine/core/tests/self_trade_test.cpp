@@ -58,7 +58,8 @@ TEST_CASE("decrement takes the smaller from both; what is left keeps its place o
               "ended 2 expired-in-match self-trade", "trade 9x3 4@101", "ended 3 filled",
               "ended 9 filled"});
   CHECK(market.run({with(SelfTrade::kDecrement, buy(10, 2, 102, 7))}) ==
-        Lines{"accepted 10", "prevented 10x4 taker-2 maker-2", "ended 10 expired-in-match self-trade"});
+        Lines{"accepted 10", "prevented 10x4 taker-2 maker-2",
+              "ended 10 expired-in-match self-trade"});
   market.quietly({sell(11, 1, 102, 8)});
   CHECK(market.book() == Lines{"4:3@102", "11:1@102"});
   const OrderState left = *market.engine().find(0, 4);
@@ -78,8 +79,8 @@ TEST_CASE("a replaced order meets its own account by the mode it was placed with
   Market market;
   market.quietly({sell(1, 2, 100, 7), with(SelfTrade::kExpireMaker, buy(2, 3, 90, 7))});
   CHECK(market.run({replace(2, 0, 100, 7)}) ==
-        Lines{"replaced 2 3@100", "prevented 2x1 taker-0 maker-2", "ended 1 expired-in-match self-trade",
-              "rested 2 3@100"});
+        Lines{"replaced 2 3@100", "prevented 2x1 taker-0 maker-2",
+              "ended 1 expired-in-match self-trade", "rested 2 3@100"});
 }
 
 TEST_CASE("the check of FOK agrees with what matching would do") {

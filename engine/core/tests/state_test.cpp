@@ -18,9 +18,7 @@ namespace {
 // A small generator of our own: the tests must be the same everywhere.
 class Random {
  public:
-  std::uint64_t below(std::uint64_t bound) {
-    return (word() << 31 ^ word()) % bound;
-  }
+  std::uint64_t below(std::uint64_t bound) { return (word() << 31 ^ word()) % bound; }
 
  private:
   std::uint64_t word() {
@@ -167,7 +165,8 @@ TEST_CASE("changes of depth, applied one after the other, give the depth") {
 
 TEST_CASE("too many changed levels are told as such, once") {
   Market market;
-  for (std::int64_t i = 1; i <= static_cast<std::int64_t>(MatchingEngine::kDirtyLevelsMax) + 1; ++i) {
+  for (std::int64_t i = 1; i <= static_cast<std::int64_t>(MatchingEngine::kDirtyLevelsMax) + 1;
+       ++i) {
     EventBuffer events;
     const Command command = buy(i, 1, i * 1000);
     market.engine().apply({&command, 1}, events);
@@ -184,7 +183,8 @@ TEST_CASE("too many changed levels are told as such, once") {
 TEST_CASE("prices at the ends of the range trade like others") {
   Market market;
   const std::int64_t highest = INT64_MAX;
-  CHECK(market.run({sell(1, 1, highest), buy(2, 1, 1), sell(3, 1, highest - 1), buy(4, 1, 2)}).size() == 8);
+  CHECK(market.run({sell(1, 1, highest), buy(2, 1, 1), sell(3, 1, highest - 1), buy(4, 1, 2)})
+            .size() == 8);
   CHECK(market.book() == Lines{"4:1@2", "2:1@1", "3:1@" + std::to_string(highest - 1),
                                "1:1@" + std::to_string(highest)});
   CHECK(market.run({buy(5, 1, highest)})[1] == "trade 5x3 1@" + std::to_string(highest - 1));
@@ -235,7 +235,8 @@ TEST_CASE("the memory of a ladder is bounded by its levels, not by its prices") 
 }
 
 TEST_CASE("the id table finds any ids, dense, sparse or alike in their low bits") {
-  for (const std::int64_t stride : {std::int64_t{1}, std::int64_t{8}, std::int64_t{1} << 20, std::int64_t{1} << 33}) {
+  for (const std::int64_t stride :
+       {std::int64_t{1}, std::int64_t{8}, std::int64_t{1} << 20, std::int64_t{1} << 33}) {
     Random random;
     OrderPool pool;
     IdTable table;

@@ -61,8 +61,7 @@ void Sequencer::answer_refused(const wire::Command& c, Code code, std::int64_t e
 void Sequencer::answer(Run& run) {
   const wire::Command& c = *run.command;
   if (run.refused != Code::kOk) {
-    return answer_refused(c, run.refused,
-                          slots_[run.symbol->slot].state.epoch);
+    return answer_refused(c, run.refused, slots_[run.symbol->slot].state.epoch);
   }
   if (run.subject == nullptr) {  // the end of a list, or a halt
     wire::Reply reply = reply_of(run, ColdOrder{}, OrderStatus::kCanceled, EndReason::kNone);

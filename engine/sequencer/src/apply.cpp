@@ -19,7 +19,8 @@ std::string_view text_of(const char* bytes, std::size_t size) {
 
 constexpr std::array<bool, 256> client_id_bytes() {
   std::array<bool, 256> good{};
-  for (const char c : std::string_view("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")) {
+  for (const char c :
+       std::string_view("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")) {
     good[static_cast<unsigned char>(c)] = true;
   }
   return good;
@@ -43,7 +44,9 @@ bool is_query(Kind kind) {
   return kind == Kind::kQueryOrder || kind == Kind::kQueryOpen || kind == Kind::kQueryDepth;
 }
 
-bool places(Kind kind) { return kind == Kind::kPlace || kind == Kind::kCancelReplace; }
+bool places(Kind kind) {
+  return kind == Kind::kPlace || kind == Kind::kCancelReplace;
+}
 
 std::int64_t body_hash(const wire::Command& c) {
   std::uint64_t hash = 0xCBF29CE484222325ULL;
@@ -86,9 +89,9 @@ void Sequencer::one(const wire::Command& command) {
   Symbol* symbol = nullptr;
   const Code code = admit(command, symbol);
   if (code != Code::kOk) {
-    answer_refused(command, code, symbol != nullptr && symbol->slot != kNoSlot
-                                      ? slots_[symbol->slot].state.epoch
-                                      : 0);
+    answer_refused(
+        command, code,
+        symbol != nullptr && symbol->slot != kNoSlot ? slots_[symbol->slot].state.epoch : 0);
     return;
   }
   Run& run = run_;
@@ -101,10 +104,14 @@ void Sequencer::one(const wire::Command& command) {
   run.accepted = run.changed = false;
   run.fills.clear();
   switch (static_cast<Kind>(command.kind)) {
-    case Kind::kQueryOrder: return query_order(run);
-    case Kind::kQueryOpen: return query_open(run);
-    case Kind::kQueryDepth: return query_depth(run);
-    default: return order(run);
+    case Kind::kQueryOrder:
+      return query_order(run);
+    case Kind::kQueryOpen:
+      return query_open(run);
+    case Kind::kQueryDepth:
+      return query_depth(run);
+    default:
+      return order(run);
   }
 }
 
@@ -274,7 +281,8 @@ void Sequencer::on_event(Run& run, const core::Event& e) {
       publish(run, fresh, {.kind = ExecutionKind::kNew, .status = OrderStatus::kNew});
       return;
     }
-    case core::EventKind::kTrade: return on_trade(run, e);
+    case core::EventKind::kTrade:
+      return on_trade(run, e);
     case core::EventKind::kPrevented: {
       ColdOrder& maker = cold_[e.handle];
       maker.prevented += e.remaining;
@@ -282,8 +290,10 @@ void Sequencer::on_event(Run& run, const core::Event& e) {
       run.subject->prevented += e.quantity;
       return;
     }
-    case core::EventKind::kRested: return on_rested(run, e);
-    case core::EventKind::kEnded: return on_ended(run, e);
+    case core::EventKind::kRested:
+      return on_rested(run, e);
+    case core::EventKind::kEnded:
+      return on_ended(run, e);
     case core::EventKind::kReduced:
     case core::EventKind::kReplaced: {
       ColdOrder& cold = cold_[e.handle];
@@ -309,7 +319,8 @@ void Sequencer::on_event(Run& run, const core::Event& e) {
 void Sequencer::on_trade(Run& run, const core::Event& e) {
   ColdOrder& taker = *run.subject;
   ColdOrder& maker = cold_[e.handle];
-  const std::int64_t quote = e.price * e.quantity;  // within int64: the core bounds an order's notional
+  const std::int64_t quote =
+      e.price * e.quantity;  // within int64: the core bounds an order's notional
   for (ColdOrder* side : {&taker, &maker}) {
     side->executed += e.quantity;
     side->executed_quote = saturated_sum(side->executed_quote, quote);
@@ -344,7 +355,8 @@ void Sequencer::add_published_trade(Symbol& symbol, const core::Event& e, const 
     symbol.trade_count = 0;
     symbol.trades.clear();
   }
-  char* at = msgpack::array(symbol.trades.room(msgpack::kHeadBytesMax + 7 * msgpack::kIntegerBytesMax), 7);
+  char* at =
+      msgpack::array(symbol.trades.room(msgpack::kHeadBytesMax + 7 * msgpack::kIntegerBytesMax), 7);
   for (const std::int64_t word : {e.number, e.price, e.quantity, maker.order_id, taker.order_id,
                                   static_cast<std::int64_t>(taker.side), now_us_}) {
     at = msgpack::integer(at, word);
@@ -386,8 +398,8 @@ void Sequencer::on_ended(Run& run, const core::Event& e) {
   const bool target = (e.flags & core::event_flag::kTargetPart) != 0;
   if (of_list || target) {
     wire::Reply reply = reply_of(run, cold, e.status, e.reason);
-    reply.flags = static_cast<std::uint8_t>(wire::flag::kMore |
-                                            (target ? wire::flag::kCancelledPart : 0));
+    reply.flags =
+        static_cast<std::uint8_t>(wire::flag::kMore | (target ? wire::flag::kCancelledPart : 0));
     batch_->add_reply(run.command->connection, reply);
   } else if (run.subject == nullptr) {  // a plain cancel, or a reduce that took all
     run.subject = &cold;

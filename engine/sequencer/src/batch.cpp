@@ -63,8 +63,8 @@ void Batch::clear() {
   clear_all(sl_id_, sl_epoch_, sl_previous_, sl_sequence_, sl_chain_, sl_payload_);
   clear_all(st_symbol_, st_order_, st_trade_, st_prevented_, st_priority_, st_update_, st_sym_,
             st_last_, st_halted_, st_seq_);
-  clear_all(up_symbol_, up_order_, up_attributes_, up_price_, up_quantity_, up_executed_,
-            up_quote_, up_prevented_, up_priority_, up_seq_, de_symbol_, de_order_);
+  clear_all(up_symbol_, up_order_, up_attributes_, up_price_, up_quantity_, up_executed_, up_quote_,
+            up_prevented_, up_priority_, up_seq_, de_symbol_, de_order_);
   clear_all(tr_symbol_, tr_trade_, tr_maker_, tr_taker_, tr_maker_account_, tr_taker_account_,
             tr_price_, tr_quantity_, tr_side_, tr_time_, tr_seq_);
 }
@@ -108,8 +108,7 @@ void Batch::add_reply(std::uint64_t connection, const wire::Reply& reply,
   char* at = box.bytes.room(sizeof(wire::FrameHeader) + bytes);
   if (box.open_frame == SIZE_MAX) {
     box.open_frame = box.bytes.size();
-    at = put(at,
-             wire::FrameHeader{0, static_cast<std::uint8_t>(wire::FrameType::kReplies), 0, 0});
+    at = put(at, wire::FrameHeader{0, static_cast<std::uint8_t>(wire::FrameType::kReplies), 0, 0});
   }
   at = put(at, reply);
   if (!fills.empty()) {
@@ -208,8 +207,8 @@ std::vector<std::string_view> Batch::parameters() {
   emit(out, st_symbol_, st_order_, st_trade_, st_prevented_, st_priority_, st_update_, st_sym_,
        st_last_, st_halted_, st_seq_);
   opened_.finish(out, false);
-  emit(out, up_symbol_, up_order_, up_attributes_, up_price_, up_quantity_, up_executed_,
-       up_quote_, up_prevented_, up_priority_, up_seq_);
+  emit(out, up_symbol_, up_order_, up_attributes_, up_price_, up_quantity_, up_executed_, up_quote_,
+       up_prevented_, up_priority_, up_seq_);
   emit(out, de_symbol_, de_order_);
   closed_.finish(out, true);
   emit(out, tr_symbol_, tr_trade_, tr_maker_, tr_taker_, tr_maker_account_, tr_taker_account_,

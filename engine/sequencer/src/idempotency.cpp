@@ -28,8 +28,9 @@ ClientKey IdempotencySet::key_of(std::uint32_t symbol, std::int64_t account,
                                  std::string_view client_id) const {
   std::uint64_t words[5] = {};
   std::memcpy(words, client_id.data(), std::min(client_id.size(), sizeof words));
-  std::uint64_t high = mix(static_cast<std::uint64_t>(account) ^ secret_[0],
-                           (static_cast<std::uint64_t>(symbol) << 8U | client_id.size()) ^ secret_[1]);
+  std::uint64_t high =
+      mix(static_cast<std::uint64_t>(account) ^ secret_[0],
+          (static_cast<std::uint64_t>(symbol) << 8U | client_id.size()) ^ secret_[1]);
   std::uint64_t low = mix(high ^ secret_[2], secret_[3]);
   for (const std::uint64_t word : words) {
     high = mix(high ^ word, secret_[2] ^ kMultiplier1);
@@ -51,7 +52,7 @@ const IdempotencySet::Entry* IdempotencySet::find(const ClientKey& key) const {
 }
 
 bool IdempotencySet::insert(const Entry& entry) {
-  if ((used_ + 1) * 10 > table_.size() * 7) grow();
+  if ((used_ + 1) * 10 > table_.size() * 7) grow(table_.size() * 2);
   Entry& place = table_[slot_of(entry.key)];
   if (place.key.low != 0) return false;
   place = entry;
@@ -59,8 +60,14 @@ bool IdempotencySet::insert(const Entry& entry) {
   return true;
 }
 
-void IdempotencySet::grow() {
-  std::vector<Entry> old(table_.size() * 2);
+void IdempotencySet::reserve(std::size_t more) {
+  std::size_t size = table_.size();
+  while ((used_ + more) * 10 > size * 7) size *= 2;
+  if (size > table_.size()) grow(size);
+}
+
+void IdempotencySet::grow(std::size_t size) {
+  std::vector<Entry> old(size);
   std::swap(old, table_);
   for (const Entry& entry : old) {
     if (entry.key.low != 0) table_[slot_of(entry.key)] = entry;
@@ -84,7 +91,8 @@ void IdempotencySet::erase(const ClientKey& key) {
   std::size_t hole = slot_of(key);
   if (table_[hole].key.low == 0) return;
   --used_;
-  // Backward shift: entries behind the hole that may live in it move up, so that probing needs no marks.
+  // Backward shift: entries behind the hole that may live in it move up, so that probing needs no
+  // marks.
   for (std::size_t next = (hole + 1) & mask; table_[next].key.low != 0; next = (next + 1) & mask) {
     const std::size_t home = static_cast<std::size_t>(table_[next].key.high) & mask;
     if (((next - home) & mask) >= ((next - hole) & mask)) {

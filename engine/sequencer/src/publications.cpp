@@ -5,8 +5,8 @@
 namespace trading::sequencer {
 namespace {
 
-constexpr std::string_view kKinds[] = {"NEW", "TRADE", "CANCELED", "REPLACED", "EXPIRED",
-                                       "REDUCED"};
+constexpr std::string_view kKinds[] = {"NEW",      "TRADE",   "CANCELED",
+                                       "REPLACED", "EXPIRED", "REDUCED"};
 constexpr std::size_t kExecutionBytesMax = 768;  // 21 names, 17 integers, 4 texts
 constexpr std::size_t kFields = 21;
 

@@ -1,4 +1,6 @@
 // From the shard's rows back to books, counters and idempotency set.
+#include <algorithm>
+
 #include "trading/sequencer/sequencer.hpp"
 
 namespace trading::sequencer {
@@ -41,6 +43,10 @@ class CopyReader {
     }
     return decode<Integer>(raw);
   }
+
+  // Where the row that next_row() has just begun stands, for go_to().
+  [[nodiscard]] std::string_view here() const { return left_; }
+  void go_to(std::string_view row) { left_ = row; }
 
   [[nodiscard]] bool ok() const { return ok_; }
 
@@ -122,59 +128,94 @@ std::int64_t Sequencer::load_symbol_state(std::string_view copy) {
   return rows.ok() ? count : -1;
 }
 
+// Rows come in the order of the table's pages. Restoring is fast in the order of priority, so the
+// rows are visited twice: once for their places, once to restore them.
 std::int64_t Sequencer::load_open_orders(std::string_view copy) {
+  struct Place {
+    std::uint32_t symbol;
+    std::int64_t priority;
+    std::string_view row;
+  };
+  std::vector<Place> places;
   CopyReader rows(copy);
-  std::int64_t count = 0;
-  for (; rows.next_row(kOrderFields); ++count) {
-    ColdOrder cold;
+  ColdOrder cold;
+  while (rows.next_row(kOrderFields)) {
+    const std::string_view row = rows.here();
     const std::uint32_t index = symbol_for(rows.bytes());
     read_order(rows, cold);
-    if (!rows.ok()) return -1;
-    if (index == kNoSlot) return -1;
-    cold.symbol = index;
-    cold.open = true;
-    cold.generation = ++generation_;
-    cold.key = idempotency_.key_of(index, cold.account, cold.client());
-    core::OrderState state{};
-    state.order_id = cold.order_id;
-    state.account = cold.account;
-    state.price = cold.price;
-    state.quantity = cold.quantity;
-    state.remaining = cold.quantity - cold.executed - cold.prevented;
-    state.priority = cold.priority;
-    state.symbol = index;
-    state.side = cold.side;
-    state.type = cold.type;
-    state.self_trade = cold.self_trade;
-    state.traded = cold.executed > 0;
-    core::Handle handle = core::kNoHandle;
-    if (engine_.restore(state, &handle) != wire::Code::kOk) return -1;
-    cold_at(handle) = cold;
-    if (!idempotency_.insert({cold.key, cold.order_id, cold.body_hash})) return -1;
+    if (!rows.ok() || index == kNoSlot) return -1;
+    places.push_back({index, cold.priority, row});
+  }
+  if (!rows.ok()) return -1;
+  const auto older = [](const Place& a, const Place& b) {
+    return a.symbol != b.symbol ? a.symbol < b.symbol : a.priority < b.priority;
+  };
+  if (!std::is_sorted(places.begin(), places.end(), older)) {
+    std::sort(places.begin(), places.end(), older);
+  }
+  idempotency_.reserve(places.size());
+  for (const Place& place : places) {
+    rows.go_to(place.row);
+    (void)rows.bytes();
+    cold = ColdOrder{};
+    read_order(rows, cold);
+    if (!restore_order(place.symbol, cold)) return -1;
   }
   for (std::uint32_t index = 0; index < symbols_.size(); ++index) {  // restored is not changed
     engine_.take_depth_changes(index, depth_changes_);
     depth_changes_.clear();
   }
-  return rows.ok() ? count : -1;
+  return static_cast<std::int64_t>(places.size());
+}
+
+bool Sequencer::restore_order(std::uint32_t index, ColdOrder& cold) {
+  cold.symbol = index;
+  cold.open = true;
+  cold.generation = ++generation_;
+  cold.key = idempotency_.key_of(index, cold.account, cold.client());
+  core::OrderState state{};
+  state.order_id = cold.order_id;
+  state.account = cold.account;
+  state.price = cold.price;
+  state.quantity = cold.quantity;
+  state.remaining = cold.quantity - cold.executed - cold.prevented;
+  state.priority = cold.priority;
+  state.symbol = index;
+  state.side = cold.side;
+  state.type = cold.type;
+  state.self_trade = cold.self_trade;
+  state.traded = cold.executed > 0;
+  core::Handle handle = core::kNoHandle;
+  if (engine_.restore(state, &handle) != wire::Code::kOk) return false;
+  cold_at(handle) = cold;
+  return idempotency_.insert({cold.key, cold.order_id, cold.body_hash});
 }
 
 std::int64_t Sequencer::load_closed_orders(std::string_view copy) {
+  struct Ended {
+    IdempotencySet::Entry entry;
+    std::int64_t time_us;
+  };
+  std::vector<Ended> ended;
   CopyReader rows(copy);
-  std::int64_t count = 0;
-  for (; rows.next_row(kOrderFields + 1); ++count) {
-    ColdOrder cold;
+  while (rows.next_row(6)) {
     const std::uint32_t index = symbol_for(rows.bytes());
-    read_order(rows, cold);
-    const auto ended_us = rows.field<std::int64_t>();
-    if (!rows.ok()) return -1;
-    if (index == kNoSlot) return -1;
-    cold.key = idempotency_.key_of(index, cold.account, cold.client());
-    if (idempotency_.insert({cold.key, cold.order_id, cold.body_hash})) {
-      idempotency_.ended(cold.key, ended_us);
-    }
+    const auto order_id = rows.field<std::int64_t>();
+    const auto account = rows.field<std::int64_t>();
+    const std::string_view client = rows.bytes();
+    const auto body_hash = rows.field<std::int64_t>();
+    const auto time_us = rows.field<std::int64_t>();
+    if (!rows.ok() || index == kNoSlot) return -1;
+    ended.push_back({{idempotency_.key_of(index, account, client), order_id, body_hash}, time_us});
   }
-  return rows.ok() ? count : -1;
+  if (!rows.ok()) return -1;
+  std::stable_sort(ended.begin(), ended.end(),
+                   [](const Ended& a, const Ended& b) { return a.time_us < b.time_us; });
+  idempotency_.reserve(ended.size());
+  for (const Ended& each : ended) {
+    if (idempotency_.insert(each.entry)) idempotency_.ended(each.entry.key, each.time_us);
+  }
+  return static_cast<std::int64_t>(ended.size());
 }
 
 }  // namespace trading::sequencer

@@ -71,9 +71,10 @@ std::uint32_t Sequencer::symbol_for(std::string_view name) {
 
 void Sequencer::place(Symbol& symbol) const {
   symbol.slot = kNoSlot;
-  const auto past = std::upper_bound(
-      slots_by_first_.begin(), slots_by_first_.end(), symbol.name,
-      [this](const std::string& name, std::uint32_t slot) { return name < slots_[slot].state.first; });
+  const auto past = std::upper_bound(slots_by_first_.begin(), slots_by_first_.end(), symbol.name,
+                                     [this](const std::string& name, std::uint32_t slot) {
+                                       return name < slots_[slot].state.first;
+                                     });
   if (past == slots_by_first_.begin()) return;
   const std::uint32_t slot = *std::prev(past);
   if (symbol.name < slots_[slot].state.past) symbol.slot = slot;
@@ -84,9 +85,10 @@ void Sequencer::place_all() {
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
     if (slots_[i].active) slots_by_first_.push_back(i);
   }
-  std::sort(slots_by_first_.begin(), slots_by_first_.end(), [this](std::uint32_t a, std::uint32_t b) {
-    return slots_[a].state.first < slots_[b].state.first;
-  });
+  std::sort(slots_by_first_.begin(), slots_by_first_.end(),
+            [this](std::uint32_t a, std::uint32_t b) {
+              return slots_[a].state.first < slots_[b].state.first;
+            });
   for (Symbol& symbol : symbols_) place(symbol);
 }
 
@@ -190,9 +192,9 @@ BatchPtr Sequencer::seal(std::uint32_t shard) {
     Slot& slot = slots_[index];
     const std::string_view payload = slot.payload.view();
     hash.extend(slot.state.chain, slot.state.sequence, payload);
-    batch_->add_slot({slot.state.id, slot.state.epoch, slot.previous, slot.state.sequence,
-                      slot.state.chain},
-                     payload);
+    batch_->add_slot(
+        {slot.state.id, slot.state.epoch, slot.previous, slot.state.sequence, slot.state.chain},
+        payload);
     slot.payload.clear();
     slot.logged_us = 0;
     slot.touched = false;

@@ -16,10 +16,10 @@ inline constexpr std::size_t kSymbolBytes = 16;            // ^[A-Z0-9]{2,16}$, 
 inline constexpr std::size_t kClientIdBytes = 36;          // ^[a-zA-Z0-9-_]{1,36}$, zero-padded
 
 enum class FrameType : std::uint8_t {
-  kHello = 1,     // backend -> partition: JSON {"version","cluster","replica"}
+  kHello = 1,  // backend -> partition: JSON {"version","cluster","replica"}
   // partition -> backend: JSON {"version","cluster","partition","incarnation","slots"}
   kWelcome = 2,
-                  // sent again, unasked, whenever the partition's slots change
+  // sent again, unasked, whenever the partition's slots change
   kCommands = 3,  // backend -> partition: n * Command, n >= 1
   kReplies = 4,   // partition -> backend: sequence of Reply + Reply::fill_count * Fill
   kDepth = 5,     // partition -> backend: DepthHeader + (bid_count + ask_count) * Level, best first
@@ -40,35 +40,53 @@ static_assert(sizeof(FrameHeader) == 8);
 enum class Kind : std::uint8_t {
   kPlace = 1,
   kCancel = 2,
-  kReduce = 3,         // quantity = lots taken away; keeps priority
-  kAmend = 4,          // quantity = new original quantity, below the present one; keeps priority
+  kReduce = 3,  // quantity = lots taken away; keeps priority
+  kAmend = 4,   // quantity = new original quantity, below the present one; keeps priority
   // same id, to the tail; price/quantity 0 = unchanged, quantity = new remaining
   kReplace = 5,
   kCancelReplace = 6,  // cancel the target, then place this order under a new id: two replies
   // all open orders of the account on the symbol: one reply per order, then kEnd
   kCancelAll = 7,
-  kQueryOrder = 8,     // answered after all commands before it are committed
-  kQueryOpen = 9,      // one reply per open order of the account on the symbol, then kEnd
-  kQueryDepth = 10,    // quantity = levels per side wanted; answered by a kDepth frame
-  kHalt = 11,          // system (account 0): no new orders on the symbol
+  kQueryOrder = 8,   // answered after all commands before it are committed
+  kQueryOpen = 9,    // one reply per open order of the account on the symbol, then kEnd
+  kQueryDepth = 10,  // quantity = levels per side wanted; answered by a kDepth frame
+  kHalt = 11,        // system (account 0): no new orders on the symbol
   kResume = 12,
-  kClear = 13,         // system: cancels every open order of the symbol
+  kClear = 13,  // system: cancels every open order of the symbol
 };
 
 enum class Side : std::uint8_t { kBuy = 0, kSell = 1 };
 enum class OrderType : std::uint8_t { kLimit = 0, kMarket = 1, kLimitMaker = 2 };
 enum class TimeInForce : std::uint8_t { kGtc = 0, kIoc = 1, kFok = 2 };
 enum class SelfTrade : std::uint8_t {
-  kNone = 0, kExpireTaker = 1, kExpireMaker = 2, kExpireBoth = 3, kDecrement = 4
+  kNone = 0,
+  kExpireTaker = 1,
+  kExpireMaker = 2,
+  kExpireBoth = 3,
+  kDecrement = 4
 };
 enum class OrderStatus : std::uint8_t {
-  kNew = 0, kPartiallyFilled = 1, kFilled = 2, kCanceled = 3, kRejected = 4, kExpired = 5,
+  kNew = 0,
+  kPartiallyFilled = 1,
+  kFilled = 2,
+  kCanceled = 3,
+  kRejected = 4,
+  kExpired = 5,
   kExpiredInMatch = 6
 };
 // Why an order ended. 0 while it is open or when it was filled.
 enum class EndReason : std::uint8_t {
-  kNone = 0, kUser = 1, kMassCancel = 2, kReplaced = 3, kDisconnect = 4, kDeadMan = 5,
-  kIocUnfilled = 6, kFokUnfilled = 7, kNoLiquidity = 8, kPriceBand = 9, kExchange = 10,
+  kNone = 0,
+  kUser = 1,
+  kMassCancel = 2,
+  kReplaced = 3,
+  kDisconnect = 4,
+  kDeadMan = 5,
+  kIocUnfilled = 6,
+  kFokUnfilled = 7,
+  kNoLiquidity = 8,
+  kPriceBand = 9,
+  kExchange = 10,
   kSelfTrade = 11
 };
 
@@ -76,8 +94,8 @@ enum class Code : std::uint16_t {
   kOk = 0,
   // same client id, same order: order_id names the first one; it is committed
   kDuplicateSame = 1,
-  kDuplicateOther = 2,   // same client id, other order
-  kOrderNotActive = 3,   // cancel, reduce, amend, replace of an unknown, ended or foreign order
+  kDuplicateOther = 2,  // same client id, other order
+  kOrderNotActive = 3,  // cancel, reduce, amend, replace of an unknown, ended or foreign order
   kInvalidOrder = 4,
   kInvalidReplacement = 5,
   kPostOnlyWouldTake = 6,
@@ -95,27 +113,27 @@ enum class Code : std::uint16_t {
   kTooManyOpenOrders = 18,
   kMalformed = 19,
   kInvalidAmend = 20,
-  kEnd = 21,             // ends a list of replies to one request; executed = how many came before
+  kEnd = 21,  // ends a list of replies to one request; executed = how many came before
 };
 
 namespace flag {
 // Command, kCancelReplace: place even if the cancel fails
 inline constexpr std::uint8_t kAllowFailure = 1;
-inline constexpr std::uint8_t kMore = 1;            // Reply: more replies to this request follow
-inline constexpr std::uint8_t kCancelledPart = 2;   // Reply: the cancelled half of a kCancelReplace
+inline constexpr std::uint8_t kMore = 1;           // Reply: more replies to this request follow
+inline constexpr std::uint8_t kCancelledPart = 2;  // Reply: the cancelled half of a kCancelReplace
 }  // namespace flag
 
 struct Command {
-  std::uint64_t request_id;      // the sender's, echoed in the reply; unique per connection
+  std::uint64_t request_id;  // the sender's, echoed in the reply; unique per connection
   char symbol[kSymbolBytes];
-  std::int64_t account;          // 0 = system: never self-trade-prevented
-  std::int64_t price;            // ticks; 0 = none
-  std::int64_t quantity;         // lots; see Kind
-  std::int64_t quote_quantity;   // kMarket by quote: ticks * lots; 0 = none
+  std::int64_t account;         // 0 = system: never self-trade-prevented
+  std::int64_t price;           // ticks; 0 = none
+  std::int64_t quantity;        // lots; see Kind
+  std::int64_t quote_quantity;  // kMarket by quote: ticks * lots; 0 = none
   // target of cancel, reduce, amend, replace, query; 0 = by target_client_id
   std::int64_t order_id;
-  std::uint64_t epoch;           // the slot's epoch as the sender knows it; 0 = any
-  std::int64_t expires_us;       // Unix microseconds; 0 = never
+  std::uint64_t epoch;      // the slot's epoch as the sender knows it; 0 = any
+  std::int64_t expires_us;  // Unix microseconds; 0 = never
   // set by the partition's host when sequenced; the core has no clock
   std::int64_t time_us;
   char client_id[kClientIdBytes];         // of the new order; empty for cancels and queries
@@ -127,7 +145,7 @@ struct Command {
   std::uint8_t self_trade;
   std::uint8_t flags;
   std::uint16_t reserved0;
-  std::uint64_t connection;      // the partition's own, overwritten on receipt
+  std::uint64_t connection;  // the partition's own, overwritten on receipt
   std::uint64_t reserved1;
 };
 static_assert(sizeof(Command) == 184);
@@ -137,20 +155,20 @@ struct Reply {
   char symbol[kSymbolBytes];
   std::int64_t order_id;
   std::int64_t account;
-  std::int64_t price;            // ticks
-  std::int64_t quantity;         // lots, original
-  std::int64_t executed;         // lots
-  std::int64_t executed_quote;   // ticks * lots
-  std::int64_t prevented;        // lots, by self-trade prevention
-  std::int64_t created_us;       // when the order was sequenced
-  std::int64_t time_us;          // when this answer was sequenced
-  std::uint64_t epoch;           // of the slot
-  std::uint64_t sequence;        // sym_seq: dense number of the symbol's accepted commands
+  std::int64_t price;                     // ticks
+  std::int64_t quantity;                  // lots, original
+  std::int64_t executed;                  // lots
+  std::int64_t executed_quote;            // ticks * lots
+  std::int64_t prevented;                 // lots, by self-trade prevention
+  std::int64_t created_us;                // when the order was sequenced
+  std::int64_t time_us;                   // when this answer was sequenced
+  std::uint64_t epoch;                    // of the slot
+  std::uint64_t sequence;                 // sym_seq: dense number of the symbol's accepted commands
   char client_id[kClientIdBytes];         // of the order
   char target_client_id[kClientIdBytes];  // as sent
-  std::uint16_t code;            // Code
-  std::uint8_t kind;             // of the command
-  std::uint8_t status;           // OrderStatus
+  std::uint16_t code;                     // Code
+  std::uint8_t kind;                      // of the command
+  std::uint8_t status;                    // OrderStatus
   std::uint8_t side;
   std::uint8_t type;
   std::uint8_t time_in_force;
@@ -158,7 +176,7 @@ struct Reply {
   std::uint8_t end_reason;
   std::uint8_t flags;
   std::uint16_t reserved0;
-  std::uint32_t fill_count;      // fills of this command only, as taker
+  std::uint32_t fill_count;  // fills of this command only, as taker
 };
 static_assert(sizeof(Reply) == 200);
 
@@ -174,9 +192,9 @@ struct DepthHeader {
   std::uint64_t request_id;
   char symbol[kSymbolBytes];
   std::uint64_t update_id;
-  std::int64_t last_price;       // ticks; 0 = never traded
+  std::int64_t last_price;  // ticks; 0 = never traded
   std::uint64_t epoch;
-  std::uint16_t code;            // kOk, kUnknownSymbol or kWrongOwner
+  std::uint16_t code;  // kOk, kUnknownSymbol or kWrongOwner
   std::uint16_t reserved;
   std::uint32_t bid_count;
   std::uint32_t ask_count;

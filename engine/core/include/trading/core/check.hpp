@@ -14,8 +14,8 @@ namespace trading::core {
 
 }  // namespace trading::core
 
-#define TRADING_CHECK(condition)                                            \
-  do {                                                                      \
-    if (!(condition)) [[unlikely]]                                          \
-      ::trading::core::check_failed(#condition, __FILE__, __LINE__);        \
+#define TRADING_CHECK(condition)                                     \
+  do {                                                               \
+    if (!(condition)) [[unlikely]]                                   \
+      ::trading::core::check_failed(#condition, __FILE__, __LINE__); \
   } while (false)

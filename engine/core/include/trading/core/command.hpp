@@ -18,7 +18,8 @@ using wire::Side;
 using wire::TimeInForce;
 
 // What each kind reads (every kind: symbol, kind):
-//   kPlace          order_id (new), account, side, type, time_in_force, self_trade, price, quantity,
+//   kPlace          order_id (new), account, side, type, time_in_force, self_trade, price,
+//   quantity,
 //                   quote_quantity
 //   kCancel         order_id, account, reason
 //   kReduce         order_id, account, quantity = lots taken away
@@ -31,20 +32,21 @@ using wire::TimeInForce;
 // Queries never reach the core: they are answered by its reading functions. Any other value of an
 // enum is refused with Code::kMalformed; nothing is read out of bounds.
 struct Command {
-  std::int64_t order_id = 0;        // > 0 for a new order; unique among the symbol's open orders
+  std::int64_t order_id = 0;  // > 0 for a new order; unique among the symbol's open orders
   std::int64_t target_id = 0;
-  std::int64_t account = 0;         // 0 = system: never self-trade-prevented
-  std::int64_t price = 0;           // ticks; 0 for kMarket
-  std::int64_t quantity = 0;        // lots; 0 for a kMarket by quote
-  std::int64_t quote_quantity = 0;  // kMarket by quote: trade at most this many ticks * lots, whole lots
-  std::uint32_t symbol = 0;         // from MatchingEngine::add_symbol
+  std::int64_t account = 0;   // 0 = system: never self-trade-prevented
+  std::int64_t price = 0;     // ticks; 0 for kMarket
+  std::int64_t quantity = 0;  // lots; 0 for a kMarket by quote
+  std::int64_t quote_quantity =
+      0;                     // kMarket by quote: trade at most this many ticks * lots, whole lots
+  std::uint32_t symbol = 0;  // from MatchingEngine::add_symbol
   Kind kind{};
   Side side{};
   OrderType type{};
-  TimeInForce time_in_force{};    // kMarket: kGtc or kIoc, the same; kLimitMaker: kGtc
+  TimeInForce time_in_force{};  // kMarket: kGtc or kIoc, the same; kLimitMaker: kGtc
   SelfTrade self_trade{};
-  std::uint8_t flags = 0;           // wire::flag
-  EndReason reason{};             // of a cancel; kNone = kUser, kMassCancel, kExchange by the kind
+  std::uint8_t flags = 0;  // wire::flag
+  EndReason reason{};      // of a cancel; kNone = kUser, kMassCancel, kExchange by the kind
   std::uint8_t reserved0 = 0;
   std::uint32_t reserved1 = 0;
 };

@@ -7,7 +7,8 @@
 //   kReplace            REPLACED meeting* (RESTED | ENDED of the order)
 //   kCancel             ENDED
 //   kReduce, kAmend     REDUCED, or ENDED when a reduce takes all that was left
-//   kCancelReplace      target then new: (ENDED | REJECTED) of the target, flagged kTargetPart, then
+//   kCancelReplace      target then new: (ENDED | REJECTED) of the target, flagged kTargetPart,
+//   then
 //                       REJECTED of the new order, or the group of a kPlace
 //   kCancelAll, kClear  ENDED* DONE
 //   kHalt, kResume      DONE
@@ -43,7 +44,8 @@ enum class EventKind : std::uint8_t {
 };
 
 namespace event_flag {
-inline constexpr std::uint8_t kTargetPart = 1;  // this event is about the target of a kCancelReplace
+inline constexpr std::uint8_t kTargetPart =
+    1;  // this event is about the target of a kCancelReplace
 inline constexpr std::uint8_t kWasResting = 2;  // ENDED: the order had been in the book
 }  // namespace event_flag
 
@@ -61,20 +63,20 @@ inline constexpr std::uint8_t kWasResting = 2;  // ENDED: the order had been in 
 // (1) kMarket by quote only. (2) lots that ended neither by a trade nor by prevention, so that for
 // every order: original = traded + prevented + lost (+ taken by reduces, which lower the original);
 // 0 for a kMarket by quote, whose original is 0 too. (3) kNoHandle for an order that never rested.
-// A PREVENTED tells what both sides lose: EXPIRE_TAKER all of the taker, EXPIRE_MAKER all of the maker,
-// EXPIRE_BOTH both, DECREMENT the smaller of the two from each. When nothing is left of an order by
-// prevention it ends with kExpiredInMatch, kSelfTrade; when its last lot traded, with kFilled.
-// side: the order's; of TRADE and PREVENTED: the taker's. status: of order_id after the event; of
-// TRADE and PREVENTED: of the maker. reason: ENDED only. code: REJECTED only.
-// "original" counts what was executed, prevented and what remains: a reduce lowers it, a replace
-// sets it to executed + prevented + the new remaining quantity.
+// A PREVENTED tells what both sides lose: EXPIRE_TAKER all of the taker, EXPIRE_MAKER all of the
+// maker, EXPIRE_BOTH both, DECREMENT the smaller of the two from each. When nothing is left of an
+// order by prevention it ends with kExpiredInMatch, kSelfTrade; when its last lot traded, with
+// kFilled. side: the order's; of TRADE and PREVENTED: the taker's. status: of order_id after the
+// event; of TRADE and PREVENTED: of the maker. reason: ENDED only. code: REJECTED only. "original"
+// counts what was executed, prevented and what remains: a reduce lowers it, a replace sets it to
+// executed + prevented + the new remaining quantity.
 struct Event {
   EventKind kind{};
   Side side{};
   OrderStatus status{};
   EndReason reason{};
   Code code{};
-  std::uint8_t flags = 0;     // event_flag
+  std::uint8_t flags = 0;  // event_flag
   std::uint8_t reserved = 0;
   std::uint32_t command = 0;  // index in the batch; its symbol is the event's symbol
   Handle handle = kNoHandle;

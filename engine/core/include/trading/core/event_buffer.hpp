@@ -30,7 +30,8 @@ class EventBuffer {
 
   // The next record, to be filled in whole.
   Event& push() {
-    if (size_ == capacity_) [[unlikely]] grow();
+    if (size_ == capacity_) [[unlikely]]
+      grow();
     return data_[size_++];
   }
 

@@ -1,5 +1,5 @@
-// Matching of many symbols by price, then age. Single-threaded; deterministic: the same commands give
-// the same events and the same state hash on every machine, however they are cut into batches.
+// Matching of many symbols by price, then age. Single-threaded; deterministic: the same commands
+// give the same events and the same state hash on every machine, however they are cut into batches.
 // No clock, no chance, no exceptions; a broken invariant or an exhausted memory ends the process.
 #pragma once
 
@@ -44,9 +44,9 @@ struct OrderState {
   std::uint32_t symbol = 0;
   Handle handle = kNoHandle;
   Side side{};
-  OrderType type{};            // kLimit or kLimitMaker
+  OrderType type{};  // kLimit or kLimitMaker
   SelfTrade self_trade{};
-  bool traded = false;         // some of it was executed: its status is kPartiallyFilled
+  bool traded = false;  // some of it was executed: its status is kPartiallyFilled
   std::uint32_t reserved = 0;
 };
 static_assert(sizeof(OrderState) == 64 && std::is_trivially_copyable_v<OrderState>);
@@ -69,7 +69,8 @@ class MatchingEngine {
   // Forgets the symbol and its orders, without events (the slot has moved away).
   void remove_symbol(std::uint32_t symbol);
   [[nodiscard]] bool has_symbol(std::uint32_t symbol) const;
-  // All functions below that take a symbol need one of which has_symbol is true, unless they say more.
+  // All functions below that take a symbol need one of which has_symbol is true, unless they say
+  // more.
   void set_limits(std::uint32_t symbol, const SymbolLimits& limits);
   [[nodiscard]] std::uint32_t symbols_past() const;  // one more than the largest index in use
 
@@ -84,7 +85,8 @@ class MatchingEngine {
   void set_halted(std::uint32_t symbol, bool halted);
   // Puts an order back at the place its priority gives it: any order of calls gives the same book,
   // rising priorities are fast. `*handle` is its handle. Refuses, changing nothing: kUnknownSymbol,
-  // kDuplicateOther (the id is open), kInvalidOrder (impossible values, or it would cross the book).
+  // kDuplicateOther (the id is open), kInvalidOrder (impossible values, or it would cross the
+  // book).
   Code restore(const OrderState& order, Handle* handle);
 
   // --- reading, between two calls of apply() ---
@@ -94,8 +96,8 @@ class MatchingEngine {
   [[nodiscard]] OrderState order(Handle handle) const;  // an open order
   [[nodiscard]] Handle handles_past() const;            // all handles ever given are below
 
-  // Open orders of an account on a symbol, oldest priority first, appended to `handles`. The index is
-  // kept by the core: this costs what it yields, whatever else is in the book.
+  // Open orders of an account on a symbol, oldest priority first, appended to `handles`. The index
+  // is kept by the core: this costs what it yields, whatever else is in the book.
   void orders_of_account(std::uint32_t symbol, std::int64_t account,
                          std::vector<Handle>& handles) const;
   // The same without sorting or copying, in no order that means anything:

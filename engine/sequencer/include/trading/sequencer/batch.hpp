@@ -15,8 +15,8 @@
 
 namespace trading::sequencer {
 
-// More fills than that are cut from a reply, so that its frame stays within the wire's bound; `executed`
-// still tells the whole, and the trades are on the shard.
+// More fills than that are cut from a reply, so that its frame stays within the wire's bound;
+// `executed` still tells the whole, and the trades are on the shard.
 inline constexpr std::size_t kReplyFillsMax = 65536;
 
 using Chain = std::array<std::uint8_t, 32>;
@@ -83,11 +83,12 @@ class Batch {
 
   // Closes the frames that still grow. Call before reading the outboxes.
   void seal();
-  // Replaces the answers of a sealed batch by those for a commit in doubt: one per request, queries are
-  // kBusy, refusals stay, all others are kUnknownOutcome.
+  // Replaces the answers of a sealed batch by those for a commit in doubt: one per request, queries
+  // are kBusy, refusals stay, all others are kUnknownOutcome.
   void doubt();
 
-  // Parameters 2.. of commit_batch in binary format; the first is the owner. They live as long as the batch.
+  // Parameters 2.. of commit_batch in binary format; the first is the owner. They live as long as
+  // the batch.
   [[nodiscard]] std::vector<std::string_view> parameters();
   [[nodiscard]] std::span<Outbox> outboxes() { return {outboxes_.data(), outboxes_used_}; }
   [[nodiscard]] const std::vector<SlotCommit>& slots() const { return slots_; }
@@ -125,7 +126,8 @@ class Batch {
       tr_seq_{oid::kInt8};
 };
 
-// Batches that are done, for the next ones: a batch has some 70 buffers. Not for two threads at once.
+// Batches that are done, for the next ones: a batch has some 70 buffers. Not for two threads at
+// once.
 class BatchPool {
  public:
   std::unique_ptr<Batch> take();

@@ -1,5 +1,5 @@
-// A growing run of bytes that is written through a pointer: one check of the room per record, not per
-// field. Keeps its memory when cleared.
+// A growing run of bytes that is written through a pointer: one check of the room per record, not
+// per field. Keeps its memory when cleared.
 #pragma once
 
 #include <bit>
@@ -62,7 +62,8 @@ class Bytes {
 
   // Room for `size` more bytes, not yet part of the run: write there, then extend_to() the end.
   char* room(std::size_t size) {
-    if (capacity_ - size_ < size) [[unlikely]] grow(size);
+    if (capacity_ - size_ < size) [[unlikely]]
+      grow(size);
     return data_ + size_;
   }
   void extend_to(const char* end) { size_ = static_cast<std::size_t>(end - data_); }

@@ -1,5 +1,5 @@
-// The idempotency set: which client ids are taken, and by which order. Open orders are always in it;
-// ended ones leave oldest first, by number and by age (command time: there is no clock here).
+// The idempotency set: which client ids are taken, and by which order. Open orders are always in
+// it; ended ones leave oldest first, by number and by age (command time: there is no clock here).
 #pragma once
 
 #include <cstddef>
@@ -37,6 +37,7 @@ class IdempotencySet {
   // The order ended: its entry may leave from now on.
   void ended(const ClientKey& key, std::int64_t time_us);
   void evict(std::int64_t now_us);
+  void reserve(std::size_t more);
   [[nodiscard]] std::size_t size() const { return used_; }
   [[nodiscard]] std::size_t memory_bytes() const {
     return table_.capacity() * sizeof(Entry) + ended_.size() * sizeof(Ended);
@@ -49,7 +50,7 @@ class IdempotencySet {
   };
   [[nodiscard]] std::size_t slot_of(const ClientKey& key) const;
   void erase(const ClientKey& key);
-  void grow();
+  void grow(std::size_t size);
 
   std::vector<Entry> table_;  // open addressing, linear probing, power of two
   std::size_t used_ = 0;

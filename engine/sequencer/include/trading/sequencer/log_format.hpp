@@ -1,9 +1,10 @@
-// The payload of a slot_log row: what the partition accepted, so that replaying it gives the same books.
+// The payload of a slot_log row: what the partition accepted, so that replaying it gives the same
+// books.
 //
 // Byte 0: version (2). Then records, each: kind, side | type << 4, time_in_force | self_trade << 4,
-// flags, length of the symbol, length of the client id (one byte each), the symbol, the client id, then
-// order_id, target_id, account, price, quantity, quote_quantity and the time in microseconds less that
-// of the record before (the first: of 0), each as zig-zag LEB128.
+// flags, length of the symbol, length of the client id (one byte each), the symbol, the client id,
+// then order_id, target_id, account, price, quantity, quote_quantity and the time in microseconds
+// less that of the record before (the first: of 0), each as zig-zag LEB128.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +38,8 @@ inline void append_log(Bytes& out, const core::Command& c, std::string_view symb
   byte(static_cast<unsigned>(symbol.size()));
   byte(static_cast<unsigned>(client_id.size()));
   at = put_text(put_text(at, symbol), client_id);
-  for (const std::int64_t word : {c.order_id, c.target_id, c.account, c.price, c.quantity,
-                                  c.quote_quantity, time_step_us}) {
+  for (const std::int64_t word :
+       {c.order_id, c.target_id, c.account, c.price, c.quantity, c.quote_quantity, time_step_us}) {
     at = put_varint(at, word);
   }
   out.extend_to(at);

@@ -12,8 +12,12 @@ namespace trading::sequencer::msgpack {
 inline constexpr std::size_t kIntegerBytesMax = 9;
 inline constexpr std::size_t kHeadBytesMax = 5;  // of an array, a map or a text
 
-inline char* nil(char* at) { return put(at, '\xc0'); }
-inline char* boolean(char* at, bool value) { return put(at, value ? '\xc3' : '\xc2'); }
+inline char* nil(char* at) {
+  return put(at, '\xc0');
+}
+inline char* boolean(char* at, bool value) {
+  return put(at, value ? '\xc3' : '\xc2');
+}
 
 inline char* integer(char* at, std::int64_t value) {
   if (value >= 0 && value < 128) return put(at, static_cast<char>(value));

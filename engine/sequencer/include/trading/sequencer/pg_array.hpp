@@ -1,5 +1,5 @@
-// One-dimensional PostgreSQL arrays in the binary format of the wire protocol (array_recv): ready to
-// be sent as a parameter.
+// One-dimensional PostgreSQL arrays in the binary format of the wire protocol (array_recv): ready
+// to be sent as a parameter.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +41,7 @@ class PgArray {
   std::string_view finish() {
     char* at = bytes_.data();
     at = put_big_endian<std::int32_t>(at, count_ == 0 ? 0 : 1);  // dimensions
-    at = put_big_endian<std::int32_t>(at, 0);                     // no nulls
+    at = put_big_endian<std::int32_t>(at, 0);                    // no nulls
     at = put_big_endian(at, element_);
     if (count_ == 0) return bytes_.view().substr(0, 12);
     at = put_big_endian(at, count_);

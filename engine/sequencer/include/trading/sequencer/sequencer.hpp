@@ -1,7 +1,8 @@
-// The only writer of its slots: commands of the wire in, whole batches out. No I/O, no clock, no threads.
+// The only writer of its slots: commands of the wire in, whole batches out. No I/O, no clock, no
+// threads.
 //
-// Its memory runs ahead of the shard by the batches that are not committed yet. When a commit does not
-// succeed, this object is of no use any more: the process drops it and recovers from the shard.
+// Its memory runs ahead of the shard by the batches that are not committed yet. When a commit does
+// not succeed, this object is of no use any more: the process drops it and recovers from the shard.
 #pragma once
 
 #include <cstdint>
@@ -54,17 +55,21 @@ class Sequencer {
   void drop_slot(std::int32_t id);
   [[nodiscard]] std::vector<SlotState> slots() const;
 
-  // --- recovery: rows as COPY .. TO STDOUT (FORMAT binary) gives them; the number of rows, -1 = malformed ---
+  // --- recovery: rows as COPY .. TO STDOUT (FORMAT binary) gives them; the number of rows, -1 =
+  // malformed ---
   std::int64_t load_symbol_state(std::string_view copy);
   std::int64_t load_open_orders(std::string_view copy);
-  std::int64_t load_closed_orders(std::string_view copy);  // oldest first
+  // symbol, order_id, account, client_id, body_hash, ended_us; after the open orders.
+  std::int64_t load_closed_orders(std::string_view copy);
 
   // --- commands ---
-  // Takes n * wire::Command of one connection, sorted into the queues of the shards. False: not whole records.
+  // Takes n * wire::Command of one connection, sorted into the queues of the shards. False: not
+  // whole records.
   bool enqueue(std::uint64_t connection, std::string_view commands);
   [[nodiscard]] std::size_t waiting(std::uint32_t shard) const;
-  // Sequences waiting commands into the shard's open batch until that has `commands_max` commands (or
-  // is large for another reason); returns how many it has. May go on while the batch before commits.
+  // Sequences waiting commands into the shard's open batch until that has `commands_max` commands
+  // (or is large for another reason); returns how many it has. May go on while the batch before
+  // commits.
   std::size_t advance(std::uint32_t shard, std::int64_t now_us, std::size_t commands_max);
   // Closes the open batch and gives it away; it may be empty.
   BatchPtr seal(std::uint32_t shard);
@@ -73,7 +78,8 @@ class Sequencer {
   // Answers all that wait for a shard with `code`, applying nothing.
   BatchPtr refuse(std::uint32_t shard, wire::Code code, std::int64_t now_us);
 
-  // --- what may be published once all batches sealed so far are durable; call right after seal() ---
+  // --- what may be published once all batches sealed so far are durable; call right after seal()
+  // ---
   [[nodiscard]] bool has_publications(std::uint32_t shard) const;
   std::vector<Publication> publications(std::uint32_t shard, std::int64_t now_us);
   // Snapshots of all symbols of the shard, changed or not.
@@ -96,7 +102,7 @@ class Sequencer {
     std::int64_t published_update = 0;
     std::int64_t snapshot_us = 0;
     std::int64_t snapshot_of = -1;  // update it shows
-    Bytes trades;  // msgpack arrays not yet published
+    Bytes trades;                   // msgpack arrays not yet published
     std::uint32_t trade_count = 0;
     bool touched = false;
     bool dirty = false;
@@ -113,7 +119,7 @@ class Sequencer {
     std::vector<wire::Command> queue;
     std::size_t queue_next = 0;  // those before are sequenced
     BatchPtr open;
-    std::vector<std::pair<core::Handle, std::uint32_t>> touched_orders;  // with the generation
+    std::vector<std::pair<core::Handle, std::uint32_t>> touched_orders;    // with the generation
     std::vector<std::pair<std::uint32_t, std::uint32_t>> touched_symbols;  // with the slot
     std::vector<std::uint32_t> touched_slots;
     std::vector<std::uint32_t> dirty_symbols;  // with something to publish
@@ -168,6 +174,7 @@ class Sequencer {
   Publication changes_of(Symbol& symbol, std::uint32_t index, std::int64_t now_us, bool* whole);
   Publication snapshot(Symbol& symbol, std::uint32_t index, std::int64_t now_us);
   ColdOrder& cold_at(core::Handle handle);
+  bool restore_order(std::uint32_t index, ColdOrder& cold);
 
   core::MatchingEngine engine_;
   core::EventBuffer events_;

@@ -56,7 +56,8 @@ class SymbolNames {
     const std::uint64_t hash =
         (key.low ^ (key.high * 0xC2B2AE3D27D4EB4FULL)) * 0x9E3779B97F4A7C15ULL;
     std::size_t at = static_cast<std::size_t>(hash >> 32U) & (table_.size() - 1);
-    while (table_[at].index != kNone && !(table_[at].key == key)) at = (at + 1) & (table_.size() - 1);
+    while (table_[at].index != kNone && !(table_[at].key == key))
+      at = (at + 1) & (table_.size() - 1);
     return at;
   }
   void grow() {
@@ -67,7 +68,8 @@ class SymbolNames {
     }
   }
 
-  std::vector<Entry> table_;  // open addressing, power of two, at most half full; nothing is removed
+  std::vector<Entry>
+      table_;  // open addressing, power of two, at most half full; nothing is removed
   std::size_t used_ = 0;
 };
 
