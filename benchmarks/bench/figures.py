@@ -72,8 +72,9 @@ def table(figures: Sequence[Figure]) -> str:
     rows = [head]
     for each in figures:
         name = each.name
-        if note := each.details.get("topology") or each.details.get("backends"):
-            name += f" [{note}]"
+        for key, word in (("topology", ""), ("backends", " backends"), ("open_orders", " open")):
+            if note := each.details.get(key):
+                name += f" [{note}{word}]"
         other = each.against_value
         rows.append(
             (
