@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg import pq
 
 from trading_contract.errors import InvariantError, WorldError
 from trading_contract.topology import Idempotency, SlotPlacement
@@ -25,6 +26,7 @@ _ORDER_COLUMNS = (
     "symbol, order_id, account, client_id, attributes, price, quantity, executed, executed_quote, "
     "prevented, priority, entry_trade_id, body_hash, created_us, seq"
 )
+_ENDED_COLUMNS = "symbol, order_id, account, client_id, body_hash, ended_us"
 _STATE_COLUMNS = (
     "symbol, order_seq, trade_seq, prevented_seq, priority_seq, update_seq, sym_seq, last_price, "
     "halted, seq"
@@ -84,9 +86,9 @@ class SlotRows:
     """What the shard knows of a slot, as COPY .. (FORMAT binary) gives it."""
 
     slot: TakenSlot
-    states: bytes
-    open_orders: bytes
-    closed_orders: bytes
+    states: bytearray
+    open_orders: bytearray
+    closed_orders: bytearray
 
 
 def fetch_slots(
@@ -111,13 +113,13 @@ def _fetch(
         _copy(connection, f"SELECT {_STATE_COLUMNS} FROM symbol_state WHERE {where}", bounds),
         _copy(
             connection,
-            f"SELECT {_ORDER_COLUMNS} FROM open_orders WHERE {where} ORDER BY symbol, priority",
+            f"SELECT {_ORDER_COLUMNS} FROM open_orders WHERE {where}",
             bounds,
         ),
         _copy(
             connection,
-            f"SELECT {_ORDER_COLUMNS}, ended_us FROM (SELECT * FROM closed_orders WHERE {where} "
-            "AND ended_us >= %s ORDER BY ended_us DESC LIMIT %s) newest ORDER BY ended_us",
+            f"SELECT {_ENDED_COLUMNS} FROM closed_orders WHERE {where} "
+            "AND ended_us >= %s ORDER BY ended_us DESC LIMIT %s",
             (*bounds, since_us, remember.entries_max),
         ),
     )
@@ -135,11 +137,27 @@ def feed(sequencer: Sequencer, rows: SlotRows) -> int:
     return opened
 
 
-def _copy(connection: psycopg.Connection[Any], query: str, values: tuple[Any, ...]) -> bytes:
-    with connection.cursor() as cursor:
-        text = psycopg.ClientCursor(connection).mogrify(query, values)
-        with cursor.copy(f"COPY ({text}) TO STDOUT (FORMAT binary)") as copy:
-            return b"".join(bytes(block) for block in copy)
+def _copy(
+    connection: psycopg.Connection[Any], query: str, values: tuple[Any, ...]
+) -> bytearray:
+    """All of a COPY, by libpq's own calls: a million rows are a million small messages."""
+    text = psycopg.ClientCursor(connection).mogrify(query, values)
+    libpq = connection.pgconn
+    begun = libpq.exec_(f"COPY ({text}) TO STDOUT (FORMAT binary)".encode())
+    data = bytearray()
+    if begun.status == pq.ExecStatus.COPY_OUT:
+        while True:
+            size, message = libpq.get_copy_data(0)
+            if size < 0:
+                break
+            data += message
+    ended = libpq.get_result() if begun.status == pq.ExecStatus.COPY_OUT else begun
+    while libpq.get_result() is not None:
+        pass
+    if ended is None or ended.status != pq.ExecStatus.COMMAND_OK:
+        problem = ended.get_error_message() if ended is not None else "no answer"
+        raise psycopg.OperationalError(f"COPY failed: {problem}")
+    return data
 
 
 def _first_line(problem: Exception) -> str:

@@ -29,6 +29,7 @@ UPDATE_COLUMNS = (
     "symbol", "order_id", "attributes", "price", "quantity", "executed", "executed_quote",
     "prevented", "priority", "seq",
 )  # fmt: skip
+ENDED_COLUMNS = ("symbol", "order_id", "account", "client_id", "body_hash", "ended_us")
 TRADE_COLUMNS = (
     "symbol", "trade_id", "maker_order_id", "taker_order_id", "maker_account", "taker_account",
     "price", "quantity", "taker_side", "time_us", "seq",
@@ -158,12 +159,11 @@ class Harness:
             epoch, last["sequence"] if last else 0, last["chain"] if last else bytes(32)
         )
         states = list(self.tables.states.values())
-        opened = list(self.tables.open_orders.values())
-        closed = sorted(self.tables.closed_orders.values(), key=lambda row: int(row["ended_us"]))
+        opened = list(self.tables.open_orders.values())[::-1]  # a table has no order
+        closed = list(self.tables.closed_orders.values())
         assert sequencer.load_symbol_state(copy_of(STATE_COLUMNS, states)) == len(states)
         assert sequencer.load_open_orders(copy_of(ORDER_COLUMNS, opened)) == len(opened)
-        columns = (*ORDER_COLUMNS, "ended_us")
-        assert sequencer.load_closed_orders(copy_of(columns, closed)) == len(closed)
+        assert sequencer.load_closed_orders(copy_of(ENDED_COLUMNS, closed)) == len(closed)
         return sequencer
 
     def restart(self) -> None:
