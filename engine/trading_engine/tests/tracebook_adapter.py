@@ -1,7 +1,7 @@
-"""Our core as a candidate of tracebook-conformance: `python -m trading_engine.tests.tracebook_adapter`.
+"""Our core as a candidate of tracebook-conformance.
 
-Does what our API refuses: snaps prices to the grid, scales quantities from floats, maps owners. stdout is
-the protocol.
+Run by `python -m trading_engine.tests.tracebook_adapter`; stdout is the protocol. It does what our API
+refuses: snaps prices to the grid, scales quantities from floats, maps owners.
 """
 
 from __future__ import annotations

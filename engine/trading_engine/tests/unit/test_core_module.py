@@ -25,20 +25,24 @@ def _public(names: list[str]) -> set[str]:
     return {name for name in names if not name.startswith("_") or name == "__init__"}
 
 
+def _names(body: list[ast.stmt]) -> list[str]:
+    """What these lines of a stub declare."""
+    names = []
+    for node in body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.append(node.name)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.append(node.target.id)
+    return names
+
+
 def test_the_stub_names_exactly_what_the_module_has() -> None:
     stub = ast.parse((Path(core_records.__file__).parent / "_core.pyi").read_text())
-    classes = [node for node in stub.body if isinstance(node, ast.ClassDef)]
-    values = [n.target.id for n in stub.body if isinstance(n, ast.AnnAssign) and _is_name(n)]
-    functions = [node.name for node in stub.body if isinstance(node, ast.FunctionDef)]
-    assert _public(values + functions + [c.name for c in classes]) == _public(dir(_core))
-    for node in classes:
-        members = [m.name for m in node.body if isinstance(m, ast.FunctionDef)]
-        members += [m.target.id for m in node.body if isinstance(m, ast.AnnAssign) and _is_name(m)]
-        assert _public([*members, "__init__"]) == _public(dir(getattr(_core, node.name))), node.name
-
-
-def _is_name(node: ast.AnnAssign) -> bool:
-    return isinstance(node.target, ast.Name)
+    assert _public(_names(stub.body)) == _public(dir(_core))
+    for node in stub.body:
+        if isinstance(node, ast.ClassDef):
+            members = [*_names(node.body), "__init__"]
+            assert _public(members) == _public(dir(getattr(_core, node.name))), node.name
 
 
 def test_the_records_have_the_same_size_on_both_sides() -> None:
