@@ -18,9 +18,13 @@ def _parser() -> argparse.ArgumentParser:
         "run", help="run a partition; settings come from TRADING_ENGINE_* variables"
     )
     prepare = commands.add_parser("prepare-shard", help="make or update a shard's schema and slots")
-    prepare.add_argument("--topology", type=Path, required=True, help="the operator's topology.json")
+    prepare.add_argument(
+        "--topology", type=Path, required=True, help="the operator's topology.json"
+    )
     prepare.add_argument("--shard", required=True, help="name of the shard in the topology")
-    prepare.add_argument("--secrets-folder", type=Path, required=True, help="passwords of the roles")
+    prepare.add_argument(
+        "--secrets-folder", type=Path, required=True, help="passwords of the roles"
+    )
     return parser
 
 

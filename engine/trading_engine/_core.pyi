@@ -23,7 +23,7 @@ class MatchingEngine:
     def restore(self, orders: Buffer) -> None:
         """Put packed OrderStates back into their books; ValueError names the first refused."""
     def orders(self, symbol: int) -> bytes:
-        """The L3 book as packed OrderStates: bids, then asks, each best price first, then oldest."""
+        """The L3 book as packed OrderStates: bids, then asks, best price first, then oldest."""
     def orders_of_account(self, symbol: int, account: int) -> bytes:
         """Packed OrderStates of the account's open orders, oldest first."""
     def find(self, symbol: int, order_id: int) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The commit pipeline of one shard: batches out one after another, answers only for what is durable.
+"""The commit pipeline of one shard: batches one after another, answers for what is durable.
 
 A commit whose outcome is not known (connection lost, warning, no answer in time) is resolved on a
 new
@@ -119,7 +119,7 @@ class CommitPipeline:
         self._wake.set()
 
     async def run(self) -> None:
-        """Commit until cancelled. Raises `FencedError`, `InvariantError` or `WorldError`: all fatal."""
+        """Commit until cancelled. What it raises is fatal: fenced, refused, shard away."""
         with self._hold_up(None):
             await self._open(time.monotonic() + self.reconnect_seconds_max)
         while True:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from psycopg.conninfo import make_conninfo
+
 from trading_contract.topology import ShardAddress
 
 CONNECT_SECONDS_MAX = 2
 
-# Plans of the commit path must stay index plans, whatever the statistics of a table that was empty a
-# moment ago say. Only on this connection: readers and people plan as usual.
+# Plans of the commit path must stay index plans, whatever the statistics of a table that was empty
+# a moment ago say. Only on this connection: readers and people plan as usual.
 COMMIT_OPTIONS = " ".join(
     f"-c {setting}"
     for setting in (
@@ -26,7 +27,10 @@ LOAD_OPTIONS = "-c work_mem=256MB -c jit=off -c max_parallel_workers_per_gather=
 def shard_conninfo(
     shard: ShardAddress, user: str, password: str, application: str, options: str = ""
 ) -> str:
-    """For libpq: the member of the shard that takes writes. `application` shows in pg_stat_activity."""
+    """For libpq: the member of the shard that takes writes.
+
+    `application` shows in pg_stat_activity.
+    """
     hosts, ports = zip(*(host.rsplit(":", 1) for host in shard.hosts), strict=True)
     return make_conninfo(
         "",

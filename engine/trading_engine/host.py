@@ -1,4 +1,4 @@
-"""The partition process: wires sequencer, pipelines, socket and publisher, and ends with any of them.
+"""The partition process: sequencer, pipelines, socket and publisher; it ends with any of them.
 
 Crash-only: whatever breaks a promise ends the process at once; the operator starts it anew and it
 recovers from the shard.
@@ -199,7 +199,7 @@ class Partition:
             try:
                 newer = watch.newer()
             except UserError as problem:
-                logger.error("%s; the last good one stays in use", problem)
+                logger.warning("%s; the last good one stays in use", problem)
                 newer = None
             if newer is not None:
                 self._topology = newer
@@ -289,7 +289,7 @@ class Partition:
 
 
 def run_partition(environ: Mapping[str, str]) -> int:
-    """Run until told to stop: 0. Raises `UserError` for wrong settings; ends the process for the rest."""
+    """Run until told to stop: 0. Raises `UserError` for wrong settings; else ends the process."""
     settings = load(EngineSettings, "TRADING_ENGINE_", environ)
     topology = read_topology(settings.topology_file)
     known = [partition.name for partition in topology.partitions]

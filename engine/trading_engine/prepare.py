@@ -11,9 +11,9 @@ from urllib.parse import quote
 import psycopg
 import yoyo
 from psycopg import sql
+
 from trading_contract.errors import UserError, WorldError
 from trading_contract.topology import ShardAddress, SlotPlacement, Topology
-
 from trading_engine.conninfo import shard_conninfo
 from trading_engine.passwords import ADMINISTRATOR, ENGINE, OPERATOR, READER, read_password
 from trading_engine.topology_file import shard_named
@@ -32,9 +32,7 @@ def prepare_shard(topology: Topology, shard_name: str, secrets_folder: Path) -> 
     topology, `WorldError` when the shard does not answer.
     """
     shard = shard_named(topology, shard_name)
-    passwords = {
-        role: read_password(secrets_folder, role) for role in (ADMINISTRATOR, *ROLES)
-    }
+    passwords = {role: read_password(secrets_folder, role) for role in (ADMINISTRATOR, *ROLES)}
     try:
         steps = _create_database(shard, passwords[ADMINISTRATOR])
         steps += _migrate(shard, passwords[ADMINISTRATOR])
@@ -45,7 +43,8 @@ def prepare_shard(topology: Topology, shard_name: str, secrets_folder: Path) -> 
             steps += _insert_slots(connection, slots, shard_name)
     except psycopg.Error as error:
         text = str(error).strip().splitlines()
-        raise WorldError(f"shard {shard_name}: {text[0] if text else type(error).__name__}") from error
+        told = text[0] if text else type(error).__name__
+        raise WorldError(f"shard {shard_name}: {told}") from error
     return steps
 
 

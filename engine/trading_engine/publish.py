@@ -1,4 +1,4 @@
-"""From durable batches to Redis Cluster: derived data, told as soon as possible and never waited for.
+"""From durable batches to Redis Cluster: derived data, told soon and never waited for.
 
 Redis may be away, emptied or failing over: publications are then dropped, oldest first, and
 counted.
@@ -18,6 +18,7 @@ from typing import cast
 import msgspec
 from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
+
 from trading_contract.errors import WorldError
 from trading_contract.hash_slots import Address, hash_slot, owners_of
 
@@ -72,7 +73,7 @@ class NodeLink(asyncio.Protocol):
         return True
 
     def data_received(self, data: bytes) -> None:
-        """Count lines; one that begins with '-' is an error: MOVED, CLUSTERDOWN, OOM and the like."""
+        """Count lines; one that begins with '-' is an error: MOVED, CLUSTERDOWN, OOM."""
         lines = (self._tail + data).split(b"\r\n")
         self._tail = lines.pop()
         self._unanswered -= len(lines)
@@ -120,12 +121,11 @@ class Publisher:
 
     def offer(self, publications: Publications) -> None:
         """Send these soon. What is numbered is numbered here: dropping it later leaves a gap."""
-        for name, message, keep in publications:
+        for name, raw, keep in publications:
+            message = raw
             if name.endswith(":executions"):
                 number = self._numbers[name] = self._numbers.get(name, 0) + 1
-                message = msgspec.msgpack.encode(
-                    {**self._head, "n": number, "x": msgspec.Raw(message)}
-                )
+                message = msgspec.msgpack.encode({**self._head, "n": number, "x": msgspec.Raw(raw)})
             self._waiting.append((name, message, keep))
             self._waiting_bytes += len(message)
         while self._waiting_bytes > WAITING_BYTES_MAX:

@@ -126,7 +126,10 @@ def _fetch(
 
 
 def feed(sequencer: Sequencer, rows: SlotRows) -> int:
-    """Rebuild a slot in memory; returns its open orders. Raises `InvariantError` when rows make no book."""
+    """Rebuild a slot in memory; returns its open orders.
+
+    Raises `InvariantError` when the rows make no book.
+    """
     if sequencer.load_symbol_state(rows.states) < 0:
         raise InvariantError(f"slot {rows.slot.id}: symbol_state cannot be read")
     opened = sequencer.load_open_orders(rows.open_orders)
@@ -137,9 +140,7 @@ def feed(sequencer: Sequencer, rows: SlotRows) -> int:
     return opened
 
 
-def _copy(
-    connection: psycopg.Connection[Any], query: str, values: tuple[Any, ...]
-) -> bytearray:
+def _copy(connection: psycopg.Connection[Any], query: str, values: tuple[Any, ...]) -> bytearray:
     """All of a COPY, by libpq's own calls: a million rows are a million small messages."""
     text = psycopg.ClientCursor(connection).mogrify(query, values)
     libpq = connection.pgconn

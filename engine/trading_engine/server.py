@@ -7,7 +7,7 @@ import json
 import logging
 import struct
 from collections.abc import Callable
-from typing import Any, Protocol, cast, cast
+from typing import Any, Protocol, cast
 
 from trading_contract.wire import FRAME_BYTES_MAX, HEADER_BYTES, FrameType, frame
 

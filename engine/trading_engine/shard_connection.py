@@ -1,8 +1,8 @@
 """One connection to a shard for the commit path: libpq's own calls on the event loop.
 
-Why not a driver's cursor: parameters are already in PostgreSQL's binary format, a warning on a commit
-must be seen, and nothing may ever send a cancel (a cancelled wait for a standby reports success). A
-wait is bounded by closing the socket, and only by that.
+Why not a driver's cursor: parameters are already in PostgreSQL's binary format, a warning on a
+commit must be seen, and nothing may ever send a cancel (a cancelled wait for a standby reports
+success). A wait is bounded by closing the socket, and only by that.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg import pq
+
 from trading_contract.errors import WorldError
 
 STATEMENT = b"statement"

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from pydantic import ValidationError
+
 from trading_contract.errors import UserError
 from trading_contract.topology import ShardAddress, Topology
 

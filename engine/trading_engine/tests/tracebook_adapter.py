@@ -1,6 +1,6 @@
 """Our core as a candidate of tracebook-conformance.
 
-Run by `python -m trading_engine.tests.tracebook_adapter`; stdout is the protocol. It does what our API
+Run by `python -m trading_engine.tests.tracebook_adapter`; stdout is the protocol. Does what our API
 refuses: snaps prices to the grid, scales quantities from floats, maps owners.
 """
 

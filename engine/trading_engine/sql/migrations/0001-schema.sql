@@ -8,7 +8,8 @@ CREATE TABLE slot_owner (
   past_sym   text COLLATE "C" NOT NULL CHECK (first_sym < past_sym),
   epoch      bigint NOT NULL,
   owner      uuid NOT NULL,
-  state      text NOT NULL CHECK (state IN ('PREPARED','ACTIVE','SEALED','FOLLOWER','ABORTED','MOVED')),
+  state      text NOT NULL
+    CHECK (state IN ('PREPARED','ACTIVE','SEALED','FOLLOWER','ABORTED','MOVED')),
   born_seq   bigint NOT NULL,
   last_seq   bigint NOT NULL,
   chain      bytea NOT NULL,
@@ -111,12 +112,15 @@ CREATE VIEW orders AS
          (ARRAY['BUY','SELL'])[1 + (attributes & 15)] AS side,
          (ARRAY['LIMIT','MARKET','LIMIT_MAKER'])[1 + (attributes >> 4 & 15)] AS type,
          (ARRAY['GTC','IOC','FOK'])[1 + (attributes >> 8 & 15)] AS time_in_force,
-         (ARRAY['NONE','EXPIRE_TAKER','EXPIRE_MAKER','EXPIRE_BOTH','DECREMENT'])[1 + (attributes >> 12 & 15)]
+         (ARRAY['NONE','EXPIRE_TAKER','EXPIRE_MAKER','EXPIRE_BOTH','DECREMENT'])
+           [1 + (attributes >> 12 & 15)]
            AS self_trade_prevention,
-         (ARRAY['NEW','PARTIALLY_FILLED','FILLED','CANCELED','REJECTED','EXPIRED','EXPIRED_IN_MATCH'])
+         (ARRAY['NEW','PARTIALLY_FILLED','FILLED','CANCELED','REJECTED','EXPIRED',
+                'EXPIRED_IN_MATCH'])
            [1 + (attributes >> 16 & 15)] AS status,
-         (ARRAY['NONE','USER','MASS_CANCEL','REPLACED','DISCONNECT','DEAD_MAN','IOC_UNFILLED','FOK_UNFILLED',
-                'NO_LIQUIDITY','PRICE_BAND','EXCHANGE','SELF_TRADE'])[1 + (attributes >> 20 & 15)] AS end_reason,
+         (ARRAY['NONE','USER','MASS_CANCEL','REPLACED','DISCONNECT','DEAD_MAN','IOC_UNFILLED',
+                'FOK_UNFILLED','NO_LIQUIDITY','PRICE_BAND','EXCHANGE','SELF_TRADE'])
+           [1 + (attributes >> 20 & 15)] AS end_reason,
          price, quantity, executed, executed_quote, prevented, priority, entry_trade_id,
              created_us, seq,
          ended_us, attributes

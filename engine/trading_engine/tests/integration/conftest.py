@@ -1,4 +1,4 @@
-"""One PostgreSQL for all tests of this folder; each test gets a database and a partition of its own."""
+"""One PostgreSQL for all tests of this folder; each test has a database and a partition."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from trading_engine.tests.integration.partition_process import PartitionProcess, Site
 from trading_engine.tests.integration.postgres_server import PostgresServer, postgres_folder
 

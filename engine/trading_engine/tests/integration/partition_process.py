@@ -71,7 +71,11 @@ class Site:
             redis_nodes=tuple(redis_nodes),
             slots=tuple(
                 SlotPlacement(
-                    id=n + 1, first=bounds[n], past=bounds[n + 1], partition="p0", shard=f"shard-{n}"
+                    id=n + 1,
+                    first=bounds[n],
+                    past=bounds[n + 1],
+                    partition="p0",
+                    shard=f"shard-{n}",
                 )
                 for n in range(len(servers))
             ),

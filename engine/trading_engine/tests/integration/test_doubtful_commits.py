@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
+
 from trading_contract.wire import Code, Command, Kind, Side
 from trading_engine.passwords import ENGINE, OPERATOR, READER
 from trading_engine.tests.integration.cutting_proxy import CuttingProxy
@@ -40,7 +41,10 @@ def test_a_lost_connection_is_resolved_and_answered_once(
         for number in range(3):
             proxy.lose = lost
             answers = client.ask(
-                *[place("AAPL", Side.BUY, 99, 1, client_id=f"{lost}-{number}-{n}") for n in range(9)]
+                *[
+                    place("AAPL", Side.BUY, 99, 1, client_id=f"{lost}-{number}-{n}")
+                    for n in range(9)
+                ]
             )
             assert {a[-1].code for a in answers} == {Code.OK}
             assert proxy.cuts == number + 1
@@ -227,9 +231,7 @@ def test_a_takeover_waits_for_the_commit_in_flight(site: Site) -> None:
         me = "11111111-1111-1111-1111-111111111111"
         owner.execute("SELECT take_slot(1, 0, %s)", (me,))
         owner.autocommit = False
-        owner.execute(
-            "SELECT fence('{1}', '{1}', '{0}', '{1}', array['\\x01'::bytea], %s)", (me,)
-        )
+        owner.execute("SELECT fence('{1}', '{1}', '{0}', '{1}', array['\\x01'::bytea], %s)", (me,))
         taken: list[object] = []
 
         def take() -> None:
@@ -240,8 +242,10 @@ def test_a_takeover_waits_for_the_commit_in_flight(site: Site) -> None:
         taker = threading.Thread(target=take)
         taker.start()
         _wait_for(
-            lambda: site.rows("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type='Lock'")
-            == [(1,)]
+            lambda: (
+                site.rows("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type='Lock'")
+                == [(1,)]
+            )
         )
         assert not taken
         owner.commit()

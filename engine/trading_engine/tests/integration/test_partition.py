@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
 from trading_contract.wire import (
     FRAME_BYTES_MAX,
     Code,
@@ -52,9 +53,7 @@ def test_an_acknowledged_order_is_on_the_shard(site: Site, start: Start) -> None
     assert site.rows("SELECT last_seq FROM slot_owner") == [(2,)]
 
 
-def test_kill_9_loses_nothing_and_keeps_places_ids_and_client_ids(
-    site: Site, start: Start
-) -> None:
+def test_kill_9_loses_nothing_and_keeps_places_ids_and_client_ids(site: Site, start: Start) -> None:
     process = start(site)
     with process.client() as client:
         older = client.one(place("AAPL", BUY, 100, 5, client_id="older"))
@@ -228,7 +227,7 @@ def test_a_client_that_does_not_read_is_cut_off(site: Site, start: Start) -> Non
         client.ask(*[place("AAPL", BUY, 100, 1) for _ in range(3000)])
     with process.client() as silent, process.client() as reading:
         listing = Command(1, Kind.QUERY_OPEN, "AAPL", account=1).pack()
-        with pytest.raises(OSError):
+        with pytest.raises(OSError):  # noqa: PT012  which of the sends fails is not known
             for _ in range(1000):
                 silent.socket.sendall(frame(FrameType.COMMANDS, listing * 10))
                 assert reading.one(place("AAPL", BUY, 100, 1)).code is Code.OK

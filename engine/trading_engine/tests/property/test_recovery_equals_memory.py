@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from trading_contract.wire import Command, Kind, OrderType, SelfTrade, Side, TimeInForce
 from trading_engine.tests.sequenced import Harness
 
@@ -75,9 +76,12 @@ def test_what_was_committed_is_all_that_is_needed_to_go_on(batches: list[list[Co
     actual = _asked(world, questions, rebuilt)
     actual_depths = [frame[2] for frame in world.frames]
     assert actual == wanted
-    assert [raw[:40] + raw[48:] for raw in actual_depths] == [  # all but the epoch
-        raw[:40] + raw[48:] for raw in wanted_depths
-    ]
+    assert (
+        [raw[:40] + raw[48:] for raw in actual_depths]
+        == [  # all but the epoch
+            raw[:40] + raw[48:] for raw in wanted_depths
+        ]
+    )
 
 
 def _counters(world: Harness) -> dict[str, Any]:
@@ -90,9 +94,7 @@ def _counters(world: Harness) -> dict[str, Any]:
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(commands(), min_size=1, max_size=40), st.integers(1, 7))
-def test_how_commands_are_cut_into_batches_does_not_matter(
-    sent: list[Command], size: int
-) -> None:
+def test_how_commands_are_cut_into_batches_does_not_matter(sent: list[Command], size: int) -> None:
     whole, cut = Harness(*SYMBOLS), Harness(*SYMBOLS)
     wanted = whole.ask(*sent)
     actual = []

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from trading_contract.wire import (
     COMMAND_BYTES,
     FLAG_CANCELLED_PART,
