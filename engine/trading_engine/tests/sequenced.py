@@ -49,7 +49,8 @@ def decode_array(raw: bytes) -> list[Any]:
         return []
     count, lower = struct.unpack_from(">ii", raw, 12)
     assert (dimensions, lower) == (1, 1)
-    at, values = 20, []
+    at = 20
+    values: list[Any] = []
     for _ in range(count):
         (size,) = struct.unpack_from(">i", raw, at)
         item = raw[at + 4 : at + 4 + size]

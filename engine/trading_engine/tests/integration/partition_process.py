@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,12 @@ PASSWORDS = {
 def rules(name: str, **others: Any) -> SymbolRules:
     """A symbol with whole ticks and lots."""
     return SymbolRules(
-        name=name, base_asset=name[:3], quote_asset="USD", tick_size=1, lot_size=1, **others
+        name=name,
+        base_asset=name[:3],
+        quote_asset="USD",
+        tick_size=Decimal(1),
+        lot_size=Decimal(1),
+        **others,
     )
 
 
@@ -95,7 +101,7 @@ class Site:
     def rows(self, query: str, shard: int = 0) -> list[tuple[Any, ...]]:
         """What a shard answers to its administrator."""
         with self.servers[shard].connect(self.topology.shards[shard].database) as connection:
-            cursor = connection.execute(query)  # type: ignore[arg-type]
+            cursor = connection.execute(query)
             return cursor.fetchall() if cursor.description else []
 
     def prepare(self) -> None:
