@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -59,3 +60,4 @@ def start(request: pytest.FixtureRequest) -> Iterator[Callable[..., PartitionPro
     yield begin
     for process in started:
         process.kill()
+        shutil.rmtree(process.site.folder, ignore_errors=True)
