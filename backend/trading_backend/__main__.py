@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import os
+import socket
 import sys
+from types import FrameType
 
 import uvicorn
 
@@ -13,6 +16,7 @@ from trading_backend.app import create_app
 from trading_backend.order_lane import order_lane
 from trading_backend.replica import Replica
 from trading_backend.settings import BackendSettings
+from trading_backend.stream_protocol import StreamProtocol
 from trading_contract.errors import TradingError
 from trading_contract.settings import load
 
@@ -20,16 +24,29 @@ KEEP_ALIVE_SECONDS = 75  # longer than a load balancer keeps an idle connection
 
 
 class _Server(uvicorn.Server):
-    """Says "not ready" as soon as it is asked to stop."""
+    """Says "not ready" and goes on for a while when it is asked to stop: no request is lost."""
 
     def __init__(self, config: uvicorn.Config, replica: Replica) -> None:
         super().__init__(config)
         self._replica = replica
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def handle_exit(self, sig: int, frame: object) -> None:
-        """A signal to stop."""
-        self._replica.draining = True
-        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal to stop; the second one is obeyed at once."""
+        if self._loop is None or self._replica.draining:
+            super().handle_exit(sig, frame)
+        else:
+            self._loop.call_soon_threadsafe(self._drain, self._loop, sig)
+
+    def _drain(self, loop: asyncio.AbstractEventLoop, sig: int) -> None:
+        self._replica.drain()
+        seconds = self._replica.settings.drain_notice_seconds
+        loop.call_later(seconds, super().handle_exit, sig, None)
 
 
 def _run() -> int:
@@ -41,7 +58,8 @@ def _run() -> int:
         port=settings.listen_port,
         loop="uvloop",
         http=order_lane(replica.entry),
-        ws="websockets-sansio",
+        ws=StreamProtocol,
+        ws_per_message_deflate=False,
         ws_ping_interval=20,
         ws_ping_timeout=60,
         ws_max_size=1 << 16,

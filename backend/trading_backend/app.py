@@ -19,7 +19,9 @@ from trading_backend.routes.health import health_routes
 from trading_backend.routes.market_data import market_data_routes
 from trading_backend.routes.orders import order_routes
 from trading_backend.routes.streams import stream_routes
+from trading_backend.routes.tickers import ticker_routes
 from trading_backend.user_streams import UserStreams
+from trading_backend.weights import UsedWeight
 from trading_contract.codes import Refusal
 from trading_contract.errors import TradingError, WorldError
 
@@ -32,8 +34,10 @@ def create_app(replica: Replica) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await replica.start()
-        yield
-        await replica.close()
+        try:
+            yield
+        finally:
+            await replica.close()
 
     app = FastAPI(
         title="tradingcluster",
@@ -44,6 +48,7 @@ def create_app(replica: Replica) -> FastAPI:
     replica.entry.user_streams = UserStreams(replica).handle
     app.include_router(general_routes(replica))
     app.include_router(market_data_routes(replica))
+    app.include_router(ticker_routes(replica))
     app.include_router(order_routes(replica.entry))
     app.include_router(batch_order_routes(replica.entry))
     app.include_router(account_routes(replica))
@@ -51,6 +56,8 @@ def create_app(replica: Replica) -> FastAPI:
     app.include_router(health_routes(replica))
     app.add_exception_handler(TradingError, _on_trading_error)
     app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_any_error)
+    app.add_middleware(UsedWeight)
     return app
 
 
@@ -69,6 +76,10 @@ async def _on_trading_error(request: Request, problem: Exception) -> JSONRespons
     if isinstance(problem, WorldError):
         logger.warning("%s: %s", request.url.path, problem)
         return _answer(ApiError(Refusal.BUSY, retry_after_seconds=1))
+    return await _on_any_error(request, problem)
+
+
+async def _on_any_error(request: Request, problem: Exception) -> JSONResponse:
     logger.error("%s: %s: %s", request.url.path, type(problem).__name__, problem)
     return JSONResponse({"code": -1000, "msg": "An unknown error occurred."}, 500)
 

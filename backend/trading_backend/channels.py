@@ -1,43 +1,67 @@
-"""Sharded subscriptions to Redis Cluster: messages of a channel as long as somebody listens.
+"""Redis Cluster as a replica uses it: sharded subscriptions, reads of keys, shared counters.
 
 redis-py's asyncio cluster client has no sharded pub/sub, so this keeps one plain connection per
-master. Lost
-messages are normal (failover, restart, FLUSHALL): listeners hear of a new connection through
-`restarted`.
+master. Lost messages are normal (failover, restart, FLUSHALL): a listener is told each time its
+channel begins anew, and numbers in the messages show the rest.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from trading_backend.node_channels import NodeChannels
 from trading_contract.hash_slots import Address, hash_slot, owners_of
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.3
-Listener = Callable[[bytes], None]
+ANSWER_SECONDS_MAX = 0.5
+CONNECTIONS_MAX = 64  # per node
+
+_PROBLEMS = (OSError, RedisError, TimeoutError)
+
+
+def _nothing() -> None:
+    return
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Listener:
+    """Who hears a channel: each message, and that messages may have been lost before now."""
+
+    on_message: Callable[[bytes], None]
+    on_restart: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """Add `amount` to the counter at `key`, which is forgotten after `expire_seconds`."""
+
+    key: str
+    amount: int
+    expire_seconds: int
 
 
 class Channels:
     """All subscriptions of this replica, and plain reads of keys."""
 
     def __init__(self) -> None:
-        self.restarted: Callable[[str], None] = lambda _: None
         self._seeds: tuple[str, ...] = ()
         self._listeners: dict[str, list[Listener]] = {}
         self._clients: dict[Address, Redis] = {}
-        self._readers: dict[Address, asyncio.Task[None]] = {}
-        self._wanted: dict[Address, set[str]] = {}
-        self._changed: dict[Address, asyncio.Event] = {}
+        self._nodes: dict[Address, NodeChannels] = {}
         self._owners: list[Address | None] = []
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._live: set[str] = set()
+        self._went_live = asyncio.Condition()
 
     def set_nodes(self, nodes: Sequence[str]) -> None:
         """Nodes to find the cluster by."""
@@ -49,14 +73,24 @@ class Channels:
 
     async def close(self) -> None:
         """End all connections."""
-        for task in [self._task, *self._readers.values()]:
-            if task is not None:
-                task.cancel()
+        tasks = [t for t in (self._task, *(n.task for n in self._nodes.values())) if t is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for client in self._clients.values():
             await client.aclose()
+        self._clients.clear()
 
-    def subscribe(self, channel: str, listener: Listener) -> Callable[[], None]:
-        """Call `listener` for each message; returns what ends it."""
+    # Subscriptions
+
+    def subscribe(
+        self,
+        channel: str,
+        on_message: Callable[[bytes], None],
+        on_restart: Callable[[], None] = _nothing,
+    ) -> Callable[[], None]:
+        """Hear a channel; returns what ends it. Messages before `wait_live` may be missed."""
+        listener = Listener(on_message, on_restart)
         self._listeners.setdefault(channel, []).append(listener)
         self._wake.set()
 
@@ -64,44 +98,130 @@ class Channels:
             listeners = self._listeners.get(channel, [])
             if listener in listeners:
                 listeners.remove(listener)
-            if not listeners:
-                self._listeners.pop(channel, None)
-            self._wake.set()
+            if not listeners and self._listeners.pop(channel, None) is not None:
+                self._live.discard(channel)
+                self._wake.set()
 
         return end
+
+    async def wait_live(self, channel: str, seconds: float) -> bool:
+        """Whether Redis confirmed the subscription within this time."""
+        try:
+            async with asyncio.timeout(seconds), self._went_live:
+                await self._went_live.wait_for(lambda: channel in self._live)
+        except TimeoutError:
+            return False
+        return True
+
+    async def confirmed(self, channel: str) -> None:
+        """A subscription began, or began again."""
+        if channel not in self._listeners:
+            return
+        async with self._went_live:
+            self._live.add(channel)
+            self._went_live.notify_all()
+        for listener in tuple(self._listeners.get(channel, ())):
+            listener.on_restart()
+
+    def hear(self, channel: str, data: bytes) -> None:
+        """A message came."""
+        for listener in tuple(self._listeners.get(channel, ())):
+            try:
+                listener.on_message(data)
+            except Exception:  # one that fails must not silence the others
+                logger.exception("%s: a listener failed", channel)
+
+    def node_lost(self, address: Address, channels: Iterable[str]) -> None:
+        """A connection ended; find the owners of its channels again."""
+        self._nodes.pop(address, None)
+        self._live.difference_update(channels)
+        self._owners = []
+        asyncio.get_running_loop().call_later(RETRY_SECONDS, self._wake.set)
+
+    async def _keep(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(3):
+                    await self._find()
+                if self._assign():
+                    await self._wake.wait()
+                    continue
+            except (*_PROBLEMS, ValueError) as problem:
+                logger.debug("redis: %s", problem)
+            self._owners = []
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _assign(self) -> bool:
+        """Tell each node its channels; False: some channel has no node now."""
+        wanted: dict[Address, set[str]] = {}
+        for channel in self._listeners:
+            owner = self._owners[hash_slot(channel)]
+            if owner is not None:
+                wanted.setdefault(owner, set()).add(channel)
+        for address in self._nodes.keys() | wanted.keys():
+            channels = wanted.get(address, set())
+            node = self._nodes.get(address)
+            if node is not None:
+                node.want(channels)
+            elif channels:
+                self._nodes[address] = NodeChannels(self, address, channels)
+        return sum(map(len, wanted.values())) == len(self._listeners)
+
+    # Keys
 
     async def get(self, key: str) -> bytes | None:
         """A key's value; None when it is missing or Redis is away."""
         try:
-            async with asyncio.timeout(0.5):
-                await self._find()
-                owner = self._owners[hash_slot(key)] if self._owners else None
-                if owner is None:
-                    return None
-                value: Any = await self._client(owner).get(key)
-                return None if value is None else bytes(value)
-        except (OSError, RedisError, TimeoutError):
-            self._owners = []
+            value: Any = await self.execute(key, "GET", key)
+        except _PROBLEMS:
             return None
+        return None if value is None else bytes(value)
 
-    async def execute(self, key: str, *command: str | int) -> Any:
+    async def execute(self, key: str, *command: str | float) -> Any:
         """One command at the node that holds `key`; raises RedisError, OSError or TimeoutError."""
-        async with asyncio.timeout(0.5):
-            await self._find()
-            owner = self._owners[hash_slot(key)]
-            if owner is None:
-                raise RedisError(f"nobody holds {key}")
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            client = self._client(await self._owner(key))
             try:
-                return await self._client(owner).execute_command(*command)  # type: ignore[no-untyped-call]
-            except RedisError:
+                return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+            except _PROBLEMS:
                 self._owners = []
                 raise
+
+    async def add(self, increments: Sequence[Increment]) -> dict[str, int]:
+        """The new totals by key, without those that a node could not be told. Never raises."""
+        by_node: dict[Address, list[Increment]] = {}
+        totals: dict[str, int] = {}
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                for each in increments:
+                    by_node.setdefault(await self._owner(each.key), []).append(each)
+                for address, group in by_node.items():
+                    pipeline = self._client(address).pipeline(transaction=False)
+                    for each in group:
+                        pipeline.incrby(each.key, each.amount)
+                        pipeline.expire(each.key, each.expire_seconds)
+                    results = await pipeline.execute()
+                    totals |= {g.key: int(r) for g, r in zip(group, results[::2], strict=True)}
+        except _PROBLEMS as problem:
+            logger.debug("redis: counters: %s", problem)
+            self._owners = []
+        return totals
+
+    async def _owner(self, key: str) -> Address:
+        await self._find()
+        owner = self._owners[hash_slot(key)]
+        if owner is None:
+            self._owners = []
+            raise RedisError(f"nobody holds {key}")
+        return owner
 
     def _client(self, address: Address) -> Redis:
         if address not in self._clients:
             self._clients[address] = Redis(
-                host=address[0], port=address[1], socket_connect_timeout=1, max_connections=64
-            )
+                host=address[0], port=address[1], socket_connect_timeout=1,
+                max_connections=CONNECTIONS_MAX,
+            )  # fmt: skip
         return self._clients[address]
 
     async def _find(self) -> None:
@@ -117,69 +237,3 @@ class Channels:
             self._owners = owners_of(answer, host)
             return
         raise OSError("no Redis node answers")
-
-    async def _keep(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(3):
-                    await self._find()
-                self._assign()
-            except (OSError, RedisError, TimeoutError, ValueError) as problem:
-                logger.debug("redis: %s", problem)
-                self._owners = []
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            await self._wake.wait()
-
-    def _assign(self) -> None:
-        wanted: dict[Address, set[str]] = {}
-        for channel in self._listeners:
-            owner = self._owners[hash_slot(channel)]
-            if owner is not None:
-                wanted.setdefault(owner, set()).add(channel)
-        for address in self._wanted.keys() | wanted.keys():
-            if self._wanted.get(address, set()) == wanted.get(address, set()):
-                continue
-            self._wanted[address] = wanted.get(address, set())
-            if address in self._readers and not self._readers[address].done():
-                self._changed[address].set()
-            elif self._wanted[address]:
-                self._changed[address] = asyncio.Event()
-                self._readers[address] = asyncio.get_running_loop().create_task(self._read(address))
-
-    async def _read(self, address: Address) -> None:
-        pubsub = Redis(host=address[0], port=address[1], socket_connect_timeout=1).pubsub()
-        have: set[str] = set()
-        try:
-            while self._wanted.get(address):
-                self._changed[address].clear()
-                wanted = set(self._wanted[address])
-                if wanted - have:
-                    await pubsub.ssubscribe(*(wanted - have))
-                if have - wanted:
-                    await pubsub.sunsubscribe(*(have - wanted))
-                fresh, have = wanted - have, wanted
-                for channel in fresh:
-                    self.restarted(channel)
-                while not self._changed[address].is_set():
-                    message = await pubsub.get_message(timeout=0.2)
-                    if message is not None:
-                        self._dispatch(message)
-        except (OSError, RedisError, TimeoutError) as problem:
-            logger.info("redis %s:%s: %s", *address, problem)
-        finally:
-            await pubsub.aclose()  # type: ignore[no-untyped-call]
-            self._readers.pop(address, None)
-            self._wanted.pop(address, None)
-            self._owners = []
-            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._wake.set)
-
-    def _dispatch(self, message: dict[str, Any]) -> None:
-        kind = message["type"]
-        name = message["channel"].decode()
-        if kind == "smessage":
-            for listener in tuple(self._listeners.get(name, ())):
-                listener(message["data"])
-        elif kind == "sunsubscribe" and name in self._listeners:
-            raise OSError(f"{name} moved to another node")

@@ -58,15 +58,15 @@ class KeyRing:
         return key
 
     def signed(
-        self, name: str, payload: str, fields: Mapping[str, str], scope: str, now_ms: int
+        self, name: str, payload: bytes, fields: Mapping[str, str], scope: str, now_ms: int
     ) -> int:
         """The account of a signed request; `payload` is what was signed. Raises `ApiError`."""
         key = self.key(name)
         given = fields.get("signature", "")
         if not given:
             raise ApiError(Refusal.MISSING_PARAMETER, "signature")
-        wanted = hmac.new(key.secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
-        if not hmac.compare_digest(wanted, given.lower()):
+        wanted = hmac.new(key.secret.encode(), payload, hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(wanted.encode(), given.lower().encode(errors="replace")):
             raise ApiError(Refusal.SIGNATURE)
         check_time(fields, now_ms)
         if scope not in key.scopes:

@@ -232,12 +232,22 @@ class Partitions:
     @property
     def ready(self) -> bool:
         """Whether every partition of the topology has welcomed us and every slot has an owner."""
+        return not self.missing()
+
+    def missing(self) -> list[str]:
+        """What is not ready, in words; empty: everything is."""
         if self._topology is None:
-            return False
+            return ["no topology yet"]
         claimed = {c.slot for link in self._links for c in link.claims}
-        return all(slot.id in claimed for slot in self._topology.slots) and all(
-            link.welcomed for link in self._links if link.address.name in self._wanted
-        )
+        return [
+            f"partition {link.address.name} is not connected"
+            for link in self._links
+            if link.address.name in self._wanted and not link.welcomed
+        ] + [
+            f"slot {slot.id} [{slot.first!r}, {slot.past!r}) has no owner"
+            for slot in self._topology.slots
+            if slot.id not in claimed
+        ]
 
     def start(self) -> None:
         """Begin to connect."""

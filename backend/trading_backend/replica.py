@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -43,6 +44,13 @@ def read_topology(path: Path) -> Topology:
         raise UserError(f"topology file {path}: {problem.errors()[0]['msg']}") from problem
 
 
+class StreamClient(Protocol):
+    """A connection with public streams."""
+
+    def announce_shutdown(self) -> None:
+        """Tell the client that this replica goes away soon."""
+
+
 class Replica:
     """Order entry, reads, market data, keys: one of each."""
 
@@ -52,7 +60,7 @@ class Replica:
         self.formats: Mapping[str, SymbolFormat] = {}
         self.keys = KeyRing()
         self.channels = Channels()
-        self.limits = RateLimits(self.channels)
+        self.limits = RateLimits(self.channels, settings.replica)
         self.store = Store(settings.secrets_folder, settings.shard_connections_max)
         self.entry = OrderEntry(
             settings.replica, self.limits, self.store, deadline_seconds=settings.deadline_seconds
@@ -60,6 +68,7 @@ class Replica:
         self.partitions = self.entry.partitions
         self.feed = MarketFeed(self.channels, self.partitions, self.store)
         self.draining = False
+        self.stream_clients: set[StreamClient] = set()
         self._keys_seen: tuple[int, int] = (-1, -1)
         self._topology_seen: tuple[int, int] = (-1, -1)
         self._task: asyncio.Task[None] | None = None
@@ -73,11 +82,21 @@ class Replica:
         self.limits.start()
         self._task = asyncio.get_running_loop().create_task(self._follow())
 
+    def drain(self) -> None:
+        """Stop being ready, tell the streams: this replica goes away soon."""
+        if not self.draining:
+            self.draining = True
+            self.entry.announce_shutdown()
+            for client in tuple(self.stream_clients):
+                client.announce_shutdown()
+
     async def close(self) -> None:
         """Let go of everything."""
         self.draining = True
         if self._task is not None:
             self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self.feed.close()
         await self.limits.close()
         await self.entry.close()
         await self.channels.close()
@@ -93,9 +112,10 @@ class Replica:
         return found
 
     def _apply(self, topology: Topology) -> None:
+        formats = formats_of(topology)
         self.entry.set_topology(topology)
         self.topology = topology
-        self.formats = formats_of(topology)
+        self.formats = formats
         self.store.set_topology(topology)
         self.channels.set_nodes(topology.redis_nodes)
         self.limits.set_limits(topology.limits)
@@ -106,8 +126,10 @@ class Replica:
             try:
                 self._follow_keys()
                 self._follow_topology()
-            except UserError as problem:
+            except (UserError, OSError) as problem:
                 logger.warning("%s; what was read before stays in use", problem)
+            except Exception:  # whatever is in the files must not end the following of them
+                logger.exception("topology or keys; what was read before stays in use")
 
     def _follow_topology(self) -> None:
         seen = _fingerprint(self.settings.topology_file)

@@ -19,5 +19,8 @@ class BackendSettings(BaseModel):
     listen_port: int = Field(ge=1, le=65535)
     log_level: str = "info"
     deadline_seconds: float = Field(default=5, gt=0, description="then an order is UNKNOWN")
+    drain_notice_seconds: float = Field(
+        default=1.5, ge=0, description="not ready, but still serving, after SIGTERM"
+    )
     drain_seconds: int = Field(default=10, ge=0, description="time to finish after SIGTERM")
     shard_connections_max: int = Field(default=4, ge=1, description="read connections per shard")

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
@@ -32,15 +32,32 @@ from trading_contract.wire import (
 )
 
 READ_SECONDS_MAX = 5.0
+READS_WAITING_MAX = 512  # per replica; more are refused at once
 ENTRY_FILLS_MAX = 100_000
 _COLUMNS = (
     "symbol, order_id, account, client_id, attributes, price, quantity, executed, executed_quote, "
     "prevented, entry_trade_id, created_us, seq"
 )
-_ORDERS = (
-    f"(SELECT {_COLUMNS}, 0::bigint AS ended_us FROM open_orders WHERE symbol = $1 AND account = $2"
-    f" UNION ALL SELECT {_COLUMNS}, ended_us FROM closed_orders"
-    " WHERE symbol = $1 AND account = $2) o"
+_CLOSED = f"SELECT {_COLUMNS}, ended_us FROM closed_orders WHERE symbol = $1 AND account = $2"
+_OPEN = f"SELECT {_COLUMNS}, 0::bigint FROM open_orders WHERE symbol = $1 AND account = $2"
+# Trade ids have no gap and times rise with them: the first id of a time by halving, as there is
+# no index on the time. A second of slack, as a clock may be set back a little.
+_SINCE = (
+    "(WITH RECURSIVE half(low, past) AS ("
+    "SELECT min(trade_id), max(trade_id) + 1 FROM trades WHERE symbol = $1 UNION ALL "
+    "SELECT CASE WHEN t.time_us < {0} - 1000000 THEN middle + 1 ELSE low END, "
+    "CASE WHEN t.time_us < {0} - 1000000 THEN past ELSE middle END "
+    "FROM half, LATERAL (SELECT (low + past) / 2 AS middle) m, "
+    "LATERAL (SELECT time_us FROM trades WHERE symbol = $1 AND trade_id = middle) t "
+    "WHERE low < past) SELECT coalesce(max(low), 0) FROM half)"
+)
+_SUMS = (
+    "SELECT symbol, sum(CASE WHEN taker_side = 0 THEN q ELSE -q END * s)::text AS base, "
+    "sum(CASE WHEN taker_side = 0 THEN -q ELSE q END * price * s)::text AS quote "
+    "FROM (SELECT symbol, quantity::numeric AS q, price, taker_side, 1 AS s FROM trades "
+    "WHERE symbol = ANY($1) AND taker_account = $2 UNION ALL "
+    "SELECT symbol, quantity::numeric, price, taker_side, -1 FROM trades "
+    "WHERE symbol = ANY($1) AND maker_account = $2) t GROUP BY symbol"
 )
 
 Row = Any
@@ -54,9 +71,19 @@ class Page:
     """Which part of a list: the newest `limit` rows, or those from an id or a time on."""
 
     limit: int
-    from_id: int = 0
-    since_us: int = 0
+    from_id: int | None = None
+    since_us: int | None = None
     until_us: int = UNTIL_MAX_US
+
+    @property
+    def order(self) -> str:
+        """ASC when it has a beginning, else DESC: the newest."""
+        return "DESC" if self.from_id is None and self.since_us is None else "ASC"
+
+    @property
+    def bounds(self) -> tuple[int, int, int]:
+        """(least id, earliest time, latest time)."""
+        return self.from_id or 0, self.since_us or 0, self.until_us
 
 
 class StoreUnavailableError(WorldError):
@@ -73,6 +100,7 @@ class Store:
         self._pools: dict[str, asyncpg.Pool[Any]] = {}
         self._opening = asyncio.Lock()
         self._routes: RoutingTable | None = None
+        self._waiting = 0
 
     def set_topology(self, topology: Topology) -> None:
         """Read from these shards; pools of changed ones are opened anew."""
@@ -101,23 +129,44 @@ class Store:
                     password=(self._secrets / "tc_reader").read_text().strip(),
                     min_size=0, max_size=self._connections_max, timeout=2,
                     command_timeout=READ_SECONDS_MAX,
+                    server_settings={
+                        "application_name": "backend",
+                        "statement_timeout": str(int(READ_SECONDS_MAX * 1000)),
+                    },
                     target_session_attrs=SessionAttribute.read_write,
                 )  # fmt: skip
             return self._pools[shard]
 
     async def _fetch(self, symbol: str, query: str, *values: object) -> Sequence[Row]:
+        return await self._fetch_at(self._shard(symbol), query, *values)
+
+    def _shard(self, symbol: str) -> str:
         if self._routes is None:
             raise StoreUnavailableError("no topology yet")
-        shard = self._routes.locate(symbol).shard
+        return self._routes.locate(symbol).shard
+
+    async def _fetch_at(self, shard: str, query: str, *values: object) -> Sequence[Row]:
+        if self._waiting >= READS_WAITING_MAX:
+            raise StoreUnavailableError(f"{shard}: {READS_WAITING_MAX} reads are waiting already")
+        self._waiting += 1
         try:
             async with asyncio.timeout(READ_SECONDS_MAX):
-                pool = await self._pool(shard)
-                rows: Sequence[Row] = await pool.fetch(query, *values)
-                return rows
+                return await self._fetch_again(shard, query, *values)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
             raise StoreUnavailableError(
                 f"{shard}: {type(problem).__name__}: {problem}"
             ) from problem
+        finally:
+            self._waiting -= 1
+
+    async def _fetch_again(self, shard: str, query: str, *values: object) -> Sequence[Row]:
+        """Reads are repeated on new connections: after a restart those of the pool are dead."""
+        for _ in range(self._connections_max):
+            try:
+                return cast("Sequence[Row]", await (await self._pool(shard)).fetch(query, *values))
+            except (OSError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError):
+                continue
+        return cast("Sequence[Row]", await (await self._pool(shard)).fetch(query, *values))
 
     # One order
 
@@ -131,12 +180,14 @@ class Store:
     async def _order(self, symbol: str, account: int, order_id: int, client_id: str) -> Row | None:
         if order_id:
             rows = await self._fetch(
-                symbol, f"SELECT * FROM {_ORDERS} WHERE order_id = $3", symbol, account, order_id
-            )
-        else:
+                symbol,
+                f"{_CLOSED} AND order_id = $3 UNION ALL {_OPEN} AND order_id = $3",
+                symbol, account, order_id,
+            )  # fmt: skip
+        else:  # an open one would have been known to its engine
             rows = await self._fetch(
                 symbol,
-                f"SELECT * FROM {_ORDERS} WHERE client_id = $3 ORDER BY order_id DESC LIMIT 1",
+                f"{_CLOSED} AND client_id = $3 ORDER BY order_id DESC LIMIT 1",
                 symbol, account, client_id,
             )  # fmt: skip
         return rows[0] if rows else None
@@ -166,14 +217,13 @@ class Store:
 
     # Lists
 
-    async def all_orders(self, symbol: str, account: int, page: Page) -> list[Reply]:
-        """Orders of an account, by id: the newest `limit`, or from `from_id` on."""
-        order = "ASC" if page.from_id or page.since_us else "DESC"
+    async def closed_orders(self, symbol: str, account: int, page: Page) -> list[Reply]:
+        """Orders of an account that ended, by id: the newest `limit`, or from `from_id` on."""
         rows = await self._fetch(
             symbol,
-            f"SELECT * FROM {_ORDERS} WHERE order_id >= $3 AND created_us >= $4 "
-            f"AND created_us <= $5 ORDER BY order_id {order} LIMIT $6",
-            symbol, account, page.from_id, page.since_us, page.until_us, page.limit,
+            f"{_CLOSED} AND order_id >= $3 AND created_us >= $4 AND created_us <= $5 "
+            f"ORDER BY order_id {page.order} LIMIT $6",
+            symbol, account, *page.bounds, page.limit,
         )  # fmt: skip
         return sorted((_reply(row) for row in rows), key=lambda reply: reply.order_id)
 
@@ -181,65 +231,70 @@ class Store:
         self, symbol: str, account: int, page: Page, order_id: int = 0
     ) -> list[Row]:
         """Trades of an account, each once, by id."""
-        order = "ASC" if page.from_id or page.since_us else "DESC"
         side = (
             "symbol = $1 AND {0}_account = $2 AND trade_id >= $3 AND ($4 = 0 OR {0}_order_id = $4)"
         )
         window = "AND time_us >= $5 AND time_us <= $6"
-        part = f"(SELECT * FROM trades WHERE {side} {window} ORDER BY trade_id {order} LIMIT $7)"
+        newest = f"ORDER BY trade_id {page.order} LIMIT $7"
+        part = f"(SELECT * FROM trades WHERE {side} {window} {newest})"
+        from_id, since_us, until_us = page.bounds
         rows = await self._fetch(
             symbol,
             f"SELECT * FROM ({part.format('maker')} UNION {part.format('taker')}) t "
-            f"ORDER BY trade_id {order} LIMIT $7",
-            symbol, account, page.from_id, order_id, page.since_us, page.until_us, page.limit,
+            f"{newest}",
+            symbol, account, from_id, order_id, since_us, until_us, page.limit,
         )  # fmt: skip
         return sorted(rows, key=lambda row: row["trade_id"])
 
     async def trades(self, symbol: str, page: Page) -> list[Row]:
         """Public trades, by id: the newest `limit`, or from `from_id` on."""
-        order = "ASC" if page.from_id or page.since_us else "DESC"
+        begin = "" if page.since_us is None else f"AND trade_id >= {_SINCE.format('$3::bigint')} "
         rows = await self._fetch(
             symbol,
-            f"SELECT * FROM trades WHERE symbol = $1 AND trade_id >= $2 AND time_us >= $3 "
-            f"AND time_us <= $4 ORDER BY trade_id {order} LIMIT $5",
-            symbol, page.from_id, page.since_us, page.until_us, page.limit,
+            f"SELECT * FROM trades WHERE symbol = $1 AND trade_id >= $2 AND time_us >= $3 {begin}"
+            f"AND time_us <= $4 ORDER BY trade_id {page.order} LIMIT $5",
+            symbol, *page.bounds, page.limit,
         )  # fmt: skip
         return sorted(rows, key=lambda row: row["trade_id"])
 
-    async def candles(self, symbol: str, width_us: int, since_us: int, limit: int) -> list[Row]:
-        """Open, high, low, close, volume per interval of `width_us`, from `since_us` on."""
-        return list(
-            await self._fetch(
-                symbol,
-                "SELECT time_us / $2 * $2 AS open_us, "
-                "(array_agg(price ORDER BY trade_id))[1] AS open, "
-                "max(price) AS high, min(price) AS low, "
-                "(array_agg(price ORDER BY trade_id DESC))[1] AS close, "
-                "sum(quantity)::text AS volume, "
-                "sum(price::numeric * quantity)::text AS quote, count(*) AS count, "
-                "min(trade_id) AS first_id, max(trade_id) AS last_id, "
-                "coalesce(sum(quantity) FILTER (WHERE taker_side = 0), 0)::text AS taker_volume "
-                "FROM trades WHERE symbol = $1 AND time_us >= $3 GROUP BY 1 ORDER BY 1 LIMIT $4",
-                symbol,
-                width_us,
-                since_us,
-                limit,
-            )
-        )
+    async def candles(
+        self, symbol: str, width_us: int, window: tuple[int, int], limit: int
+    ) -> list[Row]:
+        """Open, high, low, close, volume per interval of `width_us` that begins at its multiples.
 
-    async def sums_of(self, symbol: str, account: int) -> tuple[int, int]:
-        """(lots bought less sold, ticks * lots received less paid) of an account on a symbol."""
+        Of trades in `window` (first, last microsecond), the first `limit` intervals.
+        """
         rows = await self._fetch(
             symbol,
-            "SELECT coalesce(sum(CASE WHEN taker_side = 0 THEN q ELSE -q END * s), 0)::text base, "
-            "coalesce(sum(CASE WHEN taker_side = 0 THEN -q ELSE q END * price * s), 0)::text quote "
-            "FROM (SELECT quantity::numeric AS q, price, taker_side, 1 AS s FROM trades "
-            "WHERE symbol = $1 AND taker_account = $2 UNION ALL "
-            "SELECT quantity::numeric, price, taker_side, -1 FROM trades "
-            "WHERE symbol = $1 AND maker_account = $2) t",
-            symbol, account,
+            "SELECT time_us / $2 * $2 AS open_us, "
+            "(array_agg(price ORDER BY trade_id))[1] AS open, "
+            "max(price) AS high, min(price) AS low, "
+            "(array_agg(price ORDER BY trade_id DESC))[1] AS close, "
+            "(array_agg(quantity ORDER BY trade_id DESC))[1] AS last_quantity, "
+            "sum(quantity)::text AS volume, "
+            "sum(price::numeric * quantity)::text AS quote, count(*) AS count, "
+            "min(trade_id) AS first_id, max(trade_id) AS last_id, "
+            "coalesce(sum(quantity) FILTER (WHERE taker_side = 0), 0)::text AS taker_volume, "
+            "coalesce(sum(price::numeric * quantity) FILTER (WHERE taker_side = 0), 0)::text "
+            "AS taker_quote FROM trades WHERE symbol = $1 AND time_us BETWEEN $3 AND $4 "
+            f"AND trade_id >= {_SINCE.format('$3::bigint')} "
+            "GROUP BY 1 ORDER BY 1 LIMIT $5",
+            symbol, width_us, *window, limit,
         )  # fmt: skip
-        return int(rows[0]["base"]), int(rows[0]["quote"])
+        return list(rows)
+
+    async def sums_of(self, account: int, symbols: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """By symbol: (lots bought less sold, ticks * lots received less paid). All shards or none.
+
+        Raises `StoreUnavailableError` when one of them does not answer.
+        """
+        by_shard: dict[str, list[str]] = {}
+        for symbol in symbols:
+            by_shard.setdefault(self._shard(symbol), []).append(symbol)
+        parts = await asyncio.gather(
+            *(self._fetch_at(shard, _SUMS, names, account) for shard, names in by_shard.items())
+        )
+        return {r["symbol"]: (int(r["base"]), int(r["quote"])) for rows in parts for r in rows}
 
 
 def _bits(row: Row, shift: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -9,16 +10,21 @@ from typing import Any
 
 import msgspec
 
+from trading_backend.balances import balances_of
 from trading_backend.errors import ApiError
 from trading_backend.order_entry import StreamWriter
 from trading_backend.replica import Replica, now_ms
-from trading_backend.symbol_formats import SymbolFormat
+from trading_backend.stream_events import execution_report, position_event
 from trading_contract.codes import Refusal
-from trading_contract.wire import EndReason, OrderStatus, OrderType, Side, TimeInForce
+from trading_contract.errors import WorldError
 
 logger = logging.getLogger(__name__)
 
 CHANNELS = 64  # executions of account n are told on channel n mod this
+SUBSCRIPTIONS_MAX = 10  # on one stream
+LIVE_SECONDS_MAX = 5.0
+SWEEP_SECONDS = 5.0
+POSITIONS_SECONDS = 0.25  # trades within this time are told as one change of the positions
 
 
 class UserStreams:
@@ -26,115 +32,170 @@ class UserStreams:
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
-        self._ends: dict[StreamWriter, dict[int, Callable[[], None]]] = {}
+        self._subscriptions: dict[StreamWriter, dict[int, _Subscription]] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
 
-    def handle(
+    async def handle(
         self, stream: StreamWriter, method: str, request: bytes, account: int, params: bytes
     ) -> None:
-        """Serve one `userDataStream.*` request."""
-        number = json.loads(request)
+        """Serve one `userDataStream.*` request: always one answer."""
+        answer: dict[str, Any] = {"id": json.loads(request), "status": 200}
         try:
-            if method == "userDataStream.subscribe":
-                if account < 0:
-                    raise ApiError(Refusal.NOT_LOGGED_ON)
-            elif method == "userDataStream.subscribe.signature":
-                account = self._signed(json.loads(params))
-            elif method == "userDataStream.unsubscribe":
-                self._end(stream, json.loads(params or b"{}").get("subscriptionId"))
-                return self._answer(stream, number, {})
-            else:
-                raise ApiError(Refusal.UNSUPPORTED)
+            answer["result"] = await self._serve(stream, method, account, _fields(params))
         except ApiError as problem:
-            error = {"code": problem.code, "msg": problem.message}
-            answer = {"id": number, "status": problem.status, "error": error}
-            return stream.send_text(msgspec.json.encode(answer))
-        self._answer(stream, number, {"subscriptionId": self._begin(stream, account)})
+            answer["status"] = problem.status
+            answer["error"] = {"code": problem.code, "msg": problem.message}
+        except Exception:
+            logger.exception("%s", method)
+            answer["status"], answer["error"] = 500, {"code": -1000, "msg": "Unknown error."}
+        stream.send_text(msgspec.json.encode(answer))
 
-    def _answer(self, stream: StreamWriter, number: Any, result: dict[str, Any]) -> None:
-        stream.send_text(msgspec.json.encode({"id": number, "status": 200, "result": result}))
+    async def _serve(
+        self, stream: StreamWriter, method: str, account: int, fields: dict[str, Any]
+    ) -> dict[str, Any]:
+        if method == "userDataStream.unsubscribe":
+            self._end(stream, fields.get("subscriptionId"))
+            return {}
+        if method == "userDataStream.subscribe.signature":
+            account = self._signed(fields)
+        elif method != "userDataStream.subscribe":
+            raise ApiError(Refusal.UNSUPPORTED)
+        elif account < 0:
+            raise ApiError(Refusal.NOT_LOGGED_ON)
+        return {"subscriptionId": await self._begin(stream, account)}
 
     def _signed(self, params: dict[str, Any]) -> int:
         fields = {
             name: json.dumps(value) if isinstance(value, bool) else str(value)
             for name, value in params.items()
         }
+        for name in fields:
+            if name not in ("apiKey", "timestamp", "recvWindow", "signature"):
+                raise ApiError(Refusal.UNKNOWN_PARAMETER, name[:40])
         payload = "&".join(f"{k}={v}" for k, v in sorted(fields.items()) if k != "signature")
         return self._replica.keys.signed(
-            fields.get("apiKey", ""), payload, fields, "read", now_ms()
+            fields.get("apiKey", ""), payload.encode(), fields, "read", now_ms()
         )
 
-    def _begin(self, stream: StreamWriter, account: int) -> int:
-        ends = self._ends.setdefault(stream, {})
-        number = max(ends, default=-1) + 1
-        subscription = _Subscription(self._replica, stream, account, number)
-        ends[number] = self._replica.channels.subscribe(
-            f"{{user-{account % CHANNELS}}}:executions", subscription.on_message
-        )
-        subscription.gone = lambda: self._end(stream, None)
-        return number
+    async def _begin(self, stream: StreamWriter, account: int) -> int:
+        subscriptions = self._subscriptions.setdefault(stream, {})
+        if len(subscriptions) >= SUBSCRIPTIONS_MAX:
+            raise ApiError(Refusal.TOO_MUCH_WEIGHT)
+        if any(s.account == account for s in subscriptions.values()):
+            raise ApiError(Refusal.INVALID_PARAMETER, "subscription, which exists already")
+        number = max(subscriptions, default=-1) + 1
+        subscription = subscriptions[number] = _Subscription(self._replica, stream, account, number)
+        self._sweep_later()
+        # Answered when it is live: who trades after the answer hears of every execution.
+        if await self._replica.channels.wait_live(subscription.channel, LIVE_SECONDS_MAX):
+            subscription.begin()
+            return number
+        if number in self._subscriptions.get(stream, {}):
+            self._end(stream, number)
+        raise ApiError(Refusal.BUSY)
 
-    def _end(self, stream: StreamWriter, number: int | None) -> None:
-        ends = self._ends.get(stream, {})
-        for each in [number] if number is not None else list(ends):
-            end = ends.pop(each, None)
-            if end is not None:
-                end()
-        if not ends:
-            self._ends.pop(stream, None)
+    def _end(self, stream: StreamWriter, number: Any) -> None:
+        """End one subscription, or all of the stream (None); raises `ApiError` when unknown."""
+        subscriptions = self._subscriptions.get(stream, {})
+        if number is not None and (not isinstance(number, int) or number not in subscriptions):
+            raise ApiError(Refusal.INVALID_PARAMETER, "subscriptionId")
+        for each in list(subscriptions) if number is None else [number]:
+            subscriptions.pop(each).close()
+        if not subscriptions:
+            self._subscriptions.pop(stream, None)
+
+    def _sweep_later(self) -> None:
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        """Forget streams whose client is gone."""
+        self._sweeping = None
+        for stream in list(self._subscriptions):
+            if not stream.is_open:
+                self._end(stream, None)
+        if self._subscriptions:
+            self._sweep_later()
+
+
+def _fields(params: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(params or b"{}", type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        raise ApiError(Refusal.MALFORMED_JSON, "params") from None
 
 
 class _Subscription:
     """One account on one stream."""
 
     def __init__(self, replica: Replica, stream: StreamWriter, account: int, number: int) -> None:
-        self.gone: Callable[[], None] = lambda: None
+        self.account = account
+        self.channel = f"{{user-{account % CHANNELS}}}:executions"
         self._replica = replica
         self._stream = stream
-        self._account = account
         self._number = number
         self._seen: dict[str, tuple[str, int]] = {}  # partition -> (incarnation, number)
+        self._began = False
+        self._positions: asyncio.Task[None] | None = None
+        self._traded = False  # since the positions were told
+        self._unsubscribe: Callable[[], None] = replica.channels.subscribe(
+            self.channel, self._on_message, self._on_restart
+        )
 
-    def on_message(self, data: bytes) -> None:
+    def close(self) -> None:
+        """Say nothing more."""
+        self._unsubscribe()
+        if self._positions is not None:
+            self._positions.cancel()
+
+    def begin(self) -> None:
+        """The client is told that it is subscribed: from now on nothing may be missing."""
+        self._began = True
+
+    def _on_restart(self) -> None:
+        """The channel begins anew: what was told in between is not known."""
+        if self._began:
+            self._gap()
+
+    def _on_message(self, data: bytes) -> None:
         """Executions of the account's channel, of all its accounts."""
-        if not self._stream.is_open:
-            return self.gone()
         message = msgspec.msgpack.decode(data)
         partition, incarnation, number = message["p"], message["i"], message["n"]
         before = self._seen.get(partition)
         self._seen[partition] = (incarnation, number)
         if before is not None and (incarnation, number) != (before[0], before[1] + 1):
-            # Said rather than hidden: the client asks for its open orders and trades.
-            self._send({"e": "eventStreamGap", "E": now_ms()})
+            self._gap()
         for execution in message["x"]:
-            if execution["account"] == self._account:
-                style = self._replica.formats.get(execution["s"])
-                if style is not None:
-                    self._send(execution_report(style, execution, now_ms()))
+            if execution["account"] != self.account:
+                continue
+            style = self._replica.formats.get(execution["s"])
+            if style is not None:
+                self._send(execution_report(style, execution, now_ms()))
+            if execution["kind"] == "TRADE":
+                self._tell_positions()
+
+    def _gap(self) -> None:
+        """Said rather than hidden: the client asks for its open orders and trades."""
+        self._send({"e": "eventStreamGap", "E": now_ms()})
+
+    def _tell_positions(self) -> None:
+        self._traded = True
+        if self._positions is None or self._positions.done():
+            self._positions = asyncio.get_running_loop().create_task(self._positions_soon())
+
+    async def _positions_soon(self) -> None:
+        while self._traded and self._stream.is_open:
+            await asyncio.sleep(POSITIONS_SECONDS)
+            self._traded = False
+            try:
+                held = await balances_of(self._replica.store, self._replica.formats, self.account)
+            except WorldError as problem:
+                logger.info("positions: %s", problem)
+                self._traded = True
+            else:
+                self._send(position_event(held, now_ms()))
 
     def _send(self, event: dict[str, Any]) -> None:
         self._stream.send_text(
             msgspec.json.encode({"subscriptionId": self._number, "event": event})
         )
-
-
-def execution_report(style: SymbolFormat, x: dict[str, Any], now: int) -> dict[str, Any]:
-    """An `executionReport` of one execution."""
-    status = OrderStatus(x["status"])
-    kind = "TRADE_PREVENTION" if x["end_reason"] == EndReason.SELF_TRADE else x["kind"]
-    client_id, original = x["client_id"], ""
-    if x["kind"] == "CANCELED":
-        original, client_id = client_id, x["target_client_id"] or client_id
-    return {
-        "e": "executionReport", "E": now, "s": x["s"], "c": client_id, "C": original,
-        "S": Side(x["side"]).name, "o": OrderType(x["type"]).name,
-        "f": TimeInForce(x["time_in_force"]).name, "q": style.quantity(x["quantity"]),
-        "p": style.price(x["price"]), "P": style.price(0), "F": style.quantity(0), "g": -1,
-        "x": "REPLACED" if kind == "REDUCED" else kind, "X": status.name, "r": "NONE",
-        "i": x["order_id"], "l": style.quantity(x["last_quantity"]),
-        "z": style.quantity(x["executed"]), "L": style.price(x["last_price"]), "n": "0", "N": None,
-        "T": x["time_us"] // 1000, "t": x["trade_id"] or -1, "I": x["order_id"],
-        "w": status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED), "m": x["maker"], "M": False,
-        "O": x["created_us"] // 1000, "Z": style.notional(x["executed_quote"]),
-        "Y": style.notional(x["last_price"] * x["last_quantity"]), "Q": style.notional(0),
-        "W": x["created_us"] // 1000, "V": "EXPIRE_TAKER",
-    }  # fmt: skip

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
-from decimal import Decimal
 from typing import Any
 
 from fastapi import APIRouter, Request
 
+from trading_backend.balances import balances_of
 from trading_backend.replica import Replica, now_ms
-from trading_backend.requests import Parameters, signed
-from trading_backend.store import UNTIL_MAX_US, Page
+from trading_backend.requests import signed
+from trading_backend.routes.market_data import page_of
+from trading_backend.routes.read_parameters import documented
+from trading_backend.store import Page
 from trading_backend.symbol_formats import SymbolFormat
 from trading_contract.wire import OrderStatus, Reply
+
+ORDERS = ("symbol", "orderId", "startTime", "endTime", "limit")
+TRADES = ("symbol", "orderId", "startTime", "endTime", "fromId", "limit")
+PREVENTED = ("symbol", "preventedMatchId", "orderId", "fromPreventedMatchId", "limit")
+ACCOUNT = ("omitZeroBalances",)
+
+
+def _signed(known: tuple[str, ...]) -> dict[str, Any]:
+    return documented(known, "symbol", signed=True)
 
 
 def order_json(style: SymbolFormat, order: Reply) -> dict[str, Any]:
@@ -43,82 +52,105 @@ def order_json(style: SymbolFormat, order: Reply) -> dict[str, Any]:
     }
 
 
-def page_of(given: Parameters, from_name: str) -> Page:
-    """The part of a list that the request asks for."""
-    latest = UNTIL_MAX_US // 1000
-    return Page(
-        given.number("limit", 500, 1, 1000),
-        given.number(from_name, 0),
-        given.number("startTime", 0, 0, latest) * 1000,
-        given.number("endTime", latest, 0, latest) * 1000,
-    )
+async def all_orders_of(replica: Replica, symbol: str, account: int, page: Page) -> list[Reply]:
+    """Open ones as their engine knows them, ended ones from the shard; each once, by id.
+
+    The engine is asked first: an order that ends in between is then in both, never in none.
+    """
+    least, since, until = page.bounds
+    orders = {
+        order.order_id: order
+        for order in await replica.partitions.query_open(symbol, account)
+        if order.order_id >= least and since <= order.created_us <= until
+    }
+    closed = await replica.store.closed_orders(symbol, account, page)
+    orders |= {order.order_id: order for order in closed}
+    found = [orders[number] for number in sorted(orders)]
+    return found[: page.limit] if page.order == "ASC" else found[-page.limit :]
 
 
 def account_routes(replica: Replica) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api/v3", tags=["account"])
 
-    @router.get("/allOrders", summary="All orders of a symbol")
+    @router.get("/allOrders", summary="All orders of a symbol", openapi_extra=_signed(ORDERS))
     async def all_orders(request: Request) -> list[dict[str, Any]]:
-        known = ("symbol", "orderId", "startTime", "endTime", "limit")
-        account, given = await signed(replica, request, known, 20)
+        account, given = await signed(replica, request, ORDERS, 20)
         style = replica.format(given.symbol())
-        orders = await replica.store.all_orders(given.symbol(), account, page_of(given, "orderId"))
+        page = page_of(given, "orderId")
+        orders = await all_orders_of(replica, given.symbol(), account, page)
         return [order_json(style, order) for order in orders]
 
-    @router.get("/myTrades", summary="An account's trades of a symbol")
+    @router.get("/myTrades", summary="Your trades of a symbol", openapi_extra=_signed(TRADES))
     async def my_trades(request: Request) -> list[dict[str, Any]]:
-        known = ("symbol", "orderId", "startTime", "endTime", "fromId", "limit")
-        account, given = await signed(replica, request, known, 20)
+        account, given = await signed(replica, request, TRADES, 20)
         style = replica.format(given.symbol())
+        page = page_of(given, "fromId")
         rows = await replica.store.trades_of(
-            given.symbol(), account, page_of(given, "fromId"), given.number("orderId", 0)
+            given.symbol(), account, page, given.number("orderId", 0)
         )
-        out: list[dict[str, Any]] = []
-        for row in rows:
-            if row["taker_account"] == account:
-                out.append(_trade_json(style, row, maker=False))
-            if row["maker_account"] == account:
-                out.append(_trade_json(style, row, maker=True))
-        return out
+        return [
+            _trade_json(style, row, maker=maker)
+            for row in rows
+            for side, maker in (("taker_account", False), ("maker_account", True))
+            if row[side] == account
+        ]
 
-    @router.get("/myPreventedMatches", summary="Matches with oneself that were prevented")
+    @router.get(
+        "/myPreventedMatches", summary="Matches with oneself that were prevented: not kept yet",
+        openapi_extra=_signed(PREVENTED),
+    )  # fmt: skip
     async def my_prevented_matches(request: Request) -> list[dict[str, Any]]:
-        known = ("symbol", "preventedMatchId", "orderId", "fromPreventedMatchId", "limit")
-        await signed(replica, request, known, 10)
+        _, given = await signed(replica, request, PREVENTED, 10)
+        replica.format(given.symbol())
         return []
 
-    @router.get("/account", summary="Positions: the sum of an account's trades per asset")
+    @router.get(
+        "/account", summary="Positions: the sum of an account's trades per asset, maybe negative",
+        openapi_extra=documented(ACCOUNT, signed=True),
+    )  # fmt: skip
     async def account(request: Request) -> dict[str, Any]:
-        number, _ = await signed(replica, request, ("omitZeroBalances",), 20)
+        number, given = await signed(replica, request, ACCOUNT, 20)
+        omit = given.chosen("omitZeroBalances", ("false", "true")) == "true"
+        held = await balances_of(replica.store, replica.formats, number)
         return {
             "makerCommission": 0, "takerCommission": 0, "buyerCommission": 0, "sellerCommission": 0,
             "commissionRates": {"maker": "0", "taker": "0", "buyer": "0", "seller": "0"},
             "canTrade": True, "canWithdraw": False, "canDeposit": False, "brokered": False,
             "requireSelfTradePrevention": False, "preventSor": False, "updateTime": now_ms(),
-            "accountType": "SPOT", "balances": await _balances(replica, number),
+            "accountType": "SPOT",
+            "balances": [
+                {"asset": each.asset, "free": each.amount, "locked": "0"}
+                for each in held
+                if not (omit and each.is_zero)
+            ],
             "permissions": ["SPOT"], "uid": number,
         }  # fmt: skip
 
-    @router.get("/account/commission", summary="Commission rates: none")
+    @router.get(
+        "/account/commission", summary="Commission rates: none", openapi_extra=_signed(("symbol",))
+    )
     async def commission(request: Request) -> dict[str, Any]:
         _, given = await signed(replica, request, ("symbol",), 20)
         replica.format(given.symbol())
         none = {"maker": "0", "taker": "0", "buyer": "0", "seller": "0"}
         return {"symbol": given.symbol(), "standardCommission": none, "taxCommission": none}
 
-    @router.get("/rateLimit/order", summary="Orders counted against the limits")
+    @router.get(
+        "/rateLimit/order", summary="Orders counted against the limits",
+        openapi_extra=documented((), signed=True),
+    )  # fmt: skip
     async def order_counts(request: Request) -> list[dict[str, Any]]:
         number, _ = await signed(replica, request, (), 40)
-        verdict = replica.limits.take_orders(number, 0)
+        ten, day = replica.limits.order_counts(number)
         limits = replica.topology.limits
         rows = (
-            ("SECOND", 10, limits.orders_per_10_seconds, verdict.order_count_10s),
-            ("DAY", 1, limits.orders_per_day, verdict.order_count_1d),
+            ("SECOND", 10, limits.orders_per_10_seconds, ten),
+            ("DAY", 1, limits.orders_per_day, day),
         )
         return [
             {"rateLimitType": "ORDERS", "interval": unit, "intervalNum": many, "limit": limit,
-             "count": max(0, count)}
+             "count": count}
             for unit, many, limit, count in rows
             if limit
         ]  # fmt: skip
@@ -143,16 +175,3 @@ def _trade_json(style: SymbolFormat, row: Any, *, maker: bool) -> dict[str, Any]
         "isMaker": maker,
         "isBestMatch": True,
     }
-
-
-async def _balances(replica: Replica, account: int) -> list[dict[str, Any]]:
-    """Per asset; may be negative, as there are no deposits."""
-    styles = list(replica.formats.values())
-    sums = await asyncio.gather(*(replica.store.sums_of(s.rules.name, account) for s in styles))
-    totals: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for style, (base, quote) in zip(styles, sums, strict=True):
-        totals[style.rules.base_asset] += Decimal(style.quantity(base))
-        totals[style.rules.quote_asset] += Decimal(style.notional(quote))
-    return [
-        {"asset": asset, "free": f"{total:f}", "locked": "0"} for asset, total in totals.items()
-    ]

@@ -2,45 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from fastapi import APIRouter, Request
 
+from trading_backend.errors import ApiError
 from trading_backend.replica import Replica, now_ms
-from trading_backend.requests import Parameters
+from trading_backend.requests import INT64_MAX, Parameters, public
+from trading_backend.routes.read_parameters import documented
 from trading_backend.symbol_formats import SymbolFormat
+from trading_contract.codes import Refusal
 
 STP_MODES = ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"]
-_NO_BOUND = "9000000000.00000000"
+INFO = ("symbol", "symbols", "permissions", "showPermissionSets")
+
+
+def wanted_symbols(replica: Replica, given: Parameters) -> list[SymbolFormat]:
+    """The symbols that `symbol` or `symbols` names, or all. Raises `ApiError`."""
+    names: Iterable[str] | None = given.symbols()
+    return [replica.format(name) for name in (replica.formats if names is None else names)]
 
 
 def general_routes(replica: Replica) -> APIRouter:
     """The public routes about the exchange itself."""
     router = APIRouter(prefix="/api/v3", tags=["general"])
 
-    @router.get("/ping", summary="Is somebody there")
-    async def ping() -> dict[str, Any]:
+    @router.get("/ping", summary="Is somebody there", openapi_extra=documented(()))
+    async def ping(request: Request) -> dict[str, Any]:
+        public(request, ())
         return {}
 
-    @router.get("/time", summary="The server's clock")
-    async def time() -> dict[str, Any]:
+    @router.get("/time", summary="The server's clock", openapi_extra=documented(()))
+    async def time(request: Request) -> dict[str, Any]:
+        public(request, ())
         return {"serverTime": now_ms()}
 
-    @router.get("/exchangeInfo", summary="Symbols with their filters, limits")
+    @router.get(
+        "/exchangeInfo", summary="Symbols with their filters, limits",
+        openapi_extra=documented(INFO),
+    )  # fmt: skip
     async def exchange_info(request: Request) -> dict[str, Any]:
-        given = Parameters(request, ("symbol", "symbols", "permissions", "showPermissionSets"))
-        wanted = replica.formats
-        if given.text("symbol"):
-            wanted = {given.symbol(): replica.format(given.symbol())}
-        elif given.text("symbols"):
-            names = given.text("symbols").strip("[]").replace('"', "").split(",")
-            wanted = {name: replica.format(name) for name in names}
+        given = public(request, INFO)
+        given.chosen("showPermissionSets", ("true", "false"))
+        if given.values.get("permissions", "SPOT").strip('[]"') != "SPOT":
+            raise ApiError(Refusal.INVALID_PARAMETER, "permissions")
         return {
             "timezone": "UTC",
             "serverTime": now_ms(),
             "rateLimits": _limits(replica),
             "exchangeFilters": [],
-            "symbols": [_symbol(each) for each in wanted.values()],
+            "symbols": [_symbol(each) for each in wanted_symbols(replica, given)],
         }
 
     return router
@@ -60,42 +73,60 @@ def _limits(replica: Replica) -> list[dict[str, Any]]:
     ]
 
 
-def _symbol(each: SymbolFormat) -> dict[str, Any]:
+def _plain(value: Decimal | None, default: str) -> str:
+    """A bound without an exponent; `default` when there is none."""
+    return default if value is None else f"{value:f}"
+
+
+def _filters(each: SymbolFormat) -> list[dict[str, Any]]:
     rules = each.rules
-    most = str(rules.max_quantity) if rules.max_quantity is not None else _NO_BOUND
-    least = each.quantity(1) if rules.min_quantity is None else str(rules.min_quantity)
+    least, most = each.quantity(1), each.quantity(INT64_MAX // each.lot)
     filters: list[dict[str, Any]] = [
         {
             "filterType": "PRICE_FILTER",
             "minPrice": each.price(1),
-            "maxPrice": str(rules.max_price) if rules.max_price is not None else _NO_BOUND,
+            "maxPrice": _plain(rules.max_price, each.price(INT64_MAX // each.tick)),
             "tickSize": each.price(1),
         },
-        {"filterType": "LOT_SIZE", "minQty": least, "maxQty": most, "stepSize": each.quantity(1)},
+        {
+            "filterType": "LOT_SIZE",
+            "minQty": _plain(rules.min_quantity, least),
+            "maxQty": _plain(rules.max_quantity, most),
+            "stepSize": least,
+        },
         {
             "filterType": "NOTIONAL",
-            "minNotional": str(rules.min_notional),
+            "minNotional": _plain(rules.min_notional, "0"),
             "applyMinToMarket": False,
-            "maxNotional": _NO_BOUND,
+            "maxNotional": each.notional(INT64_MAX // (each.tick * each.lot)),
             "applyMaxToMarket": False,
             "avgPriceMins": 0,
         },
     ]
     if rules.price_band_percent:
-        up, down = 1 + rules.price_band_percent / 100, max(0.0, 1 - rules.price_band_percent / 100)
+        band = Decimal(rules.price_band_percent) / 100
+        up, down = f"{1 + band:f}", f"{max(Decimal(0), 1 - band):f}"
         filters.append(
             {
                 "filterType": "PERCENT_PRICE_BY_SIDE",
-                "bidMultiplierUp": f"{up:g}",
-                "bidMultiplierDown": f"{down:g}",
-                "askMultiplierUp": f"{up:g}",
-                "askMultiplierDown": f"{down:g}",
+                "bidMultiplierUp": up,
+                "bidMultiplierDown": down,
+                "askMultiplierUp": up,
+                "askMultiplierDown": down,
                 "avgPriceMins": 0,
             }
         )
+    if rules.max_open_orders_per_account:
+        most_orders = rules.max_open_orders_per_account
+        filters.append({"filterType": "MAX_NUM_ORDERS", "maxNumOrders": most_orders})
+    return filters
+
+
+def _symbol(each: SymbolFormat) -> dict[str, Any]:
+    rules = each.rules
     return {
         "symbol": rules.name,
-        "status": "TRADING" if rules.status == "TRADING" else "HALT",
+        "status": rules.status,
         "baseAsset": rules.base_asset,
         "baseAssetPrecision": each.quantity_digits,
         "quoteAsset": rules.quote_asset,
@@ -113,7 +144,7 @@ def _symbol(each: SymbolFormat) -> dict[str, Any]:
         "amendAllowed": True,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
-        "filters": filters,
+        "filters": _filters(each),
         "permissions": ["SPOT"],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": rules.self_trade_prevention,

@@ -8,6 +8,8 @@ from fastapi import APIRouter, Response
 
 from trading_backend.replica import Replica
 
+REASONS_MAX = 20
+
 
 def health_routes(replica: Replica) -> APIRouter:
     """The routes, for probes and the load balancer."""
@@ -19,15 +21,12 @@ def health_routes(replica: Replica) -> APIRouter:
 
     @router.get("/readyz", summary="Every partition is connected and every slot has an owner")
     async def readyz(response: Response) -> dict[str, Any]:
-        reasons = []
-        if replica.draining:
-            reasons.append("draining")
-        if not replica.partitions.ready:
-            reasons.append("not every partition is connected, or a slot has no owner")
+        reasons = ["draining"] if replica.draining else []
+        reasons += replica.partitions.missing()
         response.status_code = 503 if reasons else 200
         return {
             "ready": not reasons,
-            "reasons": reasons,
+            "reasons": reasons[:REASONS_MAX],
             "revision": replica.topology.revision,
         }
 

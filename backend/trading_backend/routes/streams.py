@@ -3,160 +3,106 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import re
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from trading_backend.market_books import DepthEvent, MarketBook
 from trading_backend.replica import Replica, now_ms
-from trading_backend.stream_events import (
-    agg_trade_event,
-    book_ticker_event,
-    depth_event,
-    partial_depth_event,
-    trade_event,
-)
-from trading_backend.symbol_formats import SymbolFormat
+from trading_backend.stream_topics import Topics
+from trading_contract.errors import UserError
 
 logger = logging.getLogger(__name__)
 
+CONNECTIONS_MAX = 10_000
 STREAMS_MAX = 1024
 WAITING_MAX = 4096
+WAITING_BYTES_MAX = 8 << 20
 INBOUND_PER_SECOND_MAX = 50
-THROTTLE_SECONDS = 0.1
-_STREAM = re.compile(
-    r"^([a-z0-9]{2,16})@(trade|aggTrade|bookTicker|depth(?:5|10|20)?)(?:@(0|100|1000)ms)?$"
-)
+LIFE_SECONDS_MAX = 24 * 3600
+REASON_BYTES_MAX = 120  # a close frame holds 123
+
+POLICY, TRY_LATER, GOING_AWAY, TEXT_ONLY = 1008, 1013, 1001, 1003
 
 
 class StreamClient:
-    """One connection: its streams and what waits to be sent; `overflow` when it does not read."""
+    """One connection: its streams and what waits to be sent. `over` tells why it must end."""
 
-    def __init__(self, replica: Replica, combined: bool) -> None:
-        self.waiting: asyncio.Queue[bytes] = asyncio.Queue(WAITING_MAX)
-        self.overflow = asyncio.Event()
-        self.streams: dict[str, Callable[[], None]] = {}
-        self._replica = replica
+    def __init__(self, topics: Topics, *, combined: bool) -> None:
+        loop = asyncio.get_running_loop()
+        self.over: asyncio.Future[tuple[int, str]] = loop.create_future()
+        self.leaving: dict[str, Callable[[], None]] = {}
+        self._topics = topics
         self._combined = combined
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._some = asyncio.Event()
 
-    def subscribe(self, names: list[str]) -> str:
-        """Begin to listen; returns what is wrong, or ""."""
-        if len(self.streams) + len(names) > STREAMS_MAX:
-            return f"more than {STREAMS_MAX} streams on one connection"
-        for name in names:
-            match = _STREAM.match(name)
-            style = self._replica.formats.get(match[1].upper()) if match else None
-            if match is None or style is None:
-                return f"unknown stream {name[:60]!r}; write btcusdt@depth, @trade or @bookTicker"
-        for name in names:
-            match = _STREAM.match(name)
-            if name not in self.streams and match is not None:
-                symbol, kind, pace = match[1].upper(), match[2], match[3]
-                listener = _Listener(self, name, self._replica.formats[symbol], kind, pace)
-                end = self._replica.feed.listen(symbol, listener)
-                self.streams[name] = _both(end, listener.close)
-        return ""
+    def subscribe(self, names: list[str]) -> None:
+        """Begin to listen, to all of them or none; raises `UserError`."""
+        fresh = [name for name in dict.fromkeys(names) if name not in self.leaving]
+        if len(self.leaving) + len(fresh) > STREAMS_MAX:
+            raise UserError(f"more than {STREAMS_MAX} streams on one connection")
+        for name in fresh:
+            self._topics.check(name)
+        for name in fresh:
+            self.leaving[name] = self._topics.join(name, self)
 
     def unsubscribe(self, names: list[str]) -> None:
         """Stop listening."""
         for name in names:
-            end = self.streams.pop(name, None)
-            if end is not None:
-                end()
+            leave = self.leaving.pop(name, None)
+            if leave is not None:
+                leave()
 
     def close(self) -> None:
         """Stop listening to everything."""
-        self.unsubscribe(list(self.streams))
+        self.unsubscribe(list(self.leaving))
+        self.over.cancel()
 
-    def push(self, stream: str, event: dict[str, Any]) -> None:
-        """Queue an event; a full queue ends the connection rather than grow."""
-        data = {"stream": stream, "data": event} if self._combined else event
-        self.answer(msgspec.json.encode(data))
+    def end(self, code: int, reason: str) -> None:
+        """Close the connection soon, for this reason."""
+        if not self.over.done():
+            self.over.set_result((code, reason))
 
-    def answer(self, data: bytes) -> None:
-        """Queue a message."""
-        try:
-            self.waiting.put_nowait(data)
-        except asyncio.QueueFull:
-            self.overflow.set()
+    def push(self, topic: str, event: bytes) -> None:
+        """Queue an event."""
+        if self._combined:
+            event = b'{"stream":"' + topic.encode() + b'","data":' + event + b"}"
+        self.send(event)
 
+    def send(self, data: bytes) -> None:
+        """Queue a message; a full queue ends the connection rather than grow."""
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        if len(self._waiting) > WAITING_MAX or self._waiting_bytes > WAITING_BYTES_MAX:
+            self._waiting.clear()
+            self._waiting_bytes = 0
+            self.unsubscribe(list(self.leaving))
+            self.end(POLICY, "events are not being read")
+        self._some.set()
 
-class _Listener:
-    """One stream of one client."""
+    def announce_shutdown(self) -> None:
+        """Tell the client that this replica goes away soon."""
+        self.send(msgspec.json.encode({"event": {"e": "serverShutdown", "E": now_ms()}}))
 
-    def __init__(
-        self, client: StreamClient, name: str, style: SymbolFormat, kind: str, pace: str | None
-    ) -> None:
-        self._client = client
-        self._name = name
-        self._style = style
-        self._kind = kind
-        self._pace = 0.0 if pace == "0" else THROTTLE_SECONDS
-        self._pending: DepthEvent | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._book: MarketBook | None = None
-        self._best: object = None
-
-    def close(self) -> None:
-        """Forget what waits."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def on_trades(self, symbol: str, trades: list[tuple[int, ...]]) -> None:
-        """Trades of the symbol."""
-        if self._kind == "trade":
-            for trade in trades:
-                self._client.push(self._name, trade_event(self._style, trade, now_ms()))
-        elif self._kind == "aggTrade":
-            for trade in trades:
-                self._client.push(self._name, agg_trade_event(self._style, trade, now_ms()))
-
-    def on_depth(self, symbol: str, book: MarketBook, event: DepthEvent) -> None:
-        """Levels of the symbol."""
-        if self._kind == "bookTicker":
-            best = book.best()
-            if best != self._best:
-                self._best = best
-                self._client.push(self._name, book_ticker_event(self._style, book.update_id, best))
-        elif self._kind.startswith("depth"):
-            self._book = book
-            if self._pending is None:
-                self._pending = DepthEvent(
-                    event.first, event.last, dict(event.bids), dict(event.asks)
-                )
-            else:
-                self._pending.merge(event)
-            if self._timer is None:
-                self._timer = asyncio.get_running_loop().call_later(self._pace, self._flush)
-
-    def _flush(self) -> None:
-        self._timer = None
-        event, self._pending = self._pending, None
-        if event is None or self._book is None:
-            return
-        if self._kind == "depth":
-            made = depth_event(self._style, event, self._book, now_ms())
-        else:
-            made = partial_depth_event(self._style, self._book, int(self._kind[5:]))
-        self._client.push(self._name, made)
-
-
-def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
-    def end() -> None:
-        first()
-        second()
-
-    return end
+    async def take(self) -> bytes:
+        """The next message."""
+        while not self._waiting:
+            self._some.clear()
+            await self._some.wait()
+        data = self._waiting.popleft()
+        self._waiting_bytes -= len(data)
+        return data
 
 
 def stream_routes(replica: Replica) -> APIRouter:
     """The routes."""
     router = APIRouter(tags=["streams"])
+    topics = Topics(replica)
 
     @router.websocket("/ws")
     async def plain(socket: WebSocket) -> None:
@@ -175,71 +121,105 @@ def stream_routes(replica: Replica) -> APIRouter:
 
     async def serve(socket: WebSocket, names: list[str], *, combined: bool) -> None:
         await socket.accept()
-        client = StreamClient(replica, combined)
-        problem = client.subscribe(names)
-        if problem:
-            await socket.close(1008, problem)
+        if len(replica.stream_clients) >= CONNECTIONS_MAX:
+            await socket.close(TRY_LATER, "too many connections; try again later")
             return
-        work = [
-            asyncio.ensure_future(_read(socket, client)),
-            asyncio.ensure_future(_write(socket, client)),
-            asyncio.ensure_future(client.overflow.wait()),
-        ]
+        client = StreamClient(topics, combined=combined)
+        replica.stream_clients.add(client)
         try:
-            await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
-            if client.overflow.is_set():
-                await socket.close(1008, "events are not being read")
+            client.subscribe(names)
+            await _serve(socket, client)
+        except UserError as problem:
+            await socket.close(POLICY, _short(str(problem)))
         finally:
+            replica.stream_clients.discard(client)
             client.close()
-            for task in work:
-                task.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
 
     return router
 
 
+def _short(reason: str) -> str:
+    return reason.encode("ascii", "replace")[:REASON_BYTES_MAX].decode()
+
+
+async def _serve(socket: WebSocket, client: StreamClient) -> None:
+    """Read and write until the client is gone or must go."""
+    reading = asyncio.ensure_future(_read(socket, client))
+    writing = asyncio.ensure_future(_write(socket, client))
+    timer = asyncio.get_running_loop().call_later(
+        LIFE_SECONDS_MAX, client.end, GOING_AWAY, "24 hours are over"
+    )
+    try:
+        await asyncio.wait((reading, writing, client.over), return_when=asyncio.FIRST_COMPLETED)
+        writing.cancel()
+        if client.over.done():
+            await _end(socket, *client.over.result())
+    except (WebSocketDisconnect, RuntimeError, TimeoutError):
+        logger.debug("a stream's client went first")
+    finally:
+        timer.cancel()
+        reading.cancel()
+        writing.cancel()
+        await asyncio.gather(reading, writing, return_exceptions=True)
+
+
+async def _end(socket: WebSocket, code: int, reason: str) -> None:
+    """Close, and soon: who does not read does not read this either."""
+    end = socket.scope.get("state", {}).get("end")
+    if end is None:  # another server than ours
+        await asyncio.wait_for(socket.close(code, reason), 5)
+    else:
+        end(code, reason)
+
+
 async def _write(socket: WebSocket, client: StreamClient) -> None:
     while True:
-        await socket.send_text((await client.waiting.get()).decode())
+        await socket.send_text((await client.take()).decode())
 
 
 async def _read(socket: WebSocket, client: StreamClient) -> None:
-    loop = asyncio.get_running_loop()
+    clock = asyncio.get_running_loop().time
     second, count = 0, 0
-    try:
-        while True:
-            text = await socket.receive_text()
-            count = count + 1 if int(loop.time()) == second else 1
-            second = int(loop.time())
-            if count > INBOUND_PER_SECOND_MAX:
-                await socket.close(1008, f"more than {INBOUND_PER_SECOND_MAX} messages a second")
-                return
-            client.answer(_asked(client, text))
-    except (WebSocketDisconnect, RuntimeError):
-        return
+    while True:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        text = message.get("text")
+        if not isinstance(text, str):
+            client.end(TEXT_ONLY, "send text messages")
+            return
+        count = count + 1 if int(clock()) == second else 1
+        second = int(clock())
+        if count > INBOUND_PER_SECOND_MAX:
+            client.end(POLICY, f"more than {INBOUND_PER_SECOND_MAX} messages a second")
+            return
+        client.send(_asked(client, text))
 
 
 def _asked(client: StreamClient, text: str) -> bytes:
     """The answer to SUBSCRIBE, UNSUBSCRIBE or LIST_SUBSCRIPTIONS."""
     number: Any = None
     try:
-        asked = json.loads(text)
-        number = asked.get("id")
-        method, params = asked["method"], asked.get("params", [])
-        if not isinstance(params, list) or not all(isinstance(p, str) for p in params):
-            raise ValueError("params: must be a list of stream names")
-        result: Any = None
-        if method == "SUBSCRIBE":
-            problem = client.subscribe(params)
-            if problem:
-                raise ValueError(problem)
-        elif method == "UNSUBSCRIBE":
-            client.unsubscribe(params)
-        elif method == "LIST_SUBSCRIPTIONS":
-            result = list(client.streams)
-        else:
-            raise ValueError(f"method: unknown method {str(method)[:40]!r}")
-    except (ValueError, KeyError, AttributeError, TypeError) as problem:
-        message = f"missing field {problem}" if isinstance(problem, KeyError) else str(problem)
-        return msgspec.json.encode({"error": {"code": 2, "msg": message}, "id": number})
+        asked = msgspec.json.decode(text, type=dict[str, Any])
+        given = asked.get("id")
+        number = given if isinstance(given, (int, str)) else None
+        result = _do(client, asked.get("method"), asked.get("params", []))
+    except (UserError, msgspec.DecodeError, RecursionError) as problem:
+        return msgspec.json.encode({"error": {"code": 2, "msg": str(problem)}, "id": number})
     return msgspec.json.encode({"result": result, "id": number})
+
+
+def _do(client: StreamClient, method: Any, params: Any) -> Any:
+    if not isinstance(params, list) or not all(isinstance(name, str) for name in params):
+        raise UserError("params: must be a list of stream names")
+    if method == "SUBSCRIBE":
+        client.subscribe(params)
+    elif method == "UNSUBSCRIBE":
+        client.unsubscribe(params)
+    elif method == "LIST_SUBSCRIPTIONS":
+        return list(client.leaving)
+    else:
+        raise UserError(
+            f"method: must be SUBSCRIBE, UNSUBSCRIBE or LIST_SUBSCRIPTIONS, not {method!r:.40}"
+        )
+    return None

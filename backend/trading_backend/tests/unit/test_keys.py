@@ -33,7 +33,7 @@ def fields(payload: str) -> dict[str, str]:
 
 def test_a_signed_request_names_its_account() -> None:
     payload = f"symbol=BTCUSDT&timestamp={NOW_MS}"
-    assert ring("read").signed("k" * 64, payload, fields(payload), "read", NOW_MS) == 7
+    assert ring("read").signed("k" * 64, payload.encode(), fields(payload), "read", NOW_MS) == 7
 
 
 @pytest.mark.parametrize(
@@ -48,21 +48,30 @@ def test_a_signed_request_names_its_account() -> None:
 )
 def test_a_request_of_another_time_is_refused(payload: str, code: int) -> None:
     with pytest.raises(ApiError) as refused:
-        ring("read").signed("k" * 64, payload, fields(payload), "read", NOW_MS)
+        ring("read").signed("k" * 64, payload.encode(), fields(payload), "read", NOW_MS)
     assert refused.value.code == code
 
 
 def test_one_changed_character_breaks_the_signature() -> None:
     payload = f"symbol=BTCUSDT&timestamp={NOW_MS}"
     with pytest.raises(ApiError) as refused:
-        ring("read").signed("k" * 64, payload + "0", fields(payload), "read", NOW_MS)
+        ring("read").signed("k" * 64, payload.encode() + b"0", fields(payload), "read", NOW_MS)
     assert refused.value.code == -1022
+
+
+@pytest.mark.parametrize("signature", ["", "é", "\ud800", "0" * 64, "0" * 65])
+def test_any_text_may_stand_for_a_signature(signature: str) -> None:
+    payload = f"timestamp={NOW_MS}"
+    wrong = {"timestamp": str(NOW_MS), "signature": signature}
+    with pytest.raises(ApiError) as refused:
+        ring("read").signed("k" * 64, payload.encode(), wrong, "read", NOW_MS)
+    assert refused.value.code in (-1022, -1102)
 
 
 def test_a_key_without_the_scope_is_refused() -> None:
     payload = f"timestamp={NOW_MS}"
     with pytest.raises(ApiError) as refused:
-        ring("trade").signed("k" * 64, payload, fields(payload), "read", NOW_MS)
+        ring("trade").signed("k" * 64, payload.encode(), fields(payload), "read", NOW_MS)
     assert refused.value.code == -2015
 
 

@@ -24,7 +24,7 @@ STYLE = SymbolFormat.of(
 def book() -> MarketBook:
     """Two levels a side."""
     made = MarketBook()
-    made.reset(5, {9999: 1500, 9998: 20}.items(), {10001: 7, 10002: 3000}.items())
+    made.reset(5, [(9999, 1500), (9998, 20)], [(10001, 7), (10002, 3000)])
     return made
 
 
@@ -32,11 +32,18 @@ def test_prices_have_all_decimals_of_the_grid() -> None:
     assert STYLE.price(100) == "1.00"
     assert STYLE.quantity(1) == "0.001"
     assert STYLE.notional(10**15 + 1) == "10000000000.00001"
+    assert STYLE.quantity(-5) == "-0.005"
+    assert STYLE.price(0) == "0.00"
+
+
+def test_the_largest_amounts_keep_all_their_digits() -> None:
+    largest = (1 << 63) - 1
+    assert STYLE.notional(largest * largest).replace(".", "") == str(largest * largest)
 
 
 def test_the_checksum_is_of_asks_then_bids_without_points_and_leading_zeros() -> None:
     text = "10001" + "7" + "10002" + "3000" + "9999" + "1500" + "9998" + "20"
-    assert checksum(STYLE, book()) == zlib.crc32(text.encode())
+    assert checksum(STYLE, book().best(10)) == zlib.crc32(text.encode())
 
 
 def test_a_depth_event_tells_its_range_and_levels() -> None:
