@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Plants deliberate bugs in a copy of the core, one at a time, and shows that the C++ tests see each.
+"""Plants bugs in a copy of the core, one at a time, and shows that the C++ tests see each.
 
-    python engine/core/tests/mutants.py [name ...]      all, or only those whose name contains a word
+    python engine/core/tests/mutants.py [name ...]   all, or those whose name contains a word
 
-Exit 1 when a mutant survives, or when its text is no longer in the source. Takes about 15 s a mutant.
+Exit 1 when a mutant survives, or when its text is no longer in the source. About 15 s a mutant.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ MUTANTS = [
     Mutant(
         "new_order_to_the_head",
         "book.cpp",
-        "Handle before = level.quantity == 0 ? kNoHandle : level.last;\n  Handle after = kNoHandle;",
+        "Handle before = level.quantity == 0 ? kNoHandle : level.last;\n"
+        "  Handle after = kNoHandle;",
         "Handle before = kNoHandle;\n"
         "  Handle after = level.quantity == 0 ? kNoHandle : level.first;",
     ),
@@ -71,7 +72,8 @@ MUTANTS = [
     Mutant(
         "ioc_rest_stays_in_the_book",
         "matching.cpp",
-        "const bool may_rest = taker.type != OrderType::kMarket && taker.time_in_force == TimeInForce::kGtc;",
+        "const bool may_rest = taker.type != OrderType::kMarket && "
+        "taker.time_in_force == TimeInForce::kGtc;",
         "const bool may_rest = taker.type != OrderType::kMarket &&"
         " taker.time_in_force != TimeInForce::kFok;",
     ),
@@ -134,7 +136,8 @@ MUTANTS = [
         "fok_counts_own_orders",
         "matching.cpp",
         "    if (taker.own_entry == kNoEntry) {\n      left",
-        "    if (taker.own_entry == kNoEntry || taker.self_trade == SelfTrade::kExpireMaker) {\n      left",
+        "    if (taker.own_entry == kNoEntry || "
+        "taker.self_trade == SelfTrade::kExpireMaker) {\n      left",
     ),
     Mutant(
         "fok_skips_own_orders_under_decrement",
