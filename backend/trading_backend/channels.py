@@ -191,22 +191,32 @@ class Channels:
     async def add(self, increments: Sequence[Increment]) -> dict[str, int]:
         """The new totals by key, without those that a node could not be told. Never raises."""
         by_node: dict[Address, list[Increment]] = {}
-        totals: dict[str, int] = {}
         try:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                for each in increments:
-                    by_node.setdefault(await self._owner(each.key), []).append(each)
-                for address, group in by_node.items():
-                    pipeline = self._client(address).pipeline(transaction=False)
-                    for each in group:
-                        pipeline.incrby(each.key, each.amount)
-                        pipeline.expire(each.key, each.expire_seconds)
-                    results = await pipeline.execute()
-                    totals |= {g.key: int(r) for g, r in zip(group, results[::2], strict=True)}
+                await self._find()
         except _PROBLEMS as problem:
             logger.debug("redis: counters: %s", problem)
+            return {}
+        for each in increments:
+            owner = self._owners[hash_slot(each.key)]
+            if owner is not None:
+                by_node.setdefault(owner, []).append(each)
+        parts = await asyncio.gather(*(self._add_at(node, of) for node, of in by_node.items()))
+        return {key: total for part in parts for key, total in part.items()}
+
+    async def _add_at(self, node: Address, increments: list[Increment]) -> dict[str, int]:
+        pipeline = self._client(node).pipeline(transaction=False)
+        for each in increments:
+            pipeline.incrby(each.key, each.amount)
+            pipeline.expire(each.key, each.expire_seconds)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                totals = (await pipeline.execute())[::2]
+        except _PROBLEMS as problem:
+            logger.debug("redis %s:%s: counters: %s", *node, problem)
             self._owners = []
-        return totals
+            return {}
+        return {each.key: int(total) for each, total in zip(increments, totals, strict=True)}
 
     async def _owner(self, key: str) -> Address:
         await self._find()

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from trading_contract.hash_slots import Address
@@ -49,7 +51,13 @@ class NodeChannels:
         self._wanted = channels
 
     async def _run(self) -> None:
-        client = Redis(host=self._address[0], port=self._address[1], socket_connect_timeout=1)
+        # No retries below us: a new connection must be seen, as messages were lost before it.
+        client = Redis(
+            host=self._address[0],
+            port=self._address[1],
+            socket_connect_timeout=1,
+            retry=Retry(NoBackoff(), 0),
+        )
         pubsub = client.pubsub()
         clock = asyncio.get_running_loop().time
         heard = asked = clock()
@@ -77,11 +85,12 @@ class NodeChannels:
         wanted = set(self._wanted)
         if wanted == self._have:
             return
-        if wanted - self._have:
-            await pubsub.ssubscribe(*(wanted - self._have))
-        if self._have - wanted:
-            self._leaving.update(self._have - wanted)
-            await pubsub.sunsubscribe(*(self._have - wanted))
+        # One command each: a command may not name channels of several hash slots.
+        for channel in wanted - self._have:
+            await pubsub.ssubscribe(channel)
+        for channel in self._have - wanted:
+            self._leaving[channel] += 1
+            await pubsub.sunsubscribe(channel)
         self._have = wanted
 
     async def _take(self, message: dict[str, Any]) -> None:
