@@ -241,7 +241,8 @@ class Channels:
             host, _, port = seed.rpartition(":")
             try:
                 client = self._client((host, int(port)))
-                answer = await client.execute_command("CLUSTER SLOTS")  # type: ignore[no-untyped-call]
+                ask: Any = client.execute_command
+                answer = await ask("CLUSTER SLOTS")
             except (OSError, RedisError):
                 continue
             self._owners = owners_of(answer, host)

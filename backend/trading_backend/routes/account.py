@@ -72,7 +72,12 @@ async def all_orders_of(replica: Replica, symbol: str, account: int, page: Page)
 def account_routes(replica: Replica) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api/v3", tags=["account"])
+    _add_lists(router, replica)
+    _add_account(router, replica)
+    return router
 
+
+def _add_lists(router: APIRouter, replica: Replica) -> None:
     @router.get("/allOrders", summary="All orders of a symbol", openapi_extra=_signed(ORDERS))
     async def all_orders(request: Request) -> list[dict[str, Any]]:
         account, given = await signed(replica, request, ORDERS, 20)
@@ -105,6 +110,8 @@ def account_routes(replica: Replica) -> APIRouter:
         replica.format(given.symbol())
         return []
 
+
+def _add_account(router: APIRouter, replica: Replica) -> None:
     @router.get(
         "/account", summary="Positions: the sum of an account's trades per asset, maybe negative",
         openapi_extra=documented(ACCOUNT, signed=True),
@@ -154,8 +161,6 @@ def account_routes(replica: Replica) -> APIRouter:
             for unit, many, limit, count in rows
             if limit
         ]  # fmt: skip
-
-    return router
 
 
 def _trade_json(style: SymbolFormat, row: Any, *, maker: bool) -> dict[str, Any]:

