@@ -87,12 +87,7 @@ class RedisCluster:
             with Redis(port=port) as client:
                 client.execute_command("CLUSTER ADDSLOTSRANGE", at * share, past - 1)
                 client.execute_command("CLUSTER MEET", "127.0.0.1", self.ports[0])
-        wait_until(lambda: all(self._knows_all(port) for port in self.ports))
-
-    def _knows_all(self, port: int) -> bool:
-        with Redis(port=port) as client:
-            answer: Any = client.execute_command("CLUSTER SLOTS")
-        return bool(sum(last - first + 1 for first, last, *_ in answer) == HASH_SLOTS)
+        wait_until(lambda: all(self._is_up(port) for port in self.ports))
 
     def kill(self, port: int) -> None:
         """End one master at once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import pytest
@@ -44,10 +44,11 @@ def test_a_channel_is_heard_as_soon_as_it_is_live(redis_cluster: RedisCluster) -
             heard: list[tuple[str, bytes]] = []
             names = [f"{{S{n}}}:market" for n in range(12)]  # on all three masters
             assert {port_of(redis_cluster, n) for n in names} == set(redis_cluster.ports)
-            ends = [
-                channels.subscribe(name, lambda data, name=name: heard.append((name, data)))  # type: ignore[misc]
-                for name in names
-            ]
+
+            def hears(name: str) -> Callable[[bytes], None]:
+                return lambda data: heard.append((name, data))
+
+            ends = [channels.subscribe(name, hears(name)) for name in names]
             for name in names:
                 assert await channels.wait_live(name, 5)
                 redis_cluster.publish(name, b"x", port_of(redis_cluster, name))
@@ -194,6 +195,33 @@ def test_lost_messages_leave_no_gap_in_books_and_trades(
             await wait_for(lambda: recorder.last == exchange.update_id, 10)
             await wait_for(lambda: recorder.trades == list(range(4, len(exchange.trades_told) + 1)))
             assert recorder.bids == {p: q for p, q in exchange.bids.items() if p > 1}
+            await feed.close()
+
+    run(scenario())
+
+
+def test_trades_that_are_missing_in_a_message_are_read_and_its_levels_are_told(
+    redis_cluster: RedisCluster,
+) -> None:
+    async def scenario() -> None:
+        async with channels_of(redis_cluster) as channels:
+            exchange, recorder = Exchange(), Recorder()
+            channel = "{HOLEUSDT}:market"
+            port = port_of(redis_cluster, channel)
+            exchange.change(1, trades=1)
+            feed = MarketFeed(channels, exchange, exchange)
+            feed.listen("HOLEUSDT", recorder)
+            assert await channels.wait_live(channel, 5)
+            redis_cluster.publish(channel, exchange.change(2, trades=1), port)
+            await wait_for(lambda: recorder.trades == [2])
+            message = msgspec.msgpack.decode(exchange.change(3, trades=3))
+            message["t"] = message["t"][-1:]
+            redis_cluster.publish(channel, msgspec.msgpack.encode(message), port)
+            await wait_for(lambda: recorder.trades == [2, 3, 4, 5])
+            redis_cluster.publish(channel, exchange.change(4, trades=1), port)
+            await wait_for(lambda: recorder.last == 4)
+            await wait_for(lambda: recorder.trades == [2, 3, 4, 5, 6])
+            assert recorder.bids == {2: 2, 3: 3, 4: 4}
             await feed.close()
 
     run(scenario())
