@@ -163,7 +163,7 @@ class _Subscription:
         partition, incarnation, number = message["p"], message["i"], message["n"]
         before = self._seen.get(partition)
         self._seen[partition] = (incarnation, number)
-        if before is not None and False:
+        if before is not None and (incarnation, number) != (before[0], before[1] + 1):
             self._gap()
         for execution in message["x"]:
             if execution["account"] != self.account:
