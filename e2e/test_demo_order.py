@@ -24,7 +24,12 @@ def run(exchange: Exchange, *command: str | Path) -> str:
 def test_the_printed_command_places_an_order(exchange: Exchange) -> None:
     shown = run(exchange, SCRIPT, "--show")
     command = shown.split("Place an order:\n")[1].split("The same in one word")[0]
-    key = Key(*(json.loads(_key_file(exchange).read_text())[name] for name in ("apiKey", "secret")))
+    key = Key(
+        *(
+            json.loads(_key_file(exchange).read_text())[name]
+            for name in ("apiKey", "secret", "account")
+        )
+    )
     try:
         placed = json.loads(run(exchange, "sh", "-c", command.replace("price=50000", "price=9999")))
         assert placed["status"] == "NEW"

@@ -181,14 +181,16 @@ class RateLimits:
         sent: dict[str, tuple[Window, int, int]] = {}
         owners: dict[str, tuple[int, Account]] = {}
         increments = []
+        now = time.time()
         for number in list(self._unsent)[:ACCOUNTS_PER_SYNC_MAX]:
             account = self._unsent.pop(number)
             for window in (account.orders_10s, account.orders_1d, account.weight_1m):
-                if window.unsent:
-                    key = f"{{limits:{number}}}:{window.name}:{window.seconds}:{window.number}"
-                    sent[key] = (window, window.number, window.unsent)
-                    increments.append(Increment(key, window.unsent, 2 * window.seconds))
-                    owners[key] = (number, account)
+                # Zero is sent too: an account that only reads here may order elsewhere.
+                window.used(now)
+                key = f"{{limits:{number}}}:{window.name}:{window.seconds}:{window.number}"
+                sent[key] = (window, window.number, window.unsent)
+                increments.append(Increment(key, window.unsent, 2 * window.seconds))
+                owners[key] = (number, account)
         totals = await self._channels.add(increments)
         if totals:
             self._heard = time.monotonic()
