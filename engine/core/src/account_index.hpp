@@ -71,6 +71,11 @@ class AccountIndex {
     const std::uint32_t index = table_[home(symbol, account)];
     if (index != kNoEntry) prefetch_entry(index);
   }
+  // The first of the account's orders, as far as it is near; else kNoHandle.
+  [[nodiscard]] Handle guess_first(std::uint32_t symbol, std::int64_t account) const {
+    const std::uint32_t index = table_[home(symbol, account)];
+    return index == kNoEntry ? kNoHandle : entries_[index].first;
+  }
   void prefetch_entry(std::uint32_t index) const { __builtin_prefetch(&entries_[index], 1); }
 
   [[nodiscard]] std::size_t memory_bytes() const {

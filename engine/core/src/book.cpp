@@ -201,40 +201,44 @@ std::size_t Book::memory_bytes() const {
          ladders_[1].memory_bytes();
 }
 
-void Book::prefetch(int step, const Command& command) const {
+void Book::prefetch(std::size_t step, const Command& command, Handle& handle) const {
+  // GCC holds a function that only prefetches for one without effect, and drops the calls.
+  asm volatile("");
   const OrderPool& pool = shared_.pool;
-  const bool enters = command.kind == Kind::kPlace || command.kind == Kind::kCancelReplace;
-  if (step == 0) {
-    ids_.prefetch(id_of(command));
-    if (enters) {
-      shared_.accounts.prefetch_slot(symbol_, command.account);
-      if (command.side <= Side::kSell)
-        ladder(command.side).prefetch(key_of(command.side, command.price));
-    }
-    return;
-  }
-  if (enters && command.side <= Side::kSell) {
-    if (step == 1) shared_.accounts.prefetch_entry(symbol_, command.account);
-    if (step == 2)
-      pool.prefetch(ladder(command.side).guess_last(key_of(command.side, command.price)));
-  }
-  const Handle handle = ids_.guess(id_of(command));
-  if (handle == kNoHandle) return;
-  if (step == 1) return pool.prefetch(handle);
-  const Order& order = pool[handle];
-  const PriceLadder& own = ladder(order.side);
+  const bool enters = command.kind == Kind::kPlace && command.side <= Side::kSell;
   const bool moves = command.kind == Kind::kReplace;
-  if (step == 2) {
-    own.prefetch(key_of(order.side, order.price));
-    if (moves) own.prefetch(key_of(order.side, command.price));
-    shared_.accounts.prefetch_entry(order.account_entry);
-    pool.prefetch(order.previous);
-    pool.prefetch(order.next);
-    return;
+  switch (step) {
+    case 0:
+      ids_.prefetch(id_of(command));
+      if (!enters) return;
+      shared_.accounts.prefetch_slot(symbol_, command.account);
+      return ladder(command.side).prefetch(key_of(command.side, command.price));
+    case 1:
+      handle = enters ? kNoHandle : ids_.guess(id_of(command));
+      if (handle != kNoHandle) return pool.prefetch(handle);
+      if (!enters) return;
+      shared_.accounts.prefetch_entry(symbol_, command.account);
+      return pool.prefetch(ladder(command.side).guess_last(key_of(command.side, command.price)));
+    case 2: {
+      if (enters) return pool.prefetch(shared_.accounts.guess_first(symbol_, command.account));
+      if (handle == kNoHandle) return;
+      const Order& order = pool[handle];
+      const PriceLadder& own = ladder(order.side);
+      own.prefetch(key_of(order.side, order.price));
+      if (moves) own.prefetch(key_of(order.side, command.price));
+      shared_.accounts.prefetch_entry(order.account_entry);
+      pool.prefetch(order.previous);
+      return pool.prefetch(order.next);
+    }
+    default: {
+      if (handle == kNoHandle) return;
+      const Order& order = pool[handle];
+      if (moves)
+        return pool.prefetch(ladder(order.side).guess_last(key_of(order.side, command.price)));
+      pool.prefetch(order.account_previous);
+      return pool.prefetch(order.account_next);
+    }
   }
-  if (moves) return pool.prefetch(own.guess_last(key_of(order.side, command.price)));
-  pool.prefetch(order.account_previous);
-  pool.prefetch(order.account_next);
 }
 
 }  // namespace trading::core

@@ -57,8 +57,9 @@ class Book {
   void check_invariants() const;
 
   // Steps that bring the memory a later command will touch; each reads what the one before brought.
-  static constexpr int kPrefetchSteps = 4;
-  void prefetch(int step, const Command& command) const;
+  // `handle` is kept from step to step: the order that the command is likely to name.
+  static constexpr std::size_t kPrefetchSteps = 4;
+  void prefetch(std::size_t step, const Command& command, Handle& handle) const;
 
   SymbolLimits limits;
   SymbolCounters counters;

@@ -33,18 +33,20 @@ void MatchingEngine::set_limits(std::uint32_t symbol, const SymbolLimits& limits
 // are fetched, step by step, while the commands before it run. A small book is near anyway.
 void MatchingEngine::apply(std::span<const Command> commands, EventBuffer& events) noexcept {
   constexpr std::array<std::size_t, Book::kPrefetchSteps> kAhead = {28, 20, 12, 5};
-  constexpr std::size_t kNearOrders = 4096;
+  constexpr std::size_t kNearOrders = 1U << 15;
+  std::array<Handle, 32> handles;  // of the commands ahead, by index modulo its size
   State& state = *state_;
   state.shared.pool.recycle();
+  handles.fill(kNoHandle);
   const bool far = state.shared.pool.live() > kNearOrders;
   const std::size_t size = commands.size();
   TRADING_CHECK(size < UINT32_MAX);
   for (std::size_t i = 0; i < size; ++i) {
-    for (int step = 0; far && step < Book::kPrefetchSteps; ++step) {
-      const std::size_t later = i + kAhead[static_cast<std::size_t>(step)];
+    for (std::size_t step = 0; far && step < Book::kPrefetchSteps; ++step) {
+      const std::size_t later = i + kAhead[step];
       if (later >= size) continue;
       if (const Book* book = state.find(commands[later].symbol); book != nullptr)
-        book->prefetch(step, commands[later]);
+        book->prefetch(step, commands[later], handles[later % handles.size()]);
     }
     const Command& command = commands[i];
     const Output out{&events, static_cast<std::uint32_t>(i)};

@@ -51,6 +51,7 @@ class OrderPool {
       return allocate_new();
     const Handle handle = free_;
     free_ = (*this)[handle].next;
+    prefetch(free_);
     return handle;
   }
 

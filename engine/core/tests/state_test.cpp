@@ -260,6 +260,50 @@ TEST_CASE("the id table finds any ids, dense, sparse or alike in their low bits"
   }
 }
 
+TEST_CASE("fetching ahead in a deep book changes nothing") {
+  Random random;
+  std::vector<Command> commands;
+  for (std::int64_t id = 1; id <= 60'000; ++id) {
+    const auto account = static_cast<std::int64_t>(random.below(50));
+    const auto away = static_cast<std::int64_t>(random.below(3'000));
+    const bool sells = random.below(2) == 1;
+    commands.push_back(place(sells ? Side::kSell : Side::kBuy, id, 5,
+                             sells ? 9'990 + away : 10'010 - away, account));
+    if (id < 40'000 || random.below(3) != 0) continue;
+    const auto target = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(id))) + 1;
+    const std::int64_t owner = commands[static_cast<std::size_t>(target) - 1].account;
+    switch (random.below(5)) {
+      case 0:
+        commands.push_back(cancel(target, owner));
+        break;
+      case 1:
+        commands.push_back(change(Kind::kReduce, target, 1, owner));
+        break;
+      case 2:
+        commands.push_back(instead_of(target, buy(100'000 + id, 1, 9'000, owner)));
+        break;
+      case 3:
+        commands.push_back(ioc(sell(200'000 + id, 9, 9'900, owner)));
+        break;
+      default:
+        commands.push_back(replace(target, 3, 10'000 + away / 10, owner));
+    }
+  }
+  MatchingEngine whole;
+  MatchingEngine single;
+  EventBuffer events;
+  EventBuffer single_events;
+  whole.add_symbol();
+  single.add_symbol();
+  whole.apply(std::span(commands).first(45'000), events);
+  whole.apply(std::span(commands).subspan(45'000), events);
+  for (const Command& command : commands) single.apply({&command, 1}, single_events);
+  whole.check_invariants();
+  CHECK(whole.open_orders() > 40'000);
+  CHECK(events.size() == single_events.size());
+  CHECK(whole.state_hash(0) == single.state_hash(0));
+}
+
 TEST_CASE("accounts without orders do not pile up") {
   Market market;
   for (std::int64_t account = 1; account <= 50'000; ++account) {
