@@ -6,7 +6,6 @@
 Exit 1 when a mutant survives, or when its text is no longer in the source. About 15 s a mutant.
 """
 
-# ruff: noqa: E501 - quotes lines of the core as they stand
 from __future__ import annotations
 
 import re
