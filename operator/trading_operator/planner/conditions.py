@@ -14,21 +14,35 @@ from trading_contract.status import (
     Phase,
     ProcessStatus,
     SlotStatus,
+    TierStatus,
 )
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.actions import Action
 from trading_operator.planner.assessment import Health, is_published, is_served, slot_row
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.redis_cluster import RedisPlan
-from trading_operator.planner.topology import BALANCER, WantedCluster
+from trading_operator.planner.topology import WantedCluster
 
 MESSAGE_CHARACTERS_MAX = 600
 TELLING_MAX = 6
 
 
 @dataclass(frozen=True)
+class Obstacle:
+    """What only a person can clear: a reason of the closed set, and the field with the way out."""
+
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Facts:
-    """All that the conditions follow from."""
+    """All that the conditions follow from.
+
+    `obstacles` are those that the substrate knows of, `durability_lifted` says on which shards an
+    acknowledged order rests on one copy although more were asked for, `spares_missing` which
+    standbys are away.
+    """
 
     cluster: TradingCluster
     is_going_down: bool
@@ -38,6 +52,11 @@ class Facts:
     redis: RedisPlan
     actions: tuple[Action, ...]
     is_disk_full: bool
+    endpoints: Endpoints = Endpoints()
+    tiers: tuple[TierStatus, ...] = ()
+    obstacles: tuple[Obstacle, ...] = ()
+    durability_lifted: str = ""
+    spares_missing: str = ""
 
     @property
     def is_stopped(self) -> bool:
@@ -80,7 +99,8 @@ def status_of(facts: Facts, previous: ClusterStatus | None, now: float) -> Clust
         phase=phase_of(facts, verdicts),
         observed_generation=generation,
         conditions=tuple(conditions),
-        endpoints=_endpoints(facts),
+        endpoints=facts.endpoints,
+        tiers=facts.tiers,
         processes=tuple(_processes(facts)),
         slots=tuple(_slots(facts)),
     )
@@ -116,6 +136,10 @@ def _verdicts(
     yield ConditionType.RECONCILING, _reconciling(facts, ready, stalled)
     yield ConditionType.STALLED, stalled
     yield ConditionType.DEGRADED, _degraded(facts, is_rest)
+    if spec.shards.members > 1:
+        lifted = bool(facts.durability_lifted) and not is_rest
+        verdict = _flag(lifted, "ReplicationLifted", facts.durability_lifted)
+        yield ConditionType.DURABILITY_DEGRADED, verdict
     kept = facts.wanted.kept
     yield (
         ConditionType.TURNDOWN_BLOCKED,
@@ -193,11 +217,8 @@ def _stalled(facts: Facts) -> _Verdict:
     ):
         text = "topology.json is missing or unreadable while shards hold data: put it back"
         return _Verdict("True", "UnsafeChange", text)
-    if facts.cluster.spec.shards.members > 1:
-        text = (
-            "spec.shards.members: more than 1 needs Patroni, which lives on Kubernetes; set it to 1"
-        )
-        return _Verdict("True", "InvalidSpec", text)
+    for obstacle in facts.obstacles:
+        return _Verdict("True", obstacle.reason, obstacle.text)
     for _, failure in sorted(observed.failures.items()):
         if failure.needs_person:
             return _Verdict("True", failure.reason, failure.text)
@@ -231,15 +252,9 @@ def _degraded(facts: Facts, is_rest: bool) -> _Verdict:
         return _Verdict("True", "RedisUnavailable", _list([*failed, facts.redis.note]))
     if failed:
         return _Verdict("True", "ComponentFailed", _list(failed))
+    if facts.spares_missing:
+        return _Verdict("True", "ComponentFailed", facts.spares_missing)
     return _Verdict("False", "Reconciled" if not is_rest else "Paused")
-
-
-def _endpoints(facts: Facts) -> Endpoints:
-    balancer = facts.wanted.component(BALANCER)
-    if balancer is None:
-        return Endpoints()
-    address = f"127.0.0.1:{balancer.port}"
-    return Endpoints(rest=f"http://{address}", websocket=f"ws://{address}")
 
 
 def _processes(facts: Facts) -> Iterator[ProcessStatus]:

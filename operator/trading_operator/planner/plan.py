@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from trading_contract.status import ClusterStatus
+from trading_contract.status import ClusterStatus, Endpoints
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.actions import (
     Action,
@@ -31,10 +31,16 @@ from trading_operator.planner.assessment import (
     is_published,
     shard_missing,
 )
-from trading_operator.planner.conditions import Facts, status_of
+from trading_operator.planner.conditions import Facts, Obstacle, status_of
 from trading_operator.planner.observed import Observed, ProcessSeen, Role
 from trading_operator.planner.redis_cluster import RedisPlan, plan_redis
-from trading_operator.planner.topology import BALANCER, WantedCluster, shard_hash, wanted_cluster
+from trading_operator.planner.topology import (
+    BALANCER,
+    HOST,
+    WantedCluster,
+    shard_hash,
+    wanted_cluster,
+)
 
 DISK_FREE_BYTES_MIN = 256 << 20
 SILENT_SECONDS_MAX = 30.0
@@ -84,9 +90,25 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
     facts = Facts(
         intent.cluster, intent.is_going_down, wanted, observed, health, redis, actions,
         (observed.disk_free_bytes or DISK_FREE_BYTES_MIN) < DISK_FREE_BYTES_MIN,
+        endpoints=_endpoints(wanted), obstacles=_obstacles(intent.cluster),
     )  # fmt: skip
     status = status_of(facts, intent.previous, now)
     return Plan(actions, status, _wake_after_seconds(actions, health, observed))
+
+
+def _endpoints(wanted: WantedCluster) -> Endpoints:
+    balancer = wanted.component(BALANCER)
+    if balancer is None:
+        return Endpoints()
+    address = f"{HOST}:{balancer.port}"
+    return Endpoints(rest=f"http://{address}", websocket=f"ws://{address}")
+
+
+def _obstacles(cluster: TradingCluster) -> tuple[Obstacle, ...]:
+    if cluster.spec.shards.members == 1:
+        return ()
+    text = "spec.shards.members: more than 1 needs Patroni, which lives on Kubernetes; set it to 1"
+    return (Obstacle("InvalidSpec", text),)
 
 
 def _redis(intent: Intent, wanted: WantedCluster, observed: Observed) -> RedisPlan:
@@ -112,7 +134,7 @@ def _converge(
         )
         yield PublishTopology(topology, "the specification or the addresses differ from it")
     yield from _starts(wanted, observed, now)
-    yield from _prepares(wanted, observed, now)
+    yield from prepares(wanted, observed, now)
     yield from _rolls(wanted, observed, health, now)
     if observed.topology_known:
         yield from _removals(wanted, observed, now)
@@ -132,7 +154,7 @@ def _starts(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[A
             continue
         if failure is not None and now < failure.retry_at:
             continue
-        if component.role is Role.PARTITION and not _partition_may_start(component, observed):
+        if component.role is Role.PARTITION and not partition_may_start(component, observed):
             continue
         disk = observed.disk_free_bytes
         if component.role is Role.SHARD and disk is not None and disk < DISK_FREE_BYTES_MIN:
@@ -141,7 +163,7 @@ def _starts(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[A
         yield StartComponent(component, reason)
 
 
-def _partition_may_start(component: Component, observed: Observed) -> bool:
+def partition_may_start(component: Component, observed: Observed) -> bool:
     """A partition rebuilds its books from its shards, so these must serve first."""
     topology = observed.topology
     if topology is None or all(each.name != component.name for each in topology.partitions):
@@ -150,7 +172,8 @@ def _partition_may_start(component: Component, observed: Observed) -> bool:
     return not any(shard_missing(shard, topology, observed) for shard in shards)
 
 
-def _prepares(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[Action]:
+def prepares(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[Action]:
+    """What shards that take writes still need before they serve their slots."""
     topology = observed.topology
     if topology is None or not is_published(wanted, observed):
         return

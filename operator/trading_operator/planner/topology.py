@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
 from trading_contract.topology import (
     Idempotency,
@@ -30,6 +31,41 @@ BALANCER_FORM = (
     "2"  # raised when the text of its configuration changes, so that a new version reloads
 )
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+
+
+class Addresses(Protocol):
+    """Where the components of a cluster listen."""
+
+    def shard(self, name: str) -> tuple[str, ...]:
+        """host:port of each member."""
+        ...
+
+    def partition(self, name: str) -> tuple[str, int]:
+        """Host and port."""
+        ...
+
+    def node(self, name: str) -> str:
+        """host:port."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalAddresses:
+    """Everything on this machine, each component on a port of its own."""
+
+    ports: Mapping[str, int]
+
+    def shard(self, name: str) -> tuple[str, ...]:
+        """One member; more live on Kubernetes."""
+        return (f"{HOST}:{self.ports[name]}",)
+
+    def partition(self, name: str) -> tuple[str, int]:
+        """Host and port."""
+        return HOST, self.ports[name]
+
+    def node(self, name: str) -> str:
+        """host:port."""
+        return f"{HOST}:{self.ports[name]}"
 
 
 @dataclass(frozen=True)
@@ -55,8 +91,8 @@ def wanted_cluster(cluster: TradingCluster, observed: Observed) -> WantedCluster
     """
     spec = cluster.spec
     slots = observed.topology.slots if observed.topology else initial_slots(spec)
-    kept = _kept(spec, slots, observed)
-    names = {role: [*_names(spec, role), *_kept_of(role, kept)] for role in Role}
+    kept = kept_components(spec, slots, observed)
+    names = {role: [*wanted_names(spec, role), *_kept_of(role, kept)] for role in Role}
     needed = [name for role in Role for name in names[role]]
     needed += [bus_name(name) for name in names[Role.NODE]]
     fixed = {BALANCER: spec.exposure.port} if spec.exposure.port else {}
@@ -78,7 +114,9 @@ def wanted_cluster(cluster: TradingCluster, observed: Observed) -> WantedCluster
         for name in names[Role.NODE]
         if name in ports and bus_name(name) in ports
     )
-    topology = None if missing else _topology(cluster, names, ports, slots, observed.topology)
+    addresses = LocalAddresses(ports)
+    before = observed.topology
+    topology = None if missing else wanted_topology(cluster, names, addresses, slots, before)
     return WantedCluster(components, topology, nodes, kept, missing, fixed)
 
 
@@ -106,7 +144,8 @@ def quantity_bytes(text: str) -> int:
     return int(match[1]) * UNITS[match[2]]
 
 
-def _names(spec: TradingClusterSpec, role: Role) -> list[str]:
+def wanted_names(spec: TradingClusterSpec, role: Role) -> list[str]:
+    """The components of a role that the specification asks for."""
     counts = {
         Role.SHARD: spec.shards.count,
         Role.NODE: spec.redis.masters * (1 + spec.redis.replicas_per_master),
@@ -118,20 +157,21 @@ def _names(spec: TradingClusterSpec, role: Role) -> list[str]:
     return [f"{role}-{index}" for index in range(counts[role])]
 
 
-def _kept(
+def kept_components(
     spec: TradingClusterSpec, slots: Iterable[SlotPlacement], observed: Observed
 ) -> dict[str, str]:
+    """What the specification no longer asks for but still owns something, and what it owns."""
     kept: dict[str, str] = {}
     owned: dict[str, int] = {}
     for slot in slots:
         for name in (slot.shard, slot.partition):
             owned[name] = owned.get(name, 0) + 1
     for role in (Role.SHARD, Role.PARTITION):
-        wanted = set(_names(spec, role))
+        wanted = set(wanted_names(spec, role))
         for name, count in sorted(owned.items()):
             if name.startswith(f"{role}-") and name not in wanted:
                 kept[name] = f"{name} still owns {count} slots"
-    wanted = set(_names(spec, Role.NODE))
+    wanted = set(wanted_names(spec, Role.NODE))
     for name in sorted(observed.nodes):
         if name not in wanted and (count := hash_slots_of(name, observed.nodes)):
             kept[name] = f"{name} still owns {count} hash slots"
@@ -188,26 +228,28 @@ def _shard_settings(spec: TradingClusterSpec) -> dict[str, str]:
     }
 
 
-def _topology(
+def wanted_topology(
     cluster: TradingCluster,
     names: Mapping[Role, list[str]],
-    ports: Mapping[str, int],
+    addresses: Addresses,
     slots: tuple[SlotPlacement, ...],
     before: Topology | None,
 ) -> Topology:
+    """The file that replicas and partitions read; its revision is still the one `before` it."""
     spec, limits = cluster.spec, cluster.spec.access.rate_limits
     return Topology(
         cluster=cluster.metadata.name,
         revision=before.revision if before else 0,
         symbols=tuple(_rules(spec)),
         shards=tuple(
-            ShardAddress(name=name, hosts=(f"{HOST}:{ports[name]}",)) for name in names[Role.SHARD]
+            ShardAddress(name=name, hosts=addresses.shard(name)) for name in names[Role.SHARD]
         ),
         partitions=tuple(
-            PartitionAddress(name=name, host=HOST, port=ports[name])
+            PartitionAddress(name=name, host=host, port=port)
             for name in names[Role.PARTITION]
+            for host, port in (addresses.partition(name),)
         ),
-        redis_nodes=tuple(f"{HOST}:{ports[name]}" for name in names[Role.NODE]),
+        redis_nodes=tuple(addresses.node(name) for name in names[Role.NODE]),
         slots=slots,
         limits=Limits(
             orders_per_10_seconds=limits.orders_per_10_seconds,
