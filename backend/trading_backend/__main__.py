@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 from types import FrameType
 
 import uvicorn
@@ -20,6 +21,7 @@ from trading_backend.stream_protocol import StreamProtocol
 from trading_contract.errors import TradingError
 from trading_contract.settings import load
 
+CLOSE_SECONDS_MAX = 12.0  # after the last request
 KEEP_ALIVE_SECONDS = 75  # longer than a load balancer keeps an idle connection
 
 
@@ -45,8 +47,21 @@ class _Server(uvicorn.Server):
 
     def _drain(self, loop: asyncio.AbstractEventLoop, sig: int) -> None:
         self._replica.drain()
-        seconds = self._replica.settings.drain_notice_seconds
-        loop.call_later(seconds, super().handle_exit, sig, None)
+        settings = self._replica.settings
+        loop.call_later(settings.drain_notice_seconds, super().handle_exit, sig, None)
+        end_anyway(settings.drain_notice_seconds + settings.drain_seconds + CLOSE_SECONDS_MAX)
+
+
+def end_anyway(seconds: float) -> None:
+    """End the process after this time, whatever still hangs in it; does not hold it up."""
+
+    def end() -> None:
+        logging.getLogger(__name__).error("still here %g s after the signal: ended", seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _run() -> int:

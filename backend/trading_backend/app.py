@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from trading_backend.errors import ApiError
+from trading_backend.last_answers import LastAnswers
 from trading_backend.replica import Replica
 from trading_backend.routes.account import account_routes
 from trading_backend.routes.batch_orders import batch_order_routes
@@ -58,6 +59,7 @@ def create_app(replica: Replica) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_any_error)
     app.add_middleware(UsedWeight)
+    app.add_middleware(LastAnswers, entry=replica.entry)
     return app
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from trading_backend.background import BackgroundLoop, end_tasks
 from trading_backend.node_channels import NodeChannels
 from trading_contract.hash_slots import Address, hash_slot, owners_of
 
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.3
 ANSWER_SECONDS_MAX = 0.5
+DISCONNECT_SECONDS_MAX = 1.0
 CONNECTIONS_MAX = 64  # per node
 
 _PROBLEMS = (OSError, RedisError, TimeoutError)
@@ -58,7 +60,7 @@ class Channels:
         self._clients: dict[Address, Redis] = {}
         self._nodes: dict[Address, NodeChannels] = {}
         self._owners: list[Address | None] = []
-        self._task: asyncio.Task[None] | None = None
+        self._loop = BackgroundLoop("channels", self._keep)
         self._wake = asyncio.Event()
         self._live: set[str] = set()
         self._went_live = asyncio.Condition()
@@ -69,17 +71,22 @@ class Channels:
 
     def start(self) -> None:
         """Begin to keep the subscriptions."""
-        self._task = asyncio.get_running_loop().create_task(self._keep())
+        self._loop.start()
 
     async def close(self) -> None:
-        """End all connections."""
-        tasks = [t for t in (self._task, *(n.task for n in self._nodes.values())) if t is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for client in self._clients.values():
-            await client.aclose()
+        """End all connections, within a bounded time."""
+        await self._loop.close()
+        nodes = list(self._nodes.values())
+        for node in nodes:
+            node.want(set())
+        await end_tasks([node.task for node in nodes], "subscriptions")
+        clients = list(self._clients.values())
         self._clients.clear()
+        try:
+            async with asyncio.timeout(DISCONNECT_SECONDS_MAX):
+                await asyncio.gather(*(c.aclose() for c in clients), return_exceptions=True)
+        except TimeoutError:
+            logger.warning("redis: connections that do not close are left behind")
 
     # Subscriptions
 
@@ -139,17 +146,18 @@ class Channels:
         asyncio.get_running_loop().call_later(RETRY_SECONDS, self._wake.set)
 
     async def _keep(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(3):
-                    await self._find()
-                if self._assign():
-                    await self._wake.wait()
-                    continue
-            except (*_PROBLEMS, ValueError) as problem:
-                logger.debug("redis: %s", problem)
-            self._owners = []
+        """One turn: give each channel to its node; then wait until something changes."""
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(3):
+                await self._find()
+            if self._assign():
+                await self._wake.wait()
+                return
+        except (*_PROBLEMS, ValueError) as problem:
+            logger.debug("redis: %s", problem)
+        self._owners = []
+        if not self._loop.ending:
             await asyncio.sleep(RETRY_SECONDS)
 
     def _assign(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from trading_backend.background import BackgroundLoop, end_tasks
 from trading_backend.channels import Channels
 from trading_backend.market_books import DepthEvent, GapError, MarketBook
 from trading_backend.store import Page
@@ -72,15 +73,22 @@ class SymbolFeed:
         self._buffered: list[dict[str, Any]] = []
         self._resetting: asyncio.Task[None] | None = None
         self._again = False
+        self._closed = False
         self._behind = -1  # the stored update id that the book had not reached when checked
         self._end = channels.subscribe(f"{{{symbol}}}:market", self._on_message, self.reset)
         self.reset()
 
     def close(self) -> None:
         """Nobody listens any more."""
+        self._closed = True
         self._end()
         if self._resetting is not None:
             self._resetting.cancel()
+
+    async def ended(self) -> None:
+        """Wait, for a bounded time, until nothing runs any more. After `close`."""
+        if self._resetting is not None:
+            await end_tasks((self._resetting,), f"the snapshot of {self.symbol}")
 
     def check(self, stored_update_id: int) -> None:
         """Begin anew when the book stays behind what is stored: its last message was lost."""
@@ -128,7 +136,7 @@ class SymbolFeed:
             self._resetting = asyncio.get_running_loop().create_task(self._reset())
 
     async def _reset(self) -> None:
-        while self._again:
+        while self._again and not self._closed:
             self._again = False
             try:
                 depth = await self._books.query_depth(self.symbol, SNAPSHOT_LEVELS)
@@ -149,7 +157,8 @@ class SymbolFeed:
                 # A full page of trades may not be all of them.
                 self._again = self._again or len(missed) >= TRADES_PER_READ
                 continue
-            await asyncio.sleep(SNAPSHOT_RETRY_SECONDS)
+            if not self._closed:
+                await asyncio.sleep(SNAPSHOT_RETRY_SECONDS)
         self._resetting = None
         waiting, self._buffered = self._buffered, []
         for at, message in enumerate(waiting):
@@ -185,7 +194,7 @@ class MarketFeed:
         self._books = books
         self._trades = trades
         self._feeds: dict[str, SymbolFeed] = {}
-        self._checking: asyncio.Task[None] | None = None
+        self._checking = BackgroundLoop("books", self._check)
 
     def listen(self, symbol: str, listener: FeedListener) -> Callable[[], None]:
         """Tell the listener of the symbol's events; returns what ends it."""
@@ -194,8 +203,7 @@ class MarketFeed:
             feed = SymbolFeed(symbol, self._channels, self._books, self._trades)
             self._feeds[symbol] = feed
         feed.listeners.append(listener)
-        if self._checking is None:
-            self._checking = asyncio.get_running_loop().create_task(self._check())
+        self._checking.start()
         kept = feed
 
         def end() -> None:
@@ -209,18 +217,19 @@ class MarketFeed:
 
     async def close(self) -> None:
         """End all feeds."""
-        for feed in self._feeds.values():
-            feed.close()
+        feeds = list(self._feeds.values())
         self._feeds.clear()
-        if self._checking is not None:
-            self._checking.cancel()
-            await asyncio.gather(self._checking, return_exceptions=True)
+        for feed in feeds:
+            feed.close()
+        await self._checking.close()
+        await asyncio.gather(*(feed.ended() for feed in feeds))
 
     async def _check(self) -> None:
         """Compare with the stored books: a lost message with nothing after it leaves no gap."""
-        while True:
-            await asyncio.sleep(CHECK_SECONDS)
-            for symbol, feed in tuple(self._feeds.items()):
-                stored = await self._channels.get(f"{{{symbol}}}:depth")
-                if stored is not None:
-                    feed.check(msgspec.msgpack.decode(stored, type=StoredBook).u)
+        await asyncio.sleep(CHECK_SECONDS)
+        for symbol, feed in tuple(self._feeds.items()):
+            if self._checking.ending:
+                return
+            stored = await self._channels.get(f"{{{symbol}}}:depth")
+            if stored is not None:
+                feed.check(msgspec.msgpack.decode(stored, type=StoredBook).u)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from trading_backend import _native
+from trading_backend.background import end_tasks
 from trading_backend.partitions import Partitions
 from trading_backend.symbol_rows import symbol_row
 from trading_contract.topology import Topology
@@ -174,6 +175,8 @@ class OrderEntry:
         self._timer: asyncio.TimerHandle | None = None
         self._idle_checked = 0.0
         self._headers_seen: object = None
+        self._headers = b""
+        self.draining = False  # each answer is the last one of its connection
 
     # Settings
 
@@ -205,8 +208,12 @@ class OrderEntry:
         """The server's own headers for answers of the lane; cheap when they did not change."""
         if headers is not self._headers_seen:
             self._headers_seen = headers
-            block = b"".join(b"%s: %s\r\n" % header for header in headers)
-            self.native.set_common_headers(block)
+            self._headers = b"".join(b"%s: %s\r\n" % header for header in headers)
+            self._set_headers()
+
+    def _set_headers(self) -> None:
+        last = b"connection: close\r\n" if self.draining else b""
+        self.native.set_common_headers(self._headers + last)
 
     # Life
 
@@ -220,9 +227,7 @@ class OrderEntry:
         if self._timer is not None:
             self._timer.cancel()
         await self.partitions.close()
-        for task in list(self._lookup_tasks):
-            task.cancel()
-        await asyncio.gather(*self._lookup_tasks, return_exceptions=True)
+        await end_tasks(self._lookup_tasks, "lookups")
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
@@ -236,7 +241,12 @@ class OrderEntry:
                 connection.check_idle(now_us)
 
     def announce_shutdown(self) -> None:
-        """Tell all streams that this replica goes away; best well before it does."""
+        """Tell all clients that this replica goes away; best well before it does.
+
+        Streams get an event; answers over HTTP say `Connection: close` from now on.
+        """
+        self.draining = True
+        self._set_headers()
         for stream in list(self.streams.values()):
             stream.announce_shutdown()
 

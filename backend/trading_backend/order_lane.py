@@ -121,7 +121,7 @@ class OrderLaneProtocol(HttpToolsProtocol):
             return
         self.transport.write(data)
         self.server_state.total_requests += 1
-        if self._draining:
+        if self._draining or self.entry.draining:
             self.transport.close()
 
     # Uvicorn's parser

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from trading_backend import _native
+from trading_backend.background import BackgroundLoop
 from trading_contract.errors import WorldError
 from trading_contract.topology import PartitionAddress, Topology
 from trading_contract.wire import (
@@ -32,7 +33,9 @@ logger = logging.getLogger(__name__)
 
 COMMANDS_PER_FRAME = 4096
 WRITE_BUFFER_BYTES = 1 << 20
+BACKOFF_SECONDS_MIN = 0.02
 BACKOFF_SECONDS_MAX = 1.0
+CONNECT_SECONDS_MAX = 2.0
 PING_SECONDS = 2.0
 SILENCE_SECONDS_MAX = 6.0
 
@@ -65,18 +68,16 @@ class PartitionLink(asyncio.Protocol):
         self._paused = False
         self._heard = 0.0
         self._lost = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._backoff = BACKOFF_SECONDS_MIN
+        self._loop = BackgroundLoop(f"partition {address.name}", self._keep)
 
     def start(self) -> None:
         """Begin to keep a connection; does nothing when it is being kept."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._keep())
+        self._loop.start()
 
     async def close(self) -> None:
         """Give the connection up for good."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.close()
         if self._transport is not None:
             self._transport.abort()
 
@@ -88,25 +89,25 @@ class PartitionLink(asyncio.Protocol):
                 self._transport.abort()
 
     async def _keep(self) -> None:
+        """One connection, from the attempt to its end."""
         loop = asyncio.get_running_loop()
-        backoff = 0.02
-        while True:
-            self._lost.clear()
-            try:
-                async with asyncio.timeout(2.0):
-                    await loop.create_connection(lambda: self, self.address.host, self.address.port)
-            except (OSError, TimeoutError):
-                pass
-            else:
-                if await self._watch():
-                    backoff = 0.02
-            await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
-            backoff = min(BACKOFF_SECONDS_MAX, backoff * 2)
+        self._lost.clear()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                await loop.create_connection(lambda: self, self.address.host, self.address.port)
+        except (OSError, TimeoutError):
+            pass
+        else:
+            if await self._watch():
+                self._backoff = BACKOFF_SECONDS_MIN
+        if not self._loop.ending:
+            await asyncio.sleep(self._backoff * random.uniform(0.5, 1.0))
+            self._backoff = min(BACKOFF_SECONDS_MAX, self._backoff * 2)
 
     async def _watch(self) -> bool:
         """Wait until the connection is lost; give a silent peer up. True: it had welcomed us."""
         welcomed = False
-        while not self._lost.is_set():
+        while not (self._lost.is_set() or self._loop.ending):
             try:
                 async with asyncio.timeout(PING_SECONDS):
                     await self._lost.wait()
@@ -258,8 +259,7 @@ class Partitions:
     async def close(self) -> None:
         """Close all connections; what was written becomes unknown."""
         self._started = False
-        for link in self._links:
-            await link.close()
+        await asyncio.gather(*(link.close() for link in self._links))
         for waiter in self._queries.values():
             waiter.cancel()
 

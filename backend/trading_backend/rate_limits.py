@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from redis.exceptions import RedisError
 
+from trading_backend.background import BackgroundLoop
 from trading_backend.channels import Channels, Increment
 from trading_backend.order_entry import Verdict
 from trading_contract.topology import Limits
@@ -77,7 +78,7 @@ class RateLimits:
         self._replicas = 1
         self._heard = time.monotonic()
         self._called = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._loop = BackgroundLoop("rate limits", self._share)
 
     def set_limits(self, limits: Limits) -> None:
         """Use these from now on."""
@@ -91,13 +92,11 @@ class RateLimits:
     def start(self) -> None:
         """Begin to share."""
         self._heard = time.monotonic()
-        self._task = asyncio.get_running_loop().create_task(self._share())
+        self._loop.start()
 
     async def close(self) -> None:
         """Stop sharing."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.close()
 
     # Decisions
 
@@ -169,11 +168,11 @@ class RateLimits:
     # Sharing
 
     async def _share(self) -> None:
-        while True:
-            await asyncio.sleep(SYNC_SECONDS)
-            if not self._active:
-                continue
+        """One turn."""
+        await asyncio.sleep(SYNC_SECONDS)
+        if self._active:
             await self._call_the_roll()
+        if self._active and not self._loop.ending:
             await self._sync()
 
     async def _sync(self) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
+from trading_backend.background import BackgroundLoop
 from trading_backend.channels import Channels
 from trading_backend.errors import ApiError
 from trading_backend.keys import KeyRing, read_keys
@@ -71,7 +72,7 @@ class Replica:
         self.stream_clients: set[StreamClient] = set()
         self._keys_seen: tuple[int, int] = (-1, -1)
         self._topology_seen: tuple[int, int] = (-1, -1)
-        self._task: asyncio.Task[None] | None = None
+        self._loop = BackgroundLoop("topology and keys", self._follow)
         self._apply(self.topology)
         self._follow_keys()
 
@@ -80,10 +81,10 @@ class Replica:
         await self.entry.start()
         self.channels.start()
         self.limits.start()
-        self._task = asyncio.get_running_loop().create_task(self._follow())
+        self._loop.start()
 
     def drain(self) -> None:
-        """Stop being ready, tell the streams: this replica goes away soon."""
+        """Stop being ready; tell streams and keep-alive clients: this replica goes away soon."""
         if not self.draining:
             self.draining = True
             self.entry.announce_shutdown()
@@ -93,11 +94,8 @@ class Replica:
     async def close(self) -> None:
         """Let go of everything."""
         self.draining = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await self.feed.close()
-        await self.limits.close()
+        await self._loop.close()
+        await asyncio.gather(self.feed.close(), self.limits.close())
         await self.entry.close()
         await self.channels.close()
         await self.store.close()
@@ -121,15 +119,12 @@ class Replica:
         self.limits.set_limits(topology.limits)
 
     async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            try:
-                self._follow_keys()
-                self._follow_topology()
-            except (UserError, OSError) as problem:
-                logger.warning("%s; what was read before stays in use", problem)
-            except Exception:  # whatever is in the files must not end the following of them
-                logger.exception("topology or keys; what was read before stays in use")
+        await asyncio.sleep(WATCH_SECONDS)
+        try:
+            self._follow_keys()
+            self._follow_topology()
+        except (UserError, OSError) as problem:
+            logger.warning("%s; what was read before stays in use", problem)
 
     def _follow_topology(self) -> None:
         seen = _fingerprint(self.settings.topology_file)

@@ -136,6 +136,7 @@ class _Subscription:
         self._number = number
         self._seen: dict[str, tuple[str, int]] = {}  # partition -> (incarnation, number)
         self._began = False
+        self._closed = False
         self._positions: asyncio.Task[None] | None = None
         self._traded = False  # since the positions were told
         self._unsubscribe: Callable[[], None] = replica.channels.subscribe(
@@ -144,6 +145,7 @@ class _Subscription:
 
     def close(self) -> None:
         """Say nothing more."""
+        self._closed = True
         self._unsubscribe()
         if self._positions is not None:
             self._positions.cancel()
@@ -184,7 +186,7 @@ class _Subscription:
             self._positions = asyncio.get_running_loop().create_task(self._positions_soon())
 
     async def _positions_soon(self) -> None:
-        while self._traded and self._stream.is_open:
+        while self._traded and self._stream.is_open and not self._closed:
             await asyncio.sleep(POSITIONS_SECONDS)
             self._traded = False
             try:

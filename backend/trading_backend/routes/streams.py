@@ -173,14 +173,14 @@ async def _end(socket: WebSocket, code: int, reason: str) -> None:
 
 
 async def _write(socket: WebSocket, client: StreamClient) -> None:
-    while True:
+    while not client.over.done():
         await socket.send_text((await client.take()).decode())
 
 
 async def _read(socket: WebSocket, client: StreamClient) -> None:
     clock = asyncio.get_running_loop().time
     second, count = 0, 0
-    while True:
+    while not client.over.done():
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
             return

@@ -146,7 +146,10 @@ def test_what_is_left_when_draining_is_said_to_all_clients(
             await ask(client, {"method": "LIST_SUBSCRIPTIONS", "id": 1})
             it.replica.drain()
             assert json.loads(await client.recv())["event"]["e"] == "serverShutdown"
-            assert (await it.http.get("/readyz")).json()["reasons"] == ["draining"]
+            ready = await it.http.get("/readyz")
+            assert ready.json()["reasons"] == ["draining"]
+            assert ready.headers["connection"] == "close"
+            assert (await it.read("account")).headers["connection"] == "close"
 
     run(scenario())
 

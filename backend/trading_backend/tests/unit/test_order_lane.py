@@ -235,6 +235,27 @@ def test_a_shutdown_finishes_what_is_in_flight() -> None:
     run(check())
 
 
+def test_a_draining_replica_closes_each_connection_with_its_next_answer() -> None:
+    async def check() -> None:
+        async with live_replica() as replica:
+            partition = replica.cluster.partitions[0]
+            partition.silent = True
+            reader, writer = await asyncio.open_connection("127.0.0.1", replica.port)
+            writer.write(order_http(MINE))
+            await wait_for(lambda: partition.commands)
+            replica.entry.announce_shutdown()
+            partition.answer(partition.commands)
+            answer = await read_response(reader)
+            assert b"connection: close\r\n" in answer.lower()
+            assert b'"clientOrderId":"mine"' in answer
+            assert await reader.read() == b""
+            writer.close()
+            refused = await replica.exchange(http("POST", "/api/v3/order"))  # answered at once
+            assert b"connection: close\r\n" in refused.lower()
+
+    run(check())
+
+
 def test_open_orders_of_all_symbols_are_gathered_from_all_partitions() -> None:
     async def check() -> None:
         async with live_replica(partitions=2) as replica:
