@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 
 from trading_contract.topology import Topology
+from trading_operator.planner.child_actions import ChildAction, child_subject
 from trading_operator.planner.observed import Role
 
 
@@ -132,6 +133,7 @@ Action = (
     | StopComponent
     | PrepareShard
     | CommandNode
+    | ChildAction
 )
 
 
@@ -155,3 +157,5 @@ def subject(action: Action) -> str:
             return "ports"
         case PublishTopology():
             return "topology"
+        case _:
+            return child_subject(action)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from trading_contract.status import (
@@ -52,7 +52,7 @@ class Facts:
     redis: RedisPlan
     actions: tuple[Action, ...]
     is_disk_full: bool
-    endpoints: Endpoints = Endpoints()
+    endpoints: Endpoints = field(default_factory=Endpoints)
     tiers: tuple[TierStatus, ...] = ()
     obstacles: tuple[Obstacle, ...] = ()
     durability_lifted: str = ""

@@ -75,6 +75,8 @@ def imagine(world: Observed, action: Action) -> Observed:
             return _settle(_prepared(world, shard, wanted))
         case CommandNode():
             return replace(world, nodes=_commanded(world, action))
+        case _:
+            return world  # actions of another substrate
 
 
 def _started(world: Observed, component: Component) -> Observed:

@@ -1,0 +1,287 @@
+"""plan(intent, seen, now) -> actions and status, for a cluster on Kubernetes.
+
+The rules are those of the plan for one machine. In addition: an object is only ever created where
+none of its name is, updated where it differs from what is wanted, and deleted when it was seen to
+own nothing; a hibernating or leaving cluster stops from the front to the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from trading_contract.status import ClusterStatus, Endpoints, TierStatus
+from trading_contract.topology import Topology
+from trading_contract.tradingcluster import TradingCluster
+from trading_operator.planner.actions import Action
+from trading_operator.planner.assessment import Health, health_of, is_published
+from trading_operator.planner.child_actions import MakeSecret, Manifest, TellPod
+from trading_operator.planner.conditions import Facts, Obstacle, status_of
+from trading_operator.planner.kubernetes.children import (
+    COMPONENT_LABEL,
+    Differences,
+    Permissions,
+    child_actions,
+    collisions,
+    key_of,
+    role_of,
+    template_hash_of,
+    templates,
+)
+from trading_operator.planner.kubernetes.rollout import Tiers, outdated_components, rolls
+from trading_operator.planner.kubernetes.seen import ChildKey, KubernetesSeen
+from trading_operator.planner.kubernetes.wanted import wanted_on_kubernetes
+from trading_operator.planner.kubernetes.world import observed_of, with_templates
+from trading_operator.planner.observed import Observed, Role
+from trading_operator.planner.plan import Plan, partition_may_start, prepares
+from trading_operator.planner.redis_cluster import RedisPlan, plan_redis
+from trading_operator.planner.topology import WantedCluster
+
+WAKE_SECONDS_ACTIVE = 0.5
+WAKE_SECONDS_WAITING = 1.0
+WAKE_SECONDS_IDLE = 10.0
+CREDENTIALS = ("postgres", "replication", "tc_engine", "tc_reader", "tc_operator", "patroni")
+# Who must be gone before the next tier is stopped: orders drain from the front to the disk.
+STOP_TIERS = ((Role.REPLICA,), (Role.PARTITION,), (Role.SHARD, Role.NODE))
+Builder = Callable[[Topology], tuple[Manifest, ...]]
+
+
+@dataclass(frozen=True)
+class KubernetesIntent:
+    """What a person wants, and how its objects are made from a topology."""
+
+    cluster: TradingCluster
+    namespace: str
+    build: Builder
+    differences: Differences
+    is_deleting: bool = False
+    previous: ClusterStatus | None = None
+
+
+def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: float) -> Plan:
+    """The next bounded step towards what is wanted. `now` in Unix seconds."""
+    spec, name = intent.cluster.spec, intent.cluster.metadata.name
+    bare, topology = wanted_on_kubernetes(intent.cluster, intent.namespace, seen)
+    children = intent.build(topology)
+    wanted = with_templates(bare, templates(children))
+    observed = observed_of(seen, wanted, now)
+    health = {each.name: health_of(each, observed) for each in wanted.components}
+    redis = _redis(intent, wanted, seen)
+    lost = tuple(_losses(name, seen))
+    obstacles = (*lost, *_obstacles(intent, children, seen))
+    if seen.children is None or spec.paused or intent.is_deleting or lost:
+        actions: tuple[Action, ...] = ()
+    elif not seen.has_credentials:
+        actions = (MakeSecret(f"{name}-credentials", CREDENTIALS, "it is not there"),)
+    else:
+        world = _World(intent, seen, wanted, observed, health, children)
+        actions = (*_converge(world, topology, now), *(() if spec.hibernated else redis.commands))
+    facts = Facts(
+        intent.cluster, intent.is_deleting, wanted, observed, health, redis, actions, False,
+        endpoints=_endpoints(intent), tiers=_tiers(intent, wanted, health, redis),
+        obstacles=obstacles, durability_lifted=_durability_lifted(intent, seen),
+        spares_missing=_spares_missing(intent, seen),
+    )  # fmt: skip
+    status = status_of(facts, intent.previous, now)
+    return Plan(actions, status, _wake_after_seconds(actions, health))
+
+
+@dataclass(frozen=True)
+class _World:
+    """What the steps of a plan are made from."""
+
+    intent: KubernetesIntent
+    seen: KubernetesSeen
+    wanted: WantedCluster
+    observed: Observed
+    health: Mapping[str, Health]
+    children: tuple[Manifest, ...]
+
+
+def _converge(world: _World, topology: Topology, now: float) -> Iterator[Action]:
+    seen, wanted, hibernated = world.seen, world.wanted, world.intent.cluster.spec.hibernated
+    outdated = outdated_components(wanted, seen) | _waiting(world)
+    tiers = Tiers(wanted, world.health, outdated)
+    permissions = Permissions(
+        may_create=lambda manifest: _may_create(manifest, world),
+        may_change_template=lambda role: hibernated or tiers.may_change(role),
+        may_delete=lambda key: is_published(wanted, world.observed) and _owns_nothing(key, world),
+    )
+    children = tuple(_scaled(world))
+    yield from child_actions(children, seen, world.intent.differences, permissions)
+    if hibernated:
+        return
+    yield from prepares(wanted, world.observed, now)
+    live = [child.manifest for child in (seen.children or {}).values() if child.is_ours]
+    yield from rolls(wanted, seen, world.health, _by_component(wanted, templates(live)))
+    if is_published(wanted, world.observed):
+        yield from _tell(seen, topology)
+
+
+def _waiting(world: _World) -> frozenset[str]:
+    """Components whose owner has not got the wanted template yet."""
+    have = templates([child.manifest for child in (world.seen.children or {}).values()])
+    want = templates(world.children)
+    late = {owner for owner, value in want.items() if owner in have and have[owner] != value}
+    return frozenset(f"{each}-0" if each in ("redis", "replica") else each for each in late)
+
+
+def _by_component(wanted: WantedCluster, hashes: Mapping[str, str]) -> dict[str, str]:
+    components = with_templates(wanted, hashes).components
+    return {each.name: dict(each.settings)["template"] for each in components if each.settings}
+
+
+def _may_create(manifest: Manifest, world: _World) -> bool:
+    """A partition rebuilds its books from its shards, so these must serve first."""
+    if role_of(manifest) is not Role.PARTITION:
+        return True
+    component = world.wanted.component(manifest["metadata"]["labels"][COMPONENT_LABEL])
+    return component is None or partition_may_start(component, world.observed)
+
+
+def _owns_nothing(key: ChildKey, world: _World) -> bool:
+    """Nodes of one StatefulSet go by its scale; all else that is not wanted was seen to be free."""
+    return key.kind != "StatefulSet" or all(
+        node in world.seen.nodes for node in _pods_of(key.name, world) if node.startswith("redis-")
+    )
+
+
+def _pods_of(name: str, world: _World) -> Iterator[str]:
+    return (pod.component for pod in world.seen.pods if pod.name.startswith(f"{name}-"))
+
+
+def _scaled(world: _World) -> Iterator[Manifest]:
+    """The wanted objects with the number of pods that may run now.
+
+    Going to sleep, a tier stops when those before it are gone; waking up, partitions wait for
+    their shards.
+    """
+    hibernated = world.intent.cluster.spec.hibernated
+    running = {pod.role for pod in world.seen.pods}
+    allowed: set[Role] = set()
+    for tier in STOP_TIERS:
+        allowed.update(tier)
+        if running & set(tier):
+            break
+    for manifest in world.children:
+        role = role_of(manifest)
+        live = world.seen.child(*key_of(manifest))
+        spec = live.manifest.get("spec", {}) if live else {}
+        if role is None or "replicas" not in manifest["spec"]:
+            yield manifest
+        elif hibernated:
+            count = 0 if role in allowed or live is None else spec.get("replicas", 0)
+            yield _with_replicas(manifest, count)
+        elif role is Role.PARTITION and spec.get("replicas") == 0:
+            count = manifest["spec"]["replicas"] if _may_create(manifest, world) else 0
+            yield _with_replicas(manifest, count)
+        else:
+            yield manifest
+
+
+def _with_replicas(manifest: Manifest, count: int) -> Manifest:
+    return {**manifest, "spec": {**manifest["spec"], "replicas": count}}
+
+
+def _tell(seen: KubernetesSeen, topology: Topology) -> Iterator[TellPod]:
+    revision = topology.revision
+    for pod in seen.pods:
+        is_reader = pod.role in (Role.PARTITION, Role.REPLICA)
+        if not is_reader or pod.is_deleting or not pod.is_older_than_topology:
+            continue
+        if pod.told_revision != revision:
+            reason = "kubelets bring a changed file late unless the pod changes too"
+            yield TellPod(pod.name, pod.uid, revision, reason)
+
+
+def _redis(intent: KubernetesIntent, wanted: WantedCluster, seen: KubernetesSeen) -> RedisPlan:
+    there = [pod.component for pod in seen.pods if pod.role == Role.NODE and pod.ip]
+    silent = [name for name in there if name not in seen.nodes]
+    reachable = [node for node in wanted.nodes if node.host]
+    plan = plan_redis(wanted.nodes, intent.cluster.spec.redis.masters, seen.nodes, silent)
+    if len(reachable) == len(wanted.nodes):
+        return plan
+    kept = tuple(each for each in plan.commands if "" not in each.command)
+    return replace(plan, commands=kept)
+
+
+def _losses(name: str, seen: KubernetesSeen) -> Iterator[Obstacle]:
+    """What shards with data need and nobody can make anew."""
+    if not any(claim.startswith(f"{Role.SHARD}-") for claim in seen.claims):
+        return
+    way_out = "while shards hold data: put it back, or delete their PersistentVolumeClaims too"
+    if seen.topology is None:
+        what = "is gone" if seen.topology_known else "cannot be read"
+        yield Obstacle("UnsafeChange", f"ConfigMap {name}-topology {what} {way_out}")
+    if not seen.has_credentials and seen.children is not None:
+        yield Obstacle("UnsafeChange", f"Secret {name}-credentials is gone {way_out}")
+
+
+def _obstacles(
+    intent: KubernetesIntent, children: Sequence[Manifest], seen: KubernetesSeen
+) -> Iterator[Obstacle]:
+    if seen.api_keys_problem:
+        yield Obstacle("SecretMissing", seen.api_keys_problem)
+    for key, why in collisions(children, seen):
+        text = f"{key.kind} {key.name}: {why}; it is left alone: delete or rename it"
+        yield Obstacle("NameCollision", text)
+
+
+def _endpoints(intent: KubernetesIntent) -> Endpoints:
+    port = intent.cluster.spec.exposure.port or 80
+    address = f"{intent.cluster.metadata.name}.{intent.namespace}.svc:{port}"
+    return Endpoints(rest=f"http://{address}", websocket=f"ws://{address}")
+
+
+def _tiers(
+    intent: KubernetesIntent,
+    wanted: WantedCluster,
+    health: Mapping[str, Health],
+    redis: RedisPlan,
+) -> tuple[TierStatus, ...]:
+    words = {
+        Role.REPLICA: "backends", Role.PARTITION: "partitions", Role.SHARD: "shards",
+        Role.NODE: "redis",
+    }  # fmt: skip
+    asleep = intent.cluster.spec.hibernated
+    tiers = []
+    for role, word in words.items():
+        names = [each.name for each in wanted.components if each.role is role]
+        ready = sum(health[name].is_serving for name in names)
+        tiers.append(TierStatus(name=word, wanted=0 if asleep else len(names), ready=ready))
+    return tuple(tiers)
+
+
+def _durability_lifted(intent: KubernetesIntent, seen: KubernetesSeen) -> str:
+    if intent.cluster.spec.shards.members == 1:
+        return ""
+    lifted = [
+        shard
+        for shard, members in sorted(seen.members.items())
+        if any(each.is_leader for each in members)
+        and not any(each.is_synchronous for each in members)
+    ]
+    return f"no synchronous standby: {', '.join(lifted)}" if lifted else ""
+
+
+def _spares_missing(intent: KubernetesIntent, seen: KubernetesSeen) -> str:
+    members = intent.cluster.spec.shards.members
+    if members == 1 or intent.cluster.spec.hibernated:
+        return ""
+    short = []
+    for shard, told in sorted(seen.members.items()):
+        well = sum(each.is_leader or each.is_streaming for each in told)
+        if well < members:
+            short.append(f"{shard} has {well} of {members} members")
+    return "; ".join(short)
+
+
+def _wake_after_seconds(actions: tuple[Action, ...], health: Mapping[str, Health]) -> float:
+    if actions:
+        return WAKE_SECONDS_ACTIVE
+    if any(not each.is_ready for each in health.values()):
+        return WAKE_SECONDS_WAITING
+    return WAKE_SECONDS_IDLE
+
+
+__all__ = ["KubernetesIntent", "make_kubernetes_plan", "template_hash_of"]

@@ -1,0 +1,91 @@
+"""Specification and world -> names, addresses and topology of a cluster on Kubernetes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trading_contract.topology import Topology
+from trading_contract.tradingcluster import TradingCluster
+from trading_operator.planner.actions import Component
+from trading_operator.planner.kubernetes.seen import KubernetesSeen
+from trading_operator.planner.observed import Observed, Role
+from trading_operator.planner.placement import initial_slots
+from trading_operator.planner.redis_cluster import NodeWanted
+from trading_operator.planner.topology import (
+    WantedCluster,
+    kept_components,
+    same_but_revision,
+    wanted_names,
+    wanted_topology,
+)
+
+POSTGRES_PORT = 5432
+PARTITION_PORT = 9000
+NODE_PORT = 6379
+BUS_PORT = 16_379
+REPLICA_PORT = 8080
+PORTS: Mapping[Role, int] = {
+    Role.SHARD: POSTGRES_PORT,
+    Role.NODE: NODE_PORT,
+    Role.PARTITION: PARTITION_PORT,
+    Role.REPLICA: REPLICA_PORT,
+}
+
+
+@dataclass(frozen=True)
+class PodAddresses:
+    """The names that pods have in the DNS of their Kubernetes cluster; they outlive the pods."""
+
+    cluster: str
+    namespace: str
+    members: int
+
+    def shard(self, name: str) -> tuple[str, ...]:
+        """host:port of each member."""
+        domain = f"{self.cluster}-{name}-members.{self.namespace}.svc"
+        return tuple(
+            f"{self.cluster}-{name}-{index}.{domain}:{POSTGRES_PORT}"
+            for index in range(self.members)
+        )
+
+    def partition(self, name: str) -> tuple[str, int]:
+        """Host and port."""
+        domain = f"{self.cluster}-partitions.{self.namespace}.svc"
+        return f"{self.cluster}-{name}-0.{domain}", PARTITION_PORT
+
+    def node(self, name: str) -> str:
+        """host:port."""
+        domain = f"{self.cluster}-redis.{self.namespace}.svc"
+        return f"{self.cluster}-{name}.{domain}:{NODE_PORT}"
+
+
+def wanted_on_kubernetes(
+    cluster: TradingCluster, namespace: str, seen: KubernetesSeen
+) -> tuple[WantedCluster, Topology]:
+    """What should be, without the templates' hashes, and the topology with its next revision."""
+    spec = cluster.spec
+    slots = seen.topology.slots if seen.topology else initial_slots(spec)
+    kept = kept_components(spec, slots, Observed(nodes=seen.nodes))
+    names = {role: _with_kept(role, wanted_names(spec, role), kept) for role in PORTS}
+    addresses = PodAddresses(cluster.metadata.name, namespace, spec.shards.members)
+    topology = wanted_topology(cluster, names, addresses, slots, seen.topology)
+    if seen.topology is None or not same_but_revision(topology, seen.topology):
+        topology = topology.model_copy(update={"revision": topology.revision + 1})
+    else:
+        topology = seen.topology
+    ips = {pod.component: pod.ip for pod in seen.pods if pod.role == Role.NODE and pod.ip}
+    nodes = tuple(
+        NodeWanted(name, ips.get(name, ""), NODE_PORT, BUS_PORT) for name in names[Role.NODE]
+    )
+    components = tuple(Component(name, role, PORTS[role]) for role in PORTS for name in names[role])
+    return WantedCluster(components, topology, nodes, kept, (), {}), topology
+
+
+def _with_kept(role: Role, names: list[str], kept: Mapping[str, str]) -> list[str]:
+    """The names and those still needed; nodes of one StatefulSet have no holes between them."""
+    mine = [name for name in kept if name.startswith(f"{role}-")]
+    if role is not Role.NODE or not mine:
+        return [*names, *mine]
+    highest = max(int(name.rpartition("-")[2]) for name in mine)
+    return [f"{role}-{index}" for index in range(highest + 1)]
