@@ -93,18 +93,17 @@ void Sequencer::query_order(Run& run) {
 
 void Sequencer::query_open(Run& run) {
   const wire::Command& c = *run.command;
-  std::int64_t count = 0;
-  for (core::Handle handle = engine_.first_of_account(run.index, c.account);
-       handle != core::kNoHandle; handle = engine_.next_of_account(handle)) {
+  listed_.clear();
+  engine_.orders_of_account(run.index, c.account, listed_);  // oldest first, whatever made the book
+  for (const core::Handle handle : listed_) {
     const ColdOrder& cold = cold_[handle];
     wire::Reply reply = reply_of(run, cold, cold.open_status(), EndReason::kNone);
     reply.flags = wire::flag::kMore;
     batch_->add_reply(c.connection, reply);
-    ++count;
   }
   wire::Reply end = reply_of(run, ColdOrder{}, OrderStatus::kNew, EndReason::kNone);
   end.code = static_cast<std::uint16_t>(Code::kEnd);
-  end.executed = count;
+  end.executed = static_cast<std::int64_t>(listed_.size());
   batch_->add_reply(c.connection, end);
 }
 

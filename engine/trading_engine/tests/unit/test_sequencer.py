@@ -461,3 +461,18 @@ def test_executions_go_to_the_channel_of_their_account() -> None:
     assert kinds == [
         (3, "NEW", False), (131, "NEW", False), (131, "TRADE", False), (3, "TRADE", True),
     ]  # fmt: skip
+
+
+def test_open_orders_are_listed_oldest_first_also_after_a_restart() -> None:
+    world = Harness()
+    placed = [world.one(place(BUY, 90 + n % 3, 5)).order_id for n in range(6)]
+    world.one(about(Kind.REPLACE, placed[1], price=80))  # the youngest now
+    wanted = [placed[0], *placed[2:], placed[1]]
+
+    def listed() -> list[int]:
+        replies = world.ask(about(Kind.QUERY_OPEN))[0]
+        return [reply.order_id for reply in replies[:-1]]
+
+    assert listed() == wanted
+    world.restart()
+    assert listed() == wanted

@@ -190,6 +190,7 @@ class Sequencer {
   Batch* batch_ = nullptr;
   Run run_;
   std::vector<core::DepthChange> depth_changes_;
+  std::vector<core::Handle> listed_;  // scratch
   std::int64_t now_us_ = 0;
   std::uint32_t generation_ = 0;
 };
