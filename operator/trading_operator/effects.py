@@ -7,10 +7,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from trading_operator.planner.actions import Action, subject
 
 logger = logging.getLogger("trading_operator.effects")
+
+
+def _nothing(_: str) -> None:
+    """No hook."""
+
+
+@dataclass(frozen=True)
+class Seam:
+    """Told of every change outside, by name, before and after: where tests let the operator die."""
+
+    before: Callable[[str], None] = _nothing
+    after: Callable[[str], None] = _nothing
 
 
 class Effects:

@@ -26,7 +26,14 @@ class ShardProbe:
     Falls back to the maintenance database until ours exists.
     """
 
-    def __init__(self, port: int, password: Callable[[], str], database: str = "trading") -> None:
+    def __init__(
+        self,
+        port: int,
+        password: Callable[[], str],
+        database: str = "trading",
+        host: str = "127.0.0.1",
+    ) -> None:
+        self._host = host
         self._port = port
         self._password = password
         self._database = database
@@ -57,7 +64,7 @@ class ShardProbe:
 
     async def _open(self, database: str) -> asyncpg.Connection[asyncpg.Record]:
         return await asyncpg.connect(
-            host="127.0.0.1", port=self._port, user="postgres", password=self._password(),
+            host=self._host, port=self._port, user="postgres", password=self._password(),
             database=database, ssl=False, statement_cache_size=8, timeout=2,
             server_settings={"application_name": "operator/probe"},
         )  # fmt: skip

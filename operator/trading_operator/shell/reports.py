@@ -1,0 +1,80 @@
+"""What the operator says: the status, in one write and only when it differs, and events."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from trading_contract.errors import WorldError
+from trading_contract.status import ClusterStatus
+from trading_operator.planner.actions import Action
+from trading_operator.substrates.kubernetes.api import CLUSTER, EVENT, Body, KubernetesApi
+from trading_operator.substrates.kubernetes.mirror import ClusterKey, Mirror
+
+logger = logging.getLogger("trading_operator.reports")
+NOTE_CHARACTERS_MAX = 1000
+SLOTS_TOLD_MAX = 200
+
+
+class Reporter:
+    """Writes about one cluster."""
+
+    def __init__(self, key: ClusterKey, api: KubernetesApi, mirror: Mirror) -> None:
+        self._key = key
+        self._api = api
+        self._mirror = mirror
+
+    async def report(
+        self, status: ClusterStatus, previous: ClusterStatus | None, body: Body
+    ) -> None:
+        """Write the status if it says something new."""
+        told = status.model_copy(update={"slots": status.slots[:SLOTS_TOLD_MAX], "processes": ()})
+        if previous is not None and told == previous:
+            return
+        for condition in told.conditions:
+            old = next((c for c in (previous.conditions if previous else ()) if
+                        c.type == condition.type), None)  # fmt: skip
+            if old is None or (old.status, old.reason) != (condition.status, condition.reason):
+                logger.info(
+                    "%s/%s: %s is %s, %s: %s", *self._key, condition.type.value, condition.status,
+                    condition.reason, condition.message,
+                )  # fmt: skip
+        document = told.model_dump(mode="json", by_alias=True, exclude_none=True)
+        document.pop("processes", None)
+        answer = await self._api.apply_status(self._key.namespace, self._key.name, document)
+        self._mirror.put({**answer, "kind": CLUSTER.name})
+
+    async def event(self, body: Body, action: Action, problem: str = "") -> None:
+        """Tell people what was done or failed; that it cannot be told stops nothing."""
+        name = type(action).__name__
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        metadata = body["metadata"]
+        text = f"{action.describe()} ({action.reason})"
+        event: dict[str, Any] = {
+            "apiVersion": EVENT.api_version,
+            "kind": EVENT.name,
+            "metadata": {
+                "generateName": f"{self._key.name}-",
+                "namespace": self._key.namespace,
+            },
+            "eventTime": now,
+            "reportingController": "hft.trading/trading-operator",
+            "reportingInstance": "trading-operator",
+            "action": name,
+            "reason": f"{name}Failed" if problem else name,
+            "type": "Warning" if problem else "Normal",
+            "note": (f"{text}: {problem}" if problem else text)[:NOTE_CHARACTERS_MAX],
+            "regarding": {
+                "apiVersion": CLUSTER.api_version,
+                "kind": CLUSTER.name,
+                "name": self._key.name,
+                "namespace": self._key.namespace,
+                "uid": metadata.get("uid", ""),
+                "resourceVersion": metadata.get("resourceVersion", ""),
+            },
+        }
+        try:
+            await self._api.create(EVENT, self._key.namespace, event)
+        except WorldError as error:
+            logger.warning("an event could not be written: %s", error)

@@ -1,0 +1,1 @@
+"""Components as objects of Kubernetes: builders, one look, one action."""

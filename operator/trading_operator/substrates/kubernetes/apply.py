@@ -1,0 +1,196 @@
+"""Makes actions real through the Kubernetes API and on the components in their pods."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+import string
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from trading_contract.errors import InvariantError, WorldError
+from trading_contract.topology import Topology
+from trading_operator.planner.actions import Action, CommandNode, PrepareShard
+from trading_operator.planner.child_actions import (
+    ApplyChild,
+    DeleteChild,
+    MakeSecret,
+    RollPod,
+    SwitchPrimary,
+    TellPod,
+)
+from trading_operator.planner.kubernetes.seen import (
+    PREPARED_ANNOTATION,
+    REVISION_ANNOTATION,
+    ChildKey,
+    KubernetesSeen,
+    PodSeen,
+)
+from trading_operator.probes.patroni_commands import switch_over
+from trading_operator.substrates.kubernetes.api import (
+    CHILDREN,
+    CONFLICT,
+    POD,
+    ApiError,
+    Body,
+    KubernetesApi,
+)
+from trading_operator.substrates.kubernetes.mirror import (
+    CLUSTER_LABEL,
+    ClusterKey,
+    Mirror,
+)
+from trading_operator.substrates.kubernetes.observe import is_ours
+from trading_operator.substrates.kubernetes.preparing import prepare_argv, write_inputs
+from trading_operator.substrates.kubernetes.probing import Probing
+
+PREPARE_SECONDS_MAX = 120
+PASSWORD_CHARACTERS = 32
+
+
+class CollisionError(WorldError):
+    """An object that is not ours has the name of one that we want."""
+
+    def __init__(self, key: ChildKey) -> None:
+        super().__init__(f"{key.kind} {key.name}: an object that is not ours has this name")
+        self.key = key
+
+
+class Applier:
+    """Does actions for one cluster; `seen` and `credentials` are those of the present pass."""
+
+    def __init__(
+        self, key: ClusterKey, api: KubernetesApi, mirror: Mirror, probing: Probing
+    ) -> None:
+        self._key = key
+        self._api = api
+        self._mirror = mirror
+        self._probing = probing
+        self.uid = ""
+        self.seen = KubernetesSeen()
+        self.credentials: Mapping[str, str] = {}
+
+    async def apply(self, action: Action) -> None:
+        """Do one thing. Raises WorldError when it may succeed later."""
+        match action:
+            case ApplyChild():
+                await self._apply_child(action)
+            case MakeSecret():
+                await self._make_secret(action)
+            case DeleteChild(kind=kind, name=name, uid=uid, resource_version=version):
+                found = CHILDREN[kind]
+                await self._api.delete(found, self._key.namespace, name, uid, version)
+            case RollPod(name=name, uid=uid):
+                await self._api.delete(POD, self._key.namespace, name, uid)
+            case TellPod(name=name, uid=uid, revision=revision):
+                note = {REVISION_ANNOTATION: str(revision)}
+                body = await self._api.annotate(POD, self._key.namespace, name, uid, note)
+                self._mirror.put(body)
+            case PrepareShard():
+                await self._prepare(action)
+            case CommandNode(node=node, command=command):
+                await self._probing.tell_node(self._pod(node), command)
+            case SwitchPrimary(shard=shard, leader=leader, candidate=candidate):
+                hosts = [pod.ip for pod in self.seen.pods_of(shard) if pod.ip]
+                password = self.credentials.get("patroni", "")
+                await switch_over(hosts, leader, candidate, password)
+            case _:
+                raise InvariantError(f"{action.describe()} is of another substrate")
+
+    async def _apply_child(self, action: ApplyChild) -> None:
+        key = ChildKey(action.kind, action.name)
+        kind = CHILDREN[action.kind]
+        manifest = {**action.manifest, "metadata": dict(action.manifest["metadata"])}
+        if action.uid:
+            manifest["metadata"]["uid"] = action.uid
+        else:
+            # Applying would silently take over what has the name already, so look first.
+            there = await self._api.get(kind, self._key.namespace, action.name)
+            if there is not None:
+                self._adopt_or_refuse(key, there)
+                return
+        body = await self._api.apply(kind, self._key.namespace, manifest)
+        self._mirror.put({**body, "kind": kind.name})
+
+    def _adopt_or_refuse(self, key: ChildKey, there: Body) -> None:
+        labels = there["metadata"].get("labels") or {}
+        if labels.get(CLUSTER_LABEL) != self._key.name or not is_ours(there, self.uid):
+            raise CollisionError(key)
+        self._mirror.put({**there, "kind": key.kind})  # the watch is late
+
+    async def _make_secret(self, action: MakeSecret) -> None:
+        values = {key: _password() for key in action.keys}
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": action.name,
+                "namespace": self._key.namespace,
+                "labels": {
+                    CLUSTER_LABEL: self._key.name,
+                    "app.kubernetes.io/managed-by": "trading-operator",
+                },
+            },
+            "data": {key: base64.b64encode(text.encode()).decode() for key, text in values.items()},
+        }
+        kind = CHILDREN["Secret"]
+        try:
+            body = await self._api.create(kind, self._key.namespace, manifest)
+        except ApiError as error:
+            if error.code != CONFLICT:
+                raise
+            there = await self._api.get(kind, self._key.namespace, action.name)
+            if there is not None:
+                self._adopt_or_refuse(ChildKey("Secret", action.name), there)
+            return
+        self._mirror.put({**body, "kind": "Secret"})
+
+    def _pod(self, component: str) -> PodSeen:
+        for pod in self.seen.pods_of(component):
+            if pod.ip:
+                return pod
+        raise WorldError(f"{component}: no pod of it has an address")
+
+    async def _prepare(self, action: PrepareShard) -> None:
+        """Bring the shard up, then note on its StatefulSet for what."""
+        topology = self.seen.topology
+        if topology is None:
+            raise WorldError(f"{action.shard}: the topology is not there yet")
+        hosts = tuple(f"{pod.ip}:5432" for pod in self.seen.pods_of(action.shard) if pod.ip)
+        await self._run_prepare(action.shard, topology, hosts)
+        for key, child in (self.seen.children or {}).items():
+            labels = child.manifest["metadata"].get("labels") or {}
+            is_owner = labels.get("hft.trading/component") == action.shard
+            if key.kind == "StatefulSet" and is_owner and labels.get("hft.trading/role") == "shard":
+                note = {PREPARED_ANNOTATION: action.wanted_hash}
+                kind, namespace = CHILDREN["StatefulSet"], self._key.namespace
+                body = await self._api.annotate(kind, namespace, key.name, child.uid, note)
+                self._mirror.put({**body, "kind": "StatefulSet"})
+
+    async def _run_prepare(self, shard: str, topology: Topology, hosts: tuple[str, ...]) -> None:
+        with tempfile.TemporaryDirectory(prefix="prepare-") as folder:
+            write_inputs(Path(folder), topology, shard, hosts, self.credentials)
+            process = await asyncio.create_subprocess_exec(
+                *prepare_argv(Path(folder), shard),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                async with asyncio.timeout(PREPARE_SECONDS_MAX):
+                    output, _ = await process.communicate()
+            except TimeoutError as error:
+                process.kill()
+                text = f"{shard}: preparing it took more than {PREPARE_SECONDS_MAX} s"
+                raise WorldError(text) from error
+        if process.returncode != 0:
+            lines = output.decode(errors="replace").strip().splitlines()
+            raise WorldError(f"{shard}: it could not be prepared: {(lines or ['no reason'])[-1]}")
+
+
+def _password() -> str:
+    alphabet = string.ascii_letters + string.digits
+    return "".join(secrets.choice(alphabet) for _ in range(PASSWORD_CHARACTERS))

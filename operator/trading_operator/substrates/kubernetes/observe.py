@@ -1,0 +1,140 @@
+"""One look at a cluster: its objects from the mirror, and an answer from each part that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from trading_contract.topology import Topology
+from trading_operator.planner.kubernetes.children import COMPONENT_LABEL
+from trading_operator.planner.kubernetes.seen import (
+    PREPARED_ANNOTATION,
+    ChildKey,
+    ChildSeen,
+    KubernetesSeen,
+    MemberSeen,
+    PodSeen,
+)
+from trading_operator.planner.observed import NodeSeen, PartitionSeen, Role, ShardSeen
+from trading_operator.substrates.kubernetes.api import CHILDREN, CLAIM, POD, Body
+from trading_operator.substrates.kubernetes.mirror import ClusterKey, Mirror
+from trading_operator.substrates.kubernetes.pods import pod_seen, unix_seconds
+from trading_operator.substrates.kubernetes.probing import Probing
+
+Credentials = Mapping[str, str]
+
+
+def children_seen(members: Iterable[Body], uid: str) -> dict[ChildKey, ChildSeen]:
+    """The objects of a cluster, pods and disks left out; `uid` = the TradingCluster's."""
+    return {
+        ChildKey(body["kind"], body["metadata"]["name"]): ChildSeen(
+            uid=body["metadata"].get("uid", ""),
+            resource_version=body["metadata"].get("resourceVersion", ""),
+            manifest=body,
+            is_ours=is_ours(body, uid),
+            is_deleting="deletionTimestamp" in body["metadata"],
+        )
+        for body in members
+        if body["kind"] in CHILDREN
+    }
+
+
+def is_ours(body: Body, uid: str) -> bool:
+    """Whether nobody else controls an object with our labels."""
+    owners = body["metadata"].get("ownerReferences") or ()
+    controllers = [owner["uid"] for owner in owners if owner.get("controller")]
+    return all(controller == uid for controller in controllers)
+
+
+def read_topology(members: Iterable[Body], name: str) -> tuple[Topology | None, bool, float]:
+    """The published topology, whether that is known, and when it last changed in Unix seconds."""
+    for body in members:
+        if body["kind"] == "ConfigMap" and body["metadata"]["name"] == f"{name}-topology":
+            times: list[dict[str, str]] = body["metadata"].get("managedFields") or [{}]
+            changed_at = unix_seconds(times[0].get("time", ""))
+            try:
+                text = (body.get("data") or {})["topology.json"]
+                return Topology.model_validate_json(text), True, changed_at
+            except (KeyError, ValidationError):
+                return None, False, changed_at
+    return None, True, 0.0
+
+
+def read_secret(members: Iterable[Body], name: str) -> dict[str, str] | None:
+    """The values of one of our Secrets; None when it is not there."""
+    for body in members:
+        if body["kind"] == "Secret" and body["metadata"]["name"] == name:
+            data = body.get("data") or {}
+            return {key: base64.b64decode(value).decode() for key, value in data.items()}
+    return None
+
+
+def look(key: ClusterKey, uid: str, mirror: Mirror) -> tuple[KubernetesSeen, Credentials | None]:
+    """What the API server's objects say, before any component is asked."""
+    members = mirror.members(key)
+    topology, known, changed_at = read_topology(members, key.name)
+    credentials = read_secret(members, f"{key.name}-credentials")
+    pods = [pod_seen(body, changed_at) for body in members if body["kind"] == POD.name]
+    claims = (body for body in members if body["kind"] == CLAIM.name)
+    seen = KubernetesSeen(
+        children=children_seen(members, uid),
+        pods=tuple(sorted(pods, key=lambda pod: pod.name)),
+        claims=frozenset(_label(body, COMPONENT_LABEL) for body in claims),
+        topology=topology,
+        topology_known=known,
+        has_credentials=credentials is not None,
+    )
+    return seen, credentials
+
+
+def _label(body: dict[str, Any], label: str) -> str:
+    return str((body["metadata"].get("labels") or {}).get(label, ""))
+
+
+async def ask(seen: KubernetesSeen, credentials: Credentials, probing: Probing) -> KubernetesSeen:
+    """Complete a look with the answers of the components; at most a few seconds long."""
+    shards: dict[str, ShardSeen] = {}
+    members: dict[str, tuple[MemberSeen, ...]] = {}
+    partitions: dict[str, PartitionSeen] = {}
+    nodes: dict[str, NodeSeen] = {}
+
+    async def ask_shard(name: str, pods: list[PodSeen]) -> None:
+        answer = await probing.shard(pods, credentials.get("postgres", ""))
+        child = _owner(seen, name)
+        annotations = child.manifest["metadata"].get("annotations") or {} if child else {}
+        prepared = annotations.get(PREPARED_ANNOTATION)
+        shards[name] = replace(answer, prepared_hash=prepared)
+        if len(pods) > 1:
+            members[name] = await probing.members(pods)
+
+    async def ask_partition(pod: PodSeen) -> None:
+        partitions[pod.component] = await probing.partition(pod)
+
+    async def ask_node(pod: PodSeen) -> None:
+        if (answer := await probing.node(pod)) is not None:
+            nodes[pod.component] = answer
+
+    by_shard: dict[str, list[PodSeen]] = {}
+    questions = []
+    for pod in seen.pods:
+        if pod.role == Role.SHARD:
+            by_shard.setdefault(pod.component, []).append(pod)
+        elif pod.role == Role.PARTITION and pod.ip and not pod.is_deleting:
+            questions.append(ask_partition(pod))
+        elif pod.role == Role.NODE and pod.ip:
+            questions.append(ask_node(pod))
+    questions += [ask_shard(name, pods) for name, pods in by_shard.items()]
+    await asyncio.gather(*questions)
+    return replace(seen, shards=shards, members=members, partitions=partitions, nodes=nodes)
+
+
+def _owner(seen: KubernetesSeen, component: str) -> ChildSeen | None:
+    for key, child in (seen.children or {}).items():
+        if key.kind == "StatefulSet" and _label(dict(child.manifest), COMPONENT_LABEL) == component:
+            return child
+    return None

@@ -1,0 +1,103 @@
+"""Kept connections to the components in their pods, by address."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from redis.exceptions import RedisError
+
+from trading_contract.errors import WorldError
+from trading_operator.planner.kubernetes.seen import MemberSeen, PodSeen
+from trading_operator.planner.kubernetes.wanted import NODE_PORT, PARTITION_PORT, POSTGRES_PORT
+from trading_operator.planner.observed import NodeSeen, PartitionSeen, ShardSeen
+from trading_operator.probes.partition import PartitionProbe
+from trading_operator.probes.patroni import read_members
+from trading_operator.probes.postgres import ShardProbe
+from trading_operator.probes.redis import NodeProbe
+
+
+class Probing(Protocol):
+    """What is asked of components. Tests of the control plane answer for stubs instead."""
+
+    async def shard(self, pods: Sequence[PodSeen], password: str) -> ShardSeen:
+        """What the member that takes writes says, else any."""
+        ...
+
+    async def members(self, pods: Sequence[PodSeen]) -> tuple[MemberSeen, ...]:
+        """The shard's members as Patroni tells them; empty = unknown."""
+        ...
+
+    async def partition(self, pod: PodSeen) -> PartitionSeen:
+        """A partition's own answer."""
+        ...
+
+    async def node(self, pod: PodSeen) -> NodeSeen | None:
+        """A Redis node's view; None when it does not answer."""
+        ...
+
+    async def tell_node(self, pod: PodSeen, command: tuple[str, ...]) -> None:
+        """Say one command to a Redis node. Raises WorldError."""
+        ...
+
+
+class PodProbes:
+    """The real questions, over the pods' network."""
+
+    def __init__(self) -> None:
+        self._shards: dict[tuple[str, str], ShardProbe] = {}
+        self._partitions: dict[str, PartitionProbe] = {}
+        self._nodes: dict[str, NodeProbe] = {}
+
+    async def shard(self, pods: Sequence[PodSeen], password: str) -> ShardSeen:
+        """Every member is asked: whoever takes writes is the primary, whatever a name says."""
+        answers = await asyncio.gather(*(self._member(pod, password) for pod in pods if pod.ip))
+        best = [answer for answer in answers if answer.accepts_writes]
+        best += [answer for answer in answers if answer.accepts_writes is not None]
+        return (best or [*answers, ShardSeen(note="does not run")])[0]
+
+    async def _member(self, pod: PodSeen, password: str) -> ShardSeen:
+        key = (pod.ip, password)
+        if key not in self._shards:
+            self._shards[key] = ShardProbe(POSTGRES_PORT, lambda: password, host=pod.ip)
+        return await self._shards[key].ask()
+
+    async def members(self, pods: Sequence[PodSeen]) -> tuple[MemberSeen, ...]:
+        """Asks one after the other until one knows."""
+        for pod in pods:
+            if pod.ip and (members := await read_members(pod.ip)):
+                return members
+        return ()
+
+    async def partition(self, pod: PodSeen) -> PartitionSeen:
+        """A partition's own answer."""
+        if pod.ip not in self._partitions:
+            self._partitions[pod.ip] = PartitionProbe(pod.ip, PARTITION_PORT)
+        return await self._partitions[pod.ip].ask()
+
+    async def node(self, pod: PodSeen) -> NodeSeen | None:
+        """A Redis node's view."""
+        return await self._node(pod).ask()
+
+    async def tell_node(self, pod: PodSeen, command: tuple[str, ...]) -> None:
+        """Say one command to a Redis node."""
+        try:
+            await self._node(pod).tell(command)
+        except (OSError, TimeoutError, RedisError) as error:
+            text = f"{pod.component}: {' '.join(command[:2])}: {error}"
+            raise WorldError(text) from error
+
+    def _node(self, pod: PodSeen) -> NodeProbe:
+        if pod.ip not in self._nodes:
+            self._nodes[pod.ip] = NodeProbe(NODE_PORT, pod.ip)
+        return self._nodes[pod.ip]
+
+    async def forget(self, known: set[str]) -> None:
+        """Drop the connections to addresses that no pod has any more."""
+        for key in [key for key in self._shards if key[0] not in known]:
+            await self._shards.pop(key).close()
+        for ip in [ip for ip in self._partitions if ip not in known]:
+            self._partitions.pop(ip).close()
+        for ip in [ip for ip in self._nodes if ip not in known]:
+            await self._nodes.pop(ip).close()
