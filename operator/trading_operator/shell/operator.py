@@ -25,8 +25,8 @@ from trading_operator.substrates.kubernetes.api import (
     KubernetesApi,
     connect,
 )
+from trading_operator.substrates.kubernetes.components import Components, PodComponents
 from trading_operator.substrates.kubernetes.mirror import MANAGED_SELECTOR, ClusterKey, Mirror
-from trading_operator.substrates.kubernetes.probing import PodProbes, Probing
 
 logger = logging.getLogger("trading_operator.operator")
 BEAT_SECONDS = 1.0
@@ -34,18 +34,18 @@ LIST_RETRY_SECONDS = 2.0
 
 
 class Operator:
-    """One operator process. `probing` makes the questions to the components of one cluster."""
+    """One operator process. `components` gives those of one cluster."""
 
     def __init__(
         self,
         settings: OperatorSettings,
         api: KubernetesApi,
-        probing: Callable[[ClusterKey], Probing] = lambda _: PodProbes(),
+        components: Callable[[ClusterKey], Components] = lambda _: PodComponents(),
         seam: Seam | None = None,
     ) -> None:
         self._settings = settings
         self._api = api
-        self._probing = probing
+        self._components = components
         self.metrics = Metrics()
         self.worklist: Worklist[ClusterKey] = Worklist(time.monotonic)
         self.mirror = Mirror(time.monotonic, self._changed)
@@ -158,7 +158,7 @@ class Operator:
 
     def _visitor(self, key: ClusterKey) -> Visitor:
         if key not in self._visitors:
-            self._visitors[key] = Visitor(key, self._around, self._probing(key))
+            self._visitors[key] = Visitor(key, self._around, self._components(key))
         return self._visitors[key]
 
     def _count(self, action: Action, is_done: bool) -> None:

@@ -38,9 +38,9 @@ from trading_operator.substrates.kubernetes.children.all import wanted_children
 from trading_operator.substrates.kubernetes.children.common import ClusterIdentity
 from trading_operator.substrates.kubernetes.children.differences import differences
 from trading_operator.substrates.kubernetes.children.secrets import Credentials
+from trading_operator.substrates.kubernetes.components import Components
 from trading_operator.substrates.kubernetes.mirror import ClusterKey, Mirror
 from trading_operator.substrates.kubernetes.observe import ask, look
-from trading_operator.substrates.kubernetes.probing import Probing
 
 logger = logging.getLogger("trading_operator.visits")
 RETRY_SECONDS = 5.0
@@ -63,12 +63,12 @@ class Surroundings:
 class Visitor:
     """Visits one cluster. What it remembers between visits only slows down repeated failures."""
 
-    def __init__(self, key: ClusterKey, around: Surroundings, probing: Probing) -> None:
+    def __init__(self, key: ClusterKey, around: Surroundings, components: Components) -> None:
         self._key = key
         self._mirror = around.mirror
-        self._probing = probing
+        self._components = components
         self._operator_image = around.operator_image
-        self._applier = Applier(key, around.api, around.mirror, probing)
+        self._applier = Applier(key, around.api, around.mirror, components)
         self._effects = Effects(
             self._applier.apply,
             lambda action: _at(around.seam.before, action),
@@ -107,7 +107,7 @@ class Visitor:
     ) -> Plan:
         uid, now = body["metadata"]["uid"], time.time()
         seen, credentials = look(self._key, uid, self._mirror)
-        seen = await ask(seen, credentials or {}, self._probing)
+        seen = await ask(seen, credentials or {}, self._components)
         self._collisions = {k: each for k, each in self._collisions.items() if each[1] > now}
         seen = replace(
             seen,

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import secrets
 import string
-import subprocess
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 from trading_contract.errors import InvariantError, WorldError
-from trading_contract.topology import Topology
 from trading_operator.planner.actions import Action, CommandNode, PrepareShard
 from trading_operator.planner.child_actions import (
     ApplyChild,
@@ -29,7 +24,6 @@ from trading_operator.planner.kubernetes.seen import (
     KubernetesSeen,
     PodSeen,
 )
-from trading_operator.probes.patroni_commands import switch_over
 from trading_operator.substrates.kubernetes.api import (
     CHILDREN,
     CONFLICT,
@@ -38,16 +32,14 @@ from trading_operator.substrates.kubernetes.api import (
     Body,
     KubernetesApi,
 )
+from trading_operator.substrates.kubernetes.components import Components
 from trading_operator.substrates.kubernetes.mirror import (
     CLUSTER_LABEL,
     ClusterKey,
     Mirror,
 )
 from trading_operator.substrates.kubernetes.observe import is_ours
-from trading_operator.substrates.kubernetes.preparing import prepare_argv, write_inputs
-from trading_operator.substrates.kubernetes.probing import Probing
 
-PREPARE_SECONDS_MAX = 120
 PASSWORD_CHARACTERS = 32
 
 
@@ -63,12 +55,12 @@ class Applier:
     """Does actions for one cluster; `seen` and `credentials` are those of the present pass."""
 
     def __init__(
-        self, key: ClusterKey, api: KubernetesApi, mirror: Mirror, probing: Probing
+        self, key: ClusterKey, api: KubernetesApi, mirror: Mirror, components: Components
     ) -> None:
         self._key = key
         self._api = api
         self._mirror = mirror
-        self._probing = probing
+        self._components = components
         self.uid = ""
         self.seen = KubernetesSeen()
         self.credentials: Mapping[str, str] = {}
@@ -92,11 +84,10 @@ class Applier:
             case PrepareShard():
                 await self._prepare(action)
             case CommandNode(node=node, command=command):
-                await self._probing.tell_node(self._pod(node), command)
+                await self._components.tell_node(self._pod(node), command)
             case SwitchPrimary(shard=shard, leader=leader, candidate=candidate):
-                hosts = [pod.ip for pod in self.seen.pods_of(shard) if pod.ip]
-                password = self.credentials.get("patroni", "")
-                await switch_over(hosts, leader, candidate, password)
+                pods = self.seen.pods_of(shard)
+                await self._components.switch_over(pods, leader, candidate, self.credentials)
             case _:
                 raise InvariantError(f"{action.describe()} is of another substrate")
 
@@ -159,8 +150,8 @@ class Applier:
         topology = self.seen.topology
         if topology is None:
             raise WorldError(f"{action.shard}: the topology is not there yet")
-        hosts = tuple(f"{pod.ip}:5432" for pod in self.seen.pods_of(action.shard) if pod.ip)
-        await self._run_prepare(action.shard, topology, hosts)
+        pods = self.seen.pods_of(action.shard)
+        await self._components.prepare(action.shard, pods, topology, self.credentials)
         for key, child in (self.seen.children or {}).items():
             labels = child.manifest["metadata"].get("labels") or {}
             is_owner = labels.get("hft.trading/component") == action.shard
@@ -169,26 +160,6 @@ class Applier:
                 kind, namespace = CHILDREN["StatefulSet"], self._key.namespace
                 body = await self._api.annotate(kind, namespace, key.name, child.uid, note)
                 self._mirror.put({**body, "kind": "StatefulSet"})
-
-    async def _run_prepare(self, shard: str, topology: Topology, hosts: tuple[str, ...]) -> None:
-        with tempfile.TemporaryDirectory(prefix="prepare-") as folder:
-            write_inputs(Path(folder), topology, shard, hosts, self.credentials)
-            process = await asyncio.create_subprocess_exec(
-                *prepare_argv(Path(folder), shard),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
-            try:
-                async with asyncio.timeout(PREPARE_SECONDS_MAX):
-                    output, _ = await process.communicate()
-            except TimeoutError as error:
-                process.kill()
-                text = f"{shard}: preparing it took more than {PREPARE_SECONDS_MAX} s"
-                raise WorldError(text) from error
-        if process.returncode != 0:
-            lines = output.decode(errors="replace").strip().splitlines()
-            raise WorldError(f"{shard}: it could not be prepared: {(lines or ['no reason'])[-1]}")
 
 
 def _password() -> str:

@@ -22,9 +22,9 @@ from trading_operator.planner.kubernetes.seen import (
 )
 from trading_operator.planner.observed import NodeSeen, PartitionSeen, Role, ShardSeen
 from trading_operator.substrates.kubernetes.api import CHILDREN, CLAIM, POD, Body
+from trading_operator.substrates.kubernetes.components import Components
 from trading_operator.substrates.kubernetes.mirror import ClusterKey, Mirror
 from trading_operator.substrates.kubernetes.pods import pod_seen, unix_seconds
-from trading_operator.substrates.kubernetes.probing import Probing
 
 Credentials = Mapping[str, str]
 
@@ -96,7 +96,9 @@ def _label(body: dict[str, Any], label: str) -> str:
     return str((body["metadata"].get("labels") or {}).get(label, ""))
 
 
-async def ask(seen: KubernetesSeen, credentials: Credentials, probing: Probing) -> KubernetesSeen:
+async def ask(
+    seen: KubernetesSeen, credentials: Credentials, components: Components
+) -> KubernetesSeen:
     """Complete a look with the answers of the components; at most a few seconds long."""
     shards: dict[str, ShardSeen] = {}
     members: dict[str, tuple[MemberSeen, ...]] = {}
@@ -104,19 +106,19 @@ async def ask(seen: KubernetesSeen, credentials: Credentials, probing: Probing) 
     nodes: dict[str, NodeSeen] = {}
 
     async def ask_shard(name: str, pods: list[PodSeen]) -> None:
-        answer = await probing.shard(pods, credentials.get("postgres", ""))
+        answer = await components.shard(pods, credentials.get("postgres", ""))
         child = _owner(seen, name)
         annotations = child.manifest["metadata"].get("annotations") or {} if child else {}
         prepared = annotations.get(PREPARED_ANNOTATION)
         shards[name] = replace(answer, prepared_hash=prepared)
         if len(pods) > 1:
-            members[name] = await probing.members(pods)
+            members[name] = await components.members(pods)
 
     async def ask_partition(pod: PodSeen) -> None:
-        partitions[pod.component] = await probing.partition(pod)
+        partitions[pod.component] = await components.partition(pod)
 
     async def ask_node(pod: PodSeen) -> None:
-        if (answer := await probing.node(pod)) is not None:
+        if (answer := await components.node(pod)) is not None:
             nodes[pod.component] = answer
 
     by_shard: dict[str, list[PodSeen]] = {}

@@ -1,25 +1,30 @@
-"""Kept connections to the components in their pods, by address."""
+"""The components in their pods: what is asked of them and told to them, over kept connections."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from redis.exceptions import RedisError
 
 from trading_contract.errors import WorldError
+from trading_contract.topology import Topology
 from trading_operator.planner.kubernetes.seen import MemberSeen, PodSeen
 from trading_operator.planner.kubernetes.wanted import NODE_PORT, PARTITION_PORT, POSTGRES_PORT
 from trading_operator.planner.observed import NodeSeen, PartitionSeen, ShardSeen
 from trading_operator.probes.partition import PartitionProbe
 from trading_operator.probes.patroni import read_members
+from trading_operator.probes.patroni_commands import switch_over
 from trading_operator.probes.postgres import ShardProbe
 from trading_operator.probes.redis import NodeProbe
+from trading_operator.substrates.kubernetes.preparing import run_prepare
+
+Credentials = Mapping[str, str]
 
 
-class Probing(Protocol):
-    """What is asked of components. Tests of the control plane answer for stubs instead."""
+class Components(Protocol):
+    """The components of one cluster. Tests of the control plane put stubs in their place."""
 
     async def shard(self, pods: Sequence[PodSeen], password: str) -> ShardSeen:
         """What the member that takes writes says, else any."""
@@ -41,9 +46,21 @@ class Probing(Protocol):
         """Say one command to a Redis node. Raises WorldError."""
         ...
 
+    async def prepare(
+        self, shard: str, pods: Sequence[PodSeen], topology: Topology, credentials: Credentials
+    ) -> None:
+        """Bring a shard's schema, roles and slot rows up to the topology. Raises WorldError."""
+        ...
 
-class PodProbes:
-    """The real questions, over the pods' network."""
+    async def switch_over(
+        self, pods: Sequence[PodSeen], leader: str, candidate: str, credentials: Credentials
+    ) -> None:
+        """Hand the primary's part of a shard over. Raises WorldError."""
+        ...
+
+
+class PodComponents:
+    """The real ones, over the pods' network."""
 
     def __init__(self) -> None:
         self._shards: dict[tuple[str, str], ShardProbe] = {}
@@ -87,6 +104,20 @@ class PodProbes:
         except (OSError, TimeoutError, RedisError) as error:
             text = f"{pod.component}: {' '.join(command[:2])}: {error}"
             raise WorldError(text) from error
+
+    async def prepare(
+        self, shard: str, pods: Sequence[PodSeen], topology: Topology, credentials: Credentials
+    ) -> None:
+        """Runs the engine's own command; every member is named, libpq finds the primary."""
+        hosts = tuple(f"{pod.ip}:{POSTGRES_PORT}" for pod in pods if pod.ip)
+        await run_prepare(shard, topology, hosts, credentials)
+
+    async def switch_over(
+        self, pods: Sequence[PodSeen], leader: str, candidate: str, credentials: Credentials
+    ) -> None:
+        """Asks Patroni on any member."""
+        hosts = [pod.ip for pod in pods if pod.ip]
+        await switch_over(hosts, leader, candidate, credentials.get("patroni", ""))
 
     def _node(self, pod: PodSeen) -> NodeProbe:
         if pod.ip not in self._nodes:
