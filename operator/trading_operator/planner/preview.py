@@ -6,7 +6,7 @@ of the planner run against it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -74,7 +74,9 @@ def imagine(world: Observed, action: Action) -> Observed:
         case PrepareShard(shard=shard, wanted_hash=wanted):
             return _settle(_prepared(world, shard, wanted))
         case CommandNode():
-            return replace(world, nodes=_commanded(world, action))
+            names = {str(port): name for name, port in world.ports.items()}
+            nodes = imagine_command(world.nodes, action, lambda words: names[words[3]])
+            return replace(world, nodes=nodes)
         case _:
             return world  # actions of another substrate
 
@@ -145,15 +147,20 @@ def _settle(world: Observed) -> Observed:
     return replace(world, partitions=partitions)
 
 
-def _commanded(world: Observed, action: CommandNode) -> dict[str, NodeSeen]:
-    nodes = dict(world.nodes)
+def imagine_command(
+    before: Mapping[str, NodeSeen],
+    action: CommandNode,
+    met: Callable[[tuple[str, ...]], str],
+) -> dict[str, NodeSeen]:
+    """The nodes after a command; `met` names the node that the words of a MEET are about."""
+    nodes = dict(before)
     words = action.command
     views = {name: {peer.node_id: peer for peer in node.peers} for name, node in nodes.items()}
     own = {name: node.myself for name, node in nodes.items()}
     mine = own[action.node]
     assert mine is not None
     if words[1] == "MEET":
-        other = next(name for name, port in world.ports.items() if port == int(words[3]))
+        other = met(words)
         known = {**views[action.node], **views.get(other, {})}
         for view in views.values():
             if set(view) & set(known):

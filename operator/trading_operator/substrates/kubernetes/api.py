@@ -173,9 +173,13 @@ class KubernetesApi:
     ) -> Body:
         """Set annotations on exactly the object that was seen."""
         body = {"metadata": {"uid": uid, "annotations": dict(annotations)}}
+        return await self.merge(kind, kind.path(namespace, name), body)
+
+    async def merge(self, kind: Kind, path: str, body: Mapping[str, Any]) -> Body:
+        """A JSON merge patch of what is at `path`."""
         return await self._call(
-            "patch", kind, kind.path(namespace, name), body=body,
-            content_type="application/merge-patch+json", field_manager=STATUS_MANAGER,
+            "patch", kind, path, body=dict(body), content_type="application/merge-patch+json",
+            field_manager=CHILD_MANAGER,
         )  # fmt: skip
 
     async def delete(

@@ -1,0 +1,138 @@
+"""A data plane made of one file: it answers as components would, and survives the operator.
+
+For tests of the control plane alone, whose operators are killed at every step. What the real
+components answer is covered by the tests that run them.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trading_contract.topology import Topology
+from trading_operator.planner.actions import CommandNode
+from trading_operator.planner.kubernetes.seen import MemberSeen, PodSeen
+from trading_operator.planner.observed import (
+    NodeSeen,
+    PartitionSeen,
+    PartitionSlot,
+    PeerSeen,
+    ShardSeen,
+    SlotRow,
+)
+from trading_operator.planner.preview import imagine_command
+from trading_operator.substrates.kubernetes.mirror import ClusterKey
+
+EPOCH = 1
+
+
+@dataclass
+class World:
+    """What lies on the disks of one cluster's components."""
+
+    rows: dict[str, dict[int, SlotRow]] = field(default_factory=dict)
+    partitions: dict[int, str] = field(default_factory=dict)
+    nodes: dict[str, NodeSeen] = field(default_factory=dict)
+    ips: dict[str, str] = field(default_factory=dict)
+    primaries: dict[str, str] = field(default_factory=dict)
+
+
+class StubComponents:
+    """The components of one cluster, all of them well as long as their pods are."""
+
+    def __init__(self, folder: Path, key: ClusterKey) -> None:
+        self._file = folder / f"{key.namespace}-{key.name}.world"
+
+    def _load(self) -> World:
+        try:
+            world: World = pickle.loads(self._file.read_bytes())
+        except FileNotFoundError:
+            return World()
+        return world
+
+    def _save(self, world: World) -> None:
+        new = self._file.with_suffix(".new")
+        new.write_bytes(pickle.dumps(world))
+        new.replace(self._file)
+
+    async def shard(self, pods: Sequence[PodSeen], password: str) -> ShardSeen:
+        """Takes writes as soon as a pod is ready."""
+        if not password or not any(pod.is_ready for pod in pods):
+            return ShardSeen(note="does not answer")
+        rows = self._load().rows.get(pods[0].component)
+        told = None if rows is None else tuple(rows.values())
+        return ShardSeen(accepts_writes=True, rows=told)
+
+    async def members(self, pods: Sequence[PodSeen]) -> tuple[MemberSeen, ...]:
+        """The first ready pod leads until it is told otherwise."""
+        world = self._load()
+        ready = [pod for pod in pods if pod.is_ready]
+        shard = pods[0].component
+        names = {pod.name for pod in ready}
+        if world.primaries.get(shard) not in names and ready:
+            world.primaries[shard] = ready[0].name
+            self._save(world)
+        leader = world.primaries.get(shard)
+        return tuple(
+            MemberSeen(pod.name, pod.name == leader, pod.name != leader, pod.name != leader)
+            for pod in ready
+        )
+
+    async def partition(self, pod: PodSeen) -> PartitionSeen:
+        """Serves every slot that a prepared shard gives it."""
+        if not pod.is_ready:
+            return PartitionSeen()
+        world = self._load()
+        slots = tuple(
+            PartitionSlot(slot, EPOCH)
+            for slot, owner in sorted(world.partitions.items())
+            if owner == pod.component
+        )
+        return PartitionSeen("ready", pod.uid, slots)
+
+    async def node(self, pod: PodSeen) -> NodeSeen | None:
+        """A node's view; its identity is on its disk, its address is its pod's."""
+        if not pod.is_ready:
+            return None
+        world = self._load()
+        if pod.component not in world.nodes:
+            me = PeerSeen(pod.component, 6379, True, True, "", False, True, frozenset())
+            world.nodes[pod.component] = NodeSeen(False, (me,))
+        if world.ips.get(pod.component) != pod.ip:
+            world.ips[pod.component] = pod.ip
+            self._save(world)
+        return world.nodes[pod.component]
+
+    async def tell_node(self, pod: PodSeen, command: tuple[str, ...]) -> None:
+        """Obeys."""
+        world = self._load()
+        names = {ip: name for name, ip in world.ips.items()}
+        action = CommandNode(pod.component, command, "")
+        world.nodes = imagine_command(world.nodes, action, lambda words: names[words[2]])
+        self._save(world)
+
+    async def prepare(
+        self, shard: str, pods: Sequence[PodSeen], topology: Topology,
+        credentials: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        """Writes the rows that are missing; says which partition serves them."""
+        assert pods and credentials
+        world = self._load()
+        rows = world.rows.setdefault(shard, {})
+        for slot in topology.slots:
+            if slot.shard == shard:
+                rows.setdefault(slot.id, SlotRow(slot.id, EPOCH, "ACTIVE", slot.partition))
+                world.partitions[slot.id] = slot.partition
+        self._save(world)
+
+    async def switch_over(
+        self, pods: Sequence[PodSeen], leader: str, candidate: str,
+        credentials: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        """Obeys."""
+        assert leader and credentials
+        world = self._load()
+        world.primaries[pods[0].component] = candidate
+        self._save(world)
