@@ -110,6 +110,9 @@ def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         sub.set_defaults(command=command)
         sub.add_argument("--data-dir", metavar="DIR", help="the cluster's data folder")
         sub.add_argument("--name", help="which cluster, when there are several")
+        sub.add_argument(
+            "-n", "--namespace", metavar="NS", help="its namespace, when it is on Kubernetes"
+        )
         if name != "list":
             sub.add_argument("key_name", metavar="NAME")
         if name == "create":
