@@ -11,6 +11,7 @@ namespace {
 
 using sequencer::Batch;
 using sequencer::Sequencer;
+using sequencer::SlotRows;
 using sequencer::SlotState;
 
 py::bytes chain_bytes(const sequencer::Chain& chain) {
@@ -63,6 +64,14 @@ void set_slot(Sequencer& self, std::int32_t id, std::string first, std::string p
   self.set_slot(slot);
 }
 
+template <bool (SlotRows::*add)(std::string_view)>
+bool add_part(SlotRows& self, const py::buffer& part) {
+  const py::buffer_info info = part.request();
+  const std::string_view view = bytes_in(info);
+  const py::gil_scoped_release release;
+  return (self.*add)(view);
+}
+
 py::list slots(const Sequencer& self) {
   py::list out;
   for (const SlotState& s : self.slots()) {
@@ -83,6 +92,18 @@ void bind_sequencer(py::module_& module) {
       .def("doubt", &Batch::doubt)
       .def_property_readonly("outboxes", &outboxes);
 
+  py::class_<SlotRows>(module, "SlotRows")
+      .def(py::init<>())
+      .def("add_states", &add_part<&SlotRows::add_states>)
+      .def("add_open_orders", &add_part<&SlotRows::add_open_orders>)
+      .def("add_closed_orders", &add_part<&SlotRows::add_closed_orders>)
+      .def("finish",
+           [](SlotRows& self) {
+             const py::gil_scoped_release release;
+             return self.finish();
+           })
+      .def_property_readonly("open_orders", &SlotRows::open_orders);
+
   py::class_<Sequencer>(module, "Sequencer")
       .def(py::init<std::size_t, std::int64_t>(), py::arg("ended_max"), py::arg("window_us"))
       .def(
@@ -95,27 +116,12 @@ void bind_sequencer(py::module_& module) {
           py::arg("listed") = true)
       .def("set_slot", &set_slot)
       .def("drop_slot", &Sequencer::drop_slot)
+      .def("forget_slot", &Sequencer::forget_slot)
       .def("slots", &slots)
-      .def("load_symbol_state",
-           [](Sequencer& self, const py::buffer& copy) {
-             const py::buffer_info info = copy.request();
-             const std::string_view view = bytes_in(info);
+      .def("adopt",
+           [](Sequencer& self, SlotRows& rows, std::size_t most) {
              const py::gil_scoped_release release;
-             return self.load_symbol_state(view);
-           })
-      .def("load_open_orders",
-           [](Sequencer& self, const py::buffer& copy) {
-             const py::buffer_info info = copy.request();
-             const std::string_view view = bytes_in(info);
-             const py::gil_scoped_release release;
-             return self.load_open_orders(view);
-           })
-      .def("load_closed_orders",
-           [](Sequencer& self, const py::buffer& copy) {
-             const py::buffer_info info = copy.request();
-             const std::string_view view = bytes_in(info);
-             const py::gil_scoped_release release;
-             return self.load_closed_orders(view);
+             return self.adopt(rows, most);
            })
       .def("enqueue",
            [](Sequencer& self, std::uint64_t connection, const py::bytes& commands) {

@@ -68,6 +68,23 @@ class Batch:
     def doubt(self) -> None:
         """Turn the answers into those for a commit in doubt: UNKNOWN_OUTCOME, queries BUSY."""
 
+class SlotRows:
+    """Rows of a slot on their way into memory. Parts of COPY .. (FORMAT binary), cut between rows.
+
+    May be filled by another thread than the sequencer's. False: malformed.
+    """
+
+    def add_states(self, part: Buffer) -> bool:
+        """The columns of symbol_state."""
+    def add_open_orders(self, part: Buffer) -> bool:
+        """The columns of open_orders."""
+    def add_closed_orders(self, part: Buffer) -> bool:
+        """Columns symbol, order_id, account, client_id, body_hash, ended_us."""
+    def finish(self) -> bool:
+        """Nothing more comes."""
+    @property
+    def open_orders(self) -> int: ...
+
 class Sequencer:
     """The only writer of its slots: wire commands in, batches out."""
 
@@ -90,14 +107,14 @@ class Sequencer:
         sequence: int,
         chain: bytes,
     ) -> None: ...
-    def drop_slot(self, id: int) -> None: ...
+    def drop_slot(self, id: int) -> None:
+        """Take nothing more for it; what was applied is still sealed."""
+    def forget_slot(self, id: int) -> None:
+        """Free the books of a dropped slot, of which everything is durable."""
     def slots(self) -> list[tuple[int, str, str, int, int, int, bytes]]:
         """(id, first, past, shard, epoch, sequence, chain)."""
-    def load_symbol_state(self, copy: Buffer) -> int:
-        """Rows of COPY .. (FORMAT binary); how many, -1 = malformed."""
-    def load_open_orders(self, copy: Buffer) -> int: ...
-    def load_closed_orders(self, copy: Buffer) -> int:
-        """Columns symbol, order_id, account, client_id, body_hash, ended_us."""
+    def adopt(self, rows: SlotRows, most: int) -> int:
+        """Take orders out of finished rows; how many are left, -1 = they make no book."""
     def enqueue(self, connection: int, commands: bytes) -> bool:
         """False when `commands` is not whole records."""
     def waiting(self, shard: int) -> int: ...

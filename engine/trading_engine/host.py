@@ -1,4 +1,4 @@
-"""The partition process: sequencer, pipelines, socket and publisher; it ends with any of them.
+"""The partition process: sequencer, holdings, socket and publisher; it ends with any of them.
 
 Crash-only: whatever breaks a promise ends the process at once; the operator starts it anew and it
 recovers from the shard.
@@ -10,34 +10,35 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 import time
 import uuid
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import uvloop
 
 from trading_contract.errors import TradingError, UserError, WorldError
 from trading_contract.settings import load
-from trading_contract.topology import ShardAddress, SlotPlacement, Topology
+from trading_contract.topology import Topology
 from trading_contract.wire import PROTOCOL_VERSION
 from trading_engine._core import Sequencer
-from trading_engine.commit import CommitPipeline
-from trading_engine.conninfo import COMMIT_OPTIONS, LOAD_OPTIONS, shard_conninfo
-from trading_engine.passwords import ENGINE, read_password
+from trading_engine.health import HealthServer
+from trading_engine.holdings import Holdings
 from trading_engine.publish import Publications, Publisher
-from trading_engine.recovery import TakenSlot, feed, fetch_slots, take_slots
 from trading_engine.server import PartitionServer
 from trading_engine.settings import EngineSettings
-from trading_engine.shard_connection import ShardConnection
 from trading_engine.topology_file import TopologyWatch, read_topology
+from trading_engine.trimming import LogTrimmer
 
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
-RETRY_SECONDS = 0.5
+RETRY_SECONDS = 0.2
 FATAL_STATUS = 70
 DRAIN_SECONDS_MAX = 5.0
+CLOSE_SECONDS_MAX = 2.0
+CANCEL_AGAIN_SECONDS = 0.1
 
 
 class Partition:
@@ -46,16 +47,21 @@ class Partition:
     def __init__(self, settings: EngineSettings, topology: Topology) -> None:
         self.incarnation = uuid.uuid4()
         self.state = "starting"
+        self.topology = topology
         self._settings = settings
-        self._topology = topology
         remember = topology.idempotency
         self._sequencer = Sequencer(remember.entries_max, remember.window_seconds * 1_000_000)
         self._server = PartitionServer(self, settings.output_bytes_max, settings.connections_max)
+        self._health = HealthServer(self.status)
         self._publisher = Publisher(topology.redis_nodes, settings.partition, str(self.incarnation))
-        self._pipelines: dict[str, CommitPipeline] = {}
+        self._holdings = Holdings(settings, self._sequencer, self)
+        self._trimmer = LogTrimmer(
+            self._holdings.owned, self.incarnation, settings.log_retention_seconds,
+            settings.log_trim_seconds,
+        )  # fmt: skip
         self._listed: set[str] = set()
-        self._owned: dict[int, tuple[TakenSlot, str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ending = False
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # Intake, as the server sees it
@@ -64,9 +70,10 @@ class Partition:
         """Queue whole records and wake the pipelines."""
         if not self._sequencer.enqueue(connection, commands):
             return False
-        if not self._pipelines:  # nothing is owned yet, so nothing can be answered from a book
+        pipelines = self._holdings.pipelines
+        if not pipelines:  # nothing is owned yet, so nothing can be answered from a book
             self._refuse_all()
-        for pipeline in self._pipelines.values():
+        for pipeline in pipelines.values():
             pipeline.poke()
         return True
 
@@ -76,17 +83,18 @@ class Partition:
 
     def full(self) -> bool:
         """Whether more commands wait than the settings allow."""
-        waiting = sum(self._sequencer.waiting(p.index) for p in self._pipelines.values())
+        pipelines = self._holdings.pipelines.values()
+        waiting = sum(self._sequencer.waiting(p.index) for p in pipelines)
         return waiting > self._settings.waiting_commands_max
 
     def welcome(self) -> dict[str, Any]:
         """Who this is and what it owns."""
         return {
             "version": PROTOCOL_VERSION,
-            "cluster": self._topology.cluster,
+            "cluster": self.topology.cluster,
             "partition": self._settings.partition,
             "incarnation": str(self.incarnation),
-            "slots": self._slots(),
+            "slots": self._holdings.slots(),
         }
 
     def status(self) -> dict[str, Any]:
@@ -95,14 +103,15 @@ class Partition:
             "partition": self._settings.partition,
             "incarnation": str(self.incarnation),
             "state": self.state,
-            "slots": self._slots(),
-            "revision": self._topology.revision,
+            "slots": self._holdings.slots(),
+            "revision": self.topology.revision,
             "open_orders": self._sequencer.open_orders,
             "idempotency_entries": self._sequencer.idempotency_entries,
             "memory_bytes": self._sequencer.memory_bytes,
             "connections": len(self._server.connections),
             "published": self._publisher.sent,
             "publications_dropped": self._publisher.dropped,
+            "log_rows_trimmed": self._trimmer.trimmed,
             "shards": {
                 name: {
                     "batches": p.batches,
@@ -110,25 +119,11 @@ class Partition:
                     "commit_seconds": p.commit_seconds,
                     "waiting": self._sequencer.waiting(p.index),
                 }
-                for name, p in self._pipelines.items()
+                for name, p in self._holdings.pipelines.items()
             },
         }
 
-    def _slots(self) -> list[dict[str, Any]]:
-        live = {row[0]: row for row in self._sequencer.slots()}
-        return [
-            {
-                "id": slot.id,
-                "epoch": slot.epoch,
-                "first": slot.first,
-                "past": slot.past,
-                "shard": shard,
-                "sequence": live[slot.id][5],
-            }
-            for slot, shard in self._owned.values()
-        ]
-
-    # Rim, as the pipelines see it
+    # As pipelines and holdings see it
 
     def deliver(self, outboxes: list[tuple[int, bytes]]) -> None:
         """Answers that may be given now."""
@@ -143,6 +138,16 @@ class Partition:
         if publications:
             self._publisher.offer(publications)
 
+    def slots_changed(self) -> None:
+        """Tell the replicas."""
+        self._server.welcome_all()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run this beside; its failure ends the process."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
     # Life
 
     async def run(self) -> None:
@@ -151,13 +156,13 @@ class Partition:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         self._set_symbols()
-        try:
-            await self._server.listen(self._settings.listen_host, self._settings.listen_port)
-        except OSError as problem:
-            where = f"{self._settings.listen_host}:{self._settings.listen_port}"
-            raise UserError(f"cannot listen on {where}: {problem.strerror}") from problem
-        self._start(self._publisher.run())
-        self._start(self._follow_topology())
+        settings = self._settings
+        if settings.health_port:  # before anything that may take long
+            await _listen(self._health, settings.listen_host, settings.health_port)
+        await _listen(self._server, settings.listen_host, settings.listen_port)
+        self.start(self._publisher.run())
+        self.start(self._follow_topology())
+        self.start(self._trimmer.run())
         await self._failed
         await self._drain()
 
@@ -165,25 +170,33 @@ class Partition:
         """Answer what was taken, then hang up."""
         self.state = "stopping"
         self._server.stop_reading()
+        pipelines = self._holdings.pipelines.values()
         deadline = time.monotonic() + DRAIN_SECONDS_MAX
         while time.monotonic() < deadline:
-            if all(pipeline.idle for pipeline in self._pipelines.values()):
+            if all(pipeline.idle for pipeline in pipelines):
                 break
             await asyncio.sleep(0.005)
+        self._ending = True
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        for pipeline in self._pipelines.values():
-            pipeline.close()
+        self._health.close()
+        self._publisher.close()
+        self._trimmer.close()
+        self._holdings.close()
+        await self._end_tasks()
+
+    async def _end_tasks(self) -> None:
+        """Each looks at a flag of its own, which is set by now: a cancel alone may be swallowed."""
+        deadline = time.monotonic() + CLOSE_SECONDS_MAX
+        running = set(self._tasks)
+        while running and time.monotonic() < deadline:
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_SECONDS)
 
     def _stop(self) -> None:
         if not self._failed.done():
             self._failed.set_result(None)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+            _end_anyway(DRAIN_SECONDS_MAX + 2 * CLOSE_SECONDS_MAX)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -191,10 +204,10 @@ class Partition:
             self._failed.set_exception(task.exception() or WorldError("a task ended"))
 
     async def _follow_topology(self) -> None:
-        watch = TopologyWatch(self._settings.topology_file, self._topology)
-        while True:
-            complete = await self._take_missing()
-            if complete:
+        watch = TopologyWatch(self._settings.topology_file, self.topology)
+        while not self._ending:
+            complete = await self._holdings.follow()
+            if complete and self.state == "starting":
                 self.state = "ready"
             try:
                 newer = watch.newer()
@@ -202,90 +215,43 @@ class Partition:
                 logger.warning("%s; the last good one stays in use", problem)
                 newer = None
             if newer is not None:
-                self._topology = newer
+                self.topology = newer
                 self._set_symbols()
                 self._publisher.set_nodes(newer.redis_nodes)
                 continue
             await asyncio.sleep(WATCH_SECONDS if complete else RETRY_SECONDS)
 
     def _set_symbols(self) -> None:
-        for symbol in self._topology.symbols:
+        for symbol in self.topology.symbols:
             self._sequencer.set_symbol(
                 symbol.name,
                 symbol.price_band_percent,
                 symbol.max_open_orders_per_account,
                 halted=symbol.status == "HALT",
             )
-        listed = {symbol.name for symbol in self._topology.symbols}
+        listed = {symbol.name for symbol in self.topology.symbols}
         for name in self._listed - listed:
             self._sequencer.set_symbol(name, listed=False)
         self._listed = listed
 
-    async def _take_missing(self) -> bool:
-        """Take what the topology gives us and we do not own; False when something is left."""
-        complete = True
-        for shard in self._topology.shards:
-            wanted = [
-                slot
-                for slot in self._topology.slots
-                if slot.shard == shard.name
-                and slot.partition == self._settings.partition
-                and slot.id not in self._owned
-            ]
-            if not wanted:
-                continue
-            try:
-                await self._take(shard, wanted)
-            except WorldError as problem:
-                logger.warning("%s; trying again", problem)
-                complete = False
-        return complete
 
-    async def _take(self, shard: ShardAddress, wanted: Sequence[SlotPlacement]) -> None:
-        begun = time.monotonic()
-        info = self._conninfo(shard, LOAD_OPTIONS)
-        taken = await asyncio.to_thread(take_slots, info, wanted, self.incarnation)
-        rows = await asyncio.to_thread(
-            fetch_slots, info, taken, self._topology.idempotency, time.time_ns() // 1000
-        )
-        pipeline = self._pipeline(shard)
-        opened = 0
-        for each in rows:
-            slot = each.slot
-            opened += feed(self._sequencer, each)
-            self._sequencer.set_slot(
-                slot.id, slot.first, slot.past, pipeline.index, slot.epoch, slot.sequence,
-                slot.chain,
-            )  # fmt: skip
-            self._owned[slot.id] = (slot, shard.name)
-        logger.info(
-            "took %s slots of %s with %s open orders in %.3f s",
-            len(rows), shard.name, opened, time.monotonic() - begun,
-        )  # fmt: skip
-        self._server.welcome_all()
+async def _listen(server: PartitionServer | HealthServer, host: str, port: int) -> None:
+    try:
+        await server.listen(host, port)
+    except OSError as problem:
+        raise UserError(f"cannot listen on {host}:{port}: {problem.strerror}") from problem
 
-    def _pipeline(self, shard: ShardAddress) -> CommitPipeline:
-        if shard.name not in self._pipelines:
 
-            async def connect() -> ShardConnection:
-                # The topology may name other hosts by now.
-                newest = next(s for s in self._topology.shards if s.name == shard.name)
-                return await ShardConnection.open(self._conninfo(newest, COMMIT_OPTIONS))
+def _end_anyway(seconds: float) -> None:
+    """End the process after this time, whatever still hangs in it; does not hold it up."""
 
-            pipeline = CommitPipeline(
-                len(self._pipelines), connect, self.incarnation, self._sequencer, self
-            )
-            pipeline.batch_commands_max = self._settings.batch_commands_max
-            pipeline.publish_interval_seconds = self._settings.publish_interval_seconds
-            pipeline.reconnect_seconds_max = self._settings.reconnect_seconds_max
-            self._pipelines[shard.name] = pipeline
-            self._start(pipeline.run())
-        return self._pipelines[shard.name]
+    def end() -> None:
+        logger.critical("still here %g s after the signal: ended", seconds)
+        os._exit(FATAL_STATUS)
 
-    def _conninfo(self, shard: ShardAddress, options: str) -> str:
-        password = read_password(self._settings.secrets_folder, ENGINE)
-        name = f"engine/{self._settings.partition}/{self.incarnation}"
-        return shard_conninfo(shard, ENGINE, password, name, options)
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def run_partition(environ: Mapping[str, str]) -> int:

@@ -114,6 +114,7 @@ class Publisher:
         self._waiting: deque[tuple[str, bytes, bool]] = deque()
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
+        self._ending = False
         self._links: dict[Address, NodeLink] = {}
         self._owners: list[Address | None] = []
         self._problem = ""
@@ -138,8 +139,8 @@ class Publisher:
         self._seeds = tuple(nodes)
 
     async def run(self) -> None:
-        """Send until cancelled."""
-        while True:
+        """Send until closed."""
+        while not self._ending:
             await self._wake.wait()
             self._wake.clear()
             try:
@@ -150,7 +151,13 @@ class Publisher:
                 self._send()
             except (OSError, RedisError, TimeoutError, RedisAwayError) as problem:
                 self._drop(problem)
-                await asyncio.sleep(PAUSE_SECONDS)
+                if not self._ending:
+                    await asyncio.sleep(PAUSE_SECONDS)
+
+    def close(self) -> None:
+        """End `run` with its present turn; what waits is not sent."""
+        self._ending = True
+        self._wake.set()
 
     def _send(self) -> None:
         taken, self._waiting, self._waiting_bytes = self._waiting, deque(), 0

@@ -17,6 +17,9 @@ class EngineSettings(BaseModel):
     secrets_folder: Path = Field(description="folder with one password file per database role")
     listen_host: str = "127.0.0.1"
     listen_port: int = Field(ge=1, le=65535)
+    health_port: int = Field(
+        default=0, ge=0, le=65535, description="HTTP with /healthz and /readyz; 0 = none"
+    )
     log_level: str = "info"
     batch_commands_max: int = Field(default=4096, ge=1, description="commands of one commit")
     waiting_commands_max: int = Field(
@@ -27,6 +30,10 @@ class EngineSettings(BaseModel):
     )
     connections_max: int = Field(default=1024, ge=1)
     publish_interval_seconds: float = Field(default=0.005, ge=0)
+    log_retention_seconds: int = Field(
+        default=86_400, ge=3600, description="rows of slot_log that are older may be trimmed"
+    )
+    log_trim_seconds: float = Field(default=60, gt=0, description="how often old rows are trimmed")
     reconnect_seconds_max: float = Field(
         default=60, gt=0, description="a shard away for longer ends the process"
     )

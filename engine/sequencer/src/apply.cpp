@@ -165,7 +165,7 @@ bool Sequencer::repeated(Run& run) {
   const std::string_view client = text_of(c.client_id, sizeof c.client_id);
   ColdOrder& fresh = run.fresh;
   fresh = ColdOrder{};
-  fresh.key = idempotency_.key_of(run.index, c.account, client);
+  fresh.key = idempotency_.key_of(run.symbol->tag, c.account, client);
   fresh.body_hash = body_hash(c);
   const IdempotencySet::Entry* known = idempotency_.find(fresh.key);
   if (known == nullptr) return false;
@@ -208,7 +208,7 @@ void Sequencer::resolve_target(Run& run) {
   std::int64_t id = c.order_id;
   const std::string_view client = text_of(c.target_client_id, sizeof c.target_client_id);
   if (!client.empty()) {
-    const auto* known = idempotency_.find(idempotency_.key_of(run.index, c.account, client));
+    const auto* known = idempotency_.find(idempotency_.key_of(run.symbol->tag, c.account, client));
     const std::int64_t named = known == nullptr ? -1 : known->order_id;
     id = id == 0 || id == named ? named : -1;  // both given: they must agree
   }

@@ -62,6 +62,7 @@ std::uint32_t Sequencer::symbol_for(std::string_view name) {
   if (symbols_.size() <= index) symbols_.resize(index + 1);
   Symbol& symbol = symbols_[index];
   symbol.name = name;
+  symbol.tag = ++tags_;
   symbol.rules.name = name;
   symbol.rules.listed = false;
   names_.insert(name, index);
@@ -99,13 +100,6 @@ void Sequencer::set_slot(const SlotState& state) {
   at->state = state;
   at->active = true;
   if (shards_.size() <= state.shard) shards_.resize(state.shard + 1);
-  place_all();
-}
-
-void Sequencer::drop_slot(std::int32_t id) {
-  for (Slot& slot : slots_) {
-    if (slot.state.id == id) slot.active = false;
-  }
   place_all();
 }
 

@@ -15,7 +15,7 @@ from trading_contract.wire import (
     Reply,
     parse_replies,
 )
-from trading_engine._core import Batch, Sequencer
+from trading_engine._core import Batch, Sequencer, SlotRows
 
 ORDER_COLUMNS = (
     "symbol", "order_id", "account", "client_id", "attributes", "price", "quantity", "executed",
@@ -159,13 +159,24 @@ class Harness:
         sequencer = self._fresh(
             epoch, last["sequence"] if last else 0, last["chain"] if last else bytes(32)
         )
+        self.load(sequencer)
+        return sequencer
+
+    def load(self, sequencer: Sequencer) -> None:
+        """Give a sequencer what is in the tables."""
         states = list(self.tables.states.values())
         opened = list(self.tables.open_orders.values())[::-1]  # a table has no order
         closed = list(self.tables.closed_orders.values())
-        assert sequencer.load_symbol_state(copy_of(STATE_COLUMNS, states)) == len(states)
-        assert sequencer.load_open_orders(copy_of(ORDER_COLUMNS, opened)) == len(opened)
-        assert sequencer.load_closed_orders(copy_of(ENDED_COLUMNS, closed)) == len(closed)
-        return sequencer
+        rows = SlotRows()
+        assert rows.add_states(copy_of(STATE_COLUMNS, states))
+        assert rows.add_open_orders(copy_of(ORDER_COLUMNS, opened))
+        assert rows.add_closed_orders(copy_of(ENDED_COLUMNS, closed))
+        assert rows.finish() and rows.open_orders == len(opened)
+        left = len(opened) + len(closed)
+        while left:  # in slices that cut both kinds
+            left, before = sequencer.adopt(rows, 3), left
+            assert left == max(0, before - 3)
+        assert sequencer.adopt(rows, 3) == 0
 
     def restart(self) -> None:
         """Forget everything and recover."""

@@ -110,8 +110,10 @@ def test_nothing_is_told_before_it_is_committed(
 ) -> None:
     process = start(told)
     with process.client() as client:
-        client.one(place("AAPL", BUY, 90, 1))
         listener = Listener(cluster, "{AAPL}:market")
+        client.one(place("AAPL", BUY, 90, 1))
+        listener.take_until(bool)
+        listener.messages.clear()
         told.rows(
             "CREATE FUNCTION wait_for_lock() RETURNS trigger LANGUAGE plpgsql AS"
             " $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$"

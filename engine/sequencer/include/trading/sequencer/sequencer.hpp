@@ -17,6 +17,7 @@
 #include "trading/sequencer/cold_order.hpp"
 #include "trading/sequencer/idempotency.hpp"
 #include "trading/sequencer/publications.hpp"
+#include "trading/sequencer/slot_rows.hpp"
 #include "trading/sequencer/symbol_names.hpp"
 
 namespace trading::sequencer {
@@ -52,15 +53,17 @@ class Sequencer {
   // --- what it serves ---
   void set_symbol(const SymbolRules& rules);
   void set_slot(const SlotState& slot);  // an id that is known is replaced
+  // Takes nothing more for the slot; what was applied is still sealed into its batch.
   void drop_slot(std::int32_t id);
+  // Frees the books of a dropped slot, of which everything is durable. It may be loaded again.
+  void forget_slot(std::int32_t id);
   [[nodiscard]] std::vector<SlotState> slots() const;
 
-  // --- recovery: rows as COPY .. TO STDOUT (FORMAT binary) gives them; the number of rows, -1 =
-  // malformed ---
-  std::int64_t load_symbol_state(std::string_view copy);
-  std::int64_t load_open_orders(std::string_view copy);
-  // symbol, order_id, account, client_id, body_hash, ended_us; after the open orders.
-  std::int64_t load_closed_orders(std::string_view copy);
+  // --- recovery ---
+  // Takes at most that many orders out of finished rows; returns how many are left, -1: they make
+  // no book. Counters come with the first call. To be repeated until nothing is left, before
+  // set_slot.
+  std::int64_t adopt(SlotRows& rows, std::size_t most);
 
   // --- commands ---
   // Takes n * wire::Command of one connection, sorted into the queues of the shards. False: not
@@ -96,6 +99,7 @@ class Sequencer {
     std::string name;
     SymbolRules rules;
     std::uint32_t slot = kNoSlot;
+    std::uint32_t tag = 0;  // for client ids: never given twice
     std::int64_t order_seq = 0;
     std::int64_t update_seq = 0;
     std::int64_t sym_seq = 0;
@@ -147,6 +151,7 @@ class Sequencer {
   std::uint32_t symbol_for(std::string_view name);  // makes an unlisted one when it is not known
   void place(Symbol& symbol) const;
   void place_all();
+  void forget_symbol(std::uint32_t index);
   void begin(std::uint32_t shard, std::int64_t now_us);
   void one(const wire::Command& command);
   wire::Code admit(const wire::Command& command, Symbol*& symbol);
@@ -174,6 +179,7 @@ class Sequencer {
   Publication changes_of(Symbol& symbol, std::uint32_t index, std::int64_t now_us, bool* whole);
   Publication snapshot(Symbol& symbol, std::uint32_t index, std::int64_t now_us);
   ColdOrder& cold_at(core::Handle handle);
+  bool adopt_symbols(SlotRows& rows);
   bool restore_order(std::uint32_t index, ColdOrder& cold);
 
   core::MatchingEngine engine_;
@@ -193,6 +199,7 @@ class Sequencer {
   std::vector<core::Handle> listed_;  // scratch
   std::int64_t now_us_ = 0;
   std::uint32_t generation_ = 0;
+  std::uint32_t tags_ = 0;
 };
 
 }  // namespace trading::sequencer

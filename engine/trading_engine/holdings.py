@@ -1,0 +1,213 @@
+"""The slots that a partition owns, and the pipelines that commit for them; follows the topology."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
+
+from trading_contract.errors import WorldError
+from trading_contract.topology import ShardAddress, SlotPlacement, Topology
+from trading_engine._core import Sequencer
+from trading_engine.commit import CommitPipeline, Rim
+from trading_engine.conninfo import COMMIT_OPTIONS, LOAD_OPTIONS, shard_conninfo
+from trading_engine.passwords import ENGINE, read_password
+from trading_engine.recovery import adopt, fetch_slot
+from trading_engine.settings import EngineSettings
+from trading_engine.shard_connection import ShardConnection
+from trading_engine.shard_writer import ShardWriter
+from trading_engine.taking import TakenSlot, release_slots, take_slots
+
+logger = logging.getLogger(__name__)
+
+LOADING_MAX = 2  # slots read at once, per shard
+# For a live owner to read the new topology: a ConfigMap may reach one pod a minute after another.
+# It serves meanwhile; only a frozen one is in the way, and that the operator ends sooner.
+HANDOVER_SECONDS_MAX = 90.0
+
+
+class Host(Rim, Protocol):
+    """The process around it."""
+
+    topology: Topology
+    incarnation: uuid.UUID
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run this beside; its failure ends the process."""
+
+    def slots_changed(self) -> None:
+        """Replicas must be told what is owned."""
+
+
+class Holdings:
+    """Owned slots by id. Confined to the event loop; whoever blocks does so in a thread."""
+
+    def __init__(self, settings: EngineSettings, sequencer: Sequencer, host: Host) -> None:
+        self.pipelines: dict[str, CommitPipeline] = {}
+        self._settings = settings
+        self._sequencer = sequencer
+        self._host = host
+        self._owned: dict[int, tuple[TakenSlot, str]] = {}
+        self._awaited: dict[int, float] = {}  # since when a slot is another's still
+        self._dropped: dict[str, list[TakenSlot]] = {}  # by shard: not given back yet
+
+    def slots(self) -> list[dict[str, Any]]:
+        """What is owned, as WELCOME and STATUS tell it."""
+        live = {row[0]: row for row in self._sequencer.slots()}
+        return [
+            {
+                "id": slot.id,
+                "epoch": slot.epoch,
+                "first": slot.first,
+                "past": slot.past,
+                "shard": shard,
+                "sequence": live[slot.id][5],
+            }
+            for slot, shard in self._owned.values()
+        ]
+
+    def owned(self) -> list[tuple[str, list[TakenSlot]]]:
+        """By shard: (connection string, owned slots)."""
+        by_shard = [
+            (shard, [slot for slot, on in self._owned.values() if on == shard.name])
+            for shard in self._host.topology.shards
+        ]
+        return [(self._conninfo(shard, ""), slots) for shard, slots in by_shard if slots]
+
+    async def follow(self) -> bool:
+        """Let go of what the topology takes away, take what it gives; False: something is left."""
+        self._drop_taken_away()
+        done = [await self._give_back()]
+        done += await asyncio.gather(*(self._take_missing(s) for s in self._host.topology.shards))
+        return all(done)
+
+    # Letting go
+
+    def _drop_taken_away(self) -> None:
+        """From now on commands for these slots are answered with "wrong owner"."""
+        kept = {slot.id for slot in self._placed()}
+        gone = [each for each in self._owned.values() if each[0].id not in kept]
+        for slot, shard in gone:
+            self._sequencer.drop_slot(slot.id)
+            del self._owned[slot.id]
+            self._dropped.setdefault(shard, []).append(slot)
+        if gone:
+            logger.info("let go of slots %s", [slot.id for slot, _ in gone])
+            self._host.slots_changed()
+
+    async def _give_back(self) -> bool:
+        """Once everything of dropped slots is durable: free their memory and tell the shard."""
+        complete = True
+        for shard in [s for s in self._host.topology.shards if s.name in self._dropped]:
+            slots = self._dropped.pop(shard.name)
+            await self.pipelines[shard.name].settled()
+            for slot in slots:
+                self._sequencer.forget_slot(slot.id)
+            info = self._conninfo(shard, LOAD_OPTIONS)
+            try:
+                await asyncio.to_thread(release_slots, info, slots, self._host.incarnation)
+            except WorldError as problem:  # the next owner waits a little, then takes them
+                logger.warning("%s; trying again", problem)
+                self._dropped[shard.name] = slots
+                complete = False
+        return complete
+
+    # Taking
+
+    def _placed(self) -> list[SlotPlacement]:
+        mine = self._settings.partition
+        return [slot for slot in self._host.topology.slots if slot.partition == mine]
+
+    async def _take_missing(self, shard: ShardAddress) -> bool:
+        wanted = [s for s in self._placed() if s.shard == shard.name and s.id not in self._owned]
+        if not wanted:
+            return True
+        try:
+            taken = await self._take(shard, wanted)
+            await self._load(shard, taken)
+        except WorldError as problem:
+            logger.warning("%s; trying again", problem)
+            return False
+        return len(taken) == len(wanted)
+
+    async def _take(
+        self, shard: ShardAddress, wanted: Sequence[SlotPlacement]
+    ) -> Sequence[TakenSlot]:
+        info = self._conninfo(shard, LOAD_OPTIONS)
+        overdue = time.monotonic() - HANDOVER_SECONDS_MAX
+        by_force = {id for id, since in self._awaited.items() if since < overdue}
+        taken = await asyncio.to_thread(take_slots, info, wanted, self._host.incarnation, by_force)
+        left = {slot.id for slot in wanted} - {slot.id for slot in taken}
+        for slot_id in {slot.id for slot in taken} & self._awaited.keys():
+            del self._awaited[slot_id]
+        for slot_id in left - self._awaited.keys():
+            logger.info("slot %s: waiting for its owner to let go", slot_id)
+            self._awaited[slot_id] = time.monotonic()
+        return taken
+
+    async def _load(self, shard: ShardAddress, taken: Sequence[TakenSlot]) -> None:
+        if not taken:
+            return
+        begun = time.monotonic()
+        info = self._conninfo(shard, LOAD_OPTIONS)
+        loading = asyncio.Semaphore(LOADING_MAX)
+
+        async def load(slot: TakenSlot) -> int:
+            async with loading:
+                rows = await asyncio.to_thread(
+                    fetch_slot, info, slot, self._host.topology.idempotency, time.time_ns() // 1000
+                )
+            await adopt(self._sequencer, slot, rows)
+            pipeline = self._pipeline(shard)
+            self._sequencer.set_slot(
+                slot.id, slot.first, slot.past, pipeline.index, slot.epoch, slot.sequence,
+                slot.chain,
+            )  # fmt: skip
+            self._owned[slot.id] = (slot, shard.name)
+            return rows.open_orders
+
+        loads = await asyncio.gather(*(load(slot) for slot in taken), return_exceptions=True)
+        self._host.slots_changed()
+        if shard.name in self.pipelines:
+            self.pipelines[shard.name].show_soon()
+        for each in loads:
+            if isinstance(each, BaseException):
+                raise each
+        logger.info(
+            "took %s slots of %s with %s open orders in %.3f s",
+            len(taken), shard.name, sum(n for n in loads if isinstance(n, int)),
+            time.monotonic() - begun,
+        )  # fmt: skip
+
+    def _pipeline(self, shard: ShardAddress) -> CommitPipeline:
+        if shard.name not in self.pipelines:
+
+            async def connect() -> ShardConnection:
+                # The topology may name other hosts by now.
+                newest = next(s for s in self._host.topology.shards if s.name == shard.name)
+                return await ShardConnection.open(self._conninfo(newest, COMMIT_OPTIONS))
+
+            writer = ShardWriter(shard.name, connect)
+            writer.reconnect_seconds_max = self._settings.reconnect_seconds_max
+            pipeline = CommitPipeline(
+                len(self.pipelines), writer, self._host.incarnation, self._sequencer, self._host
+            )
+            pipeline.batch_commands_max = self._settings.batch_commands_max
+            pipeline.publish_interval_seconds = self._settings.publish_interval_seconds
+            self.pipelines[shard.name] = pipeline
+            self._host.start(pipeline.run())
+        return self.pipelines[shard.name]
+
+    def _conninfo(self, shard: ShardAddress, options: str) -> str:
+        password = read_password(self._settings.secrets_folder, ENGINE)
+        # Who takes a slot over knows its owner by this name; see `taking.py`.
+        name = f"engine/{self._settings.partition}/{self._host.incarnation}"
+        return shard_conninfo(shard, ENGINE, password, name, options)
+
+    def close(self) -> None:
+        """End all pipelines."""
+        for pipeline in self.pipelines.values():
+            pipeline.close()

@@ -1,0 +1,143 @@
+"""Making a batch durable: one connection to the shard, made anew whenever it is lost.
+
+A commit whose outcome is not known (connection lost, warning, no answer in time) is resolved on a
+new connection: `SELECT .. FOR UPDATE` waits for the old server process, then sequence and chain of
+the slots tell. Surely absent: the same bytes are sent again, exactly one copy can pass the fence.
+Fenced: the process ends, its memory is worth nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from trading_contract.errors import InvariantError, WorldError
+from trading_engine._core import Batch
+from trading_engine.shard_connection import Outcome, ShardConnection, ShardLostError
+
+logger = logging.getLogger(__name__)
+
+PARAMETERS = 71
+COMMIT = f"SELECT commit_batch({', '.join(f'${n + 1}' for n in range(PARAMETERS))})"
+_BINARY = [1] * PARAMETERS
+_SLOTS = (
+    "SELECT slot_id, epoch, last_seq, encode(chain, 'hex') FROM slot_owner "
+    "WHERE slot_id = ANY ($1::int[]) ORDER BY slot_id FOR UPDATE"
+)
+FENCED = "TC001"
+# The transaction was surely rolled back by something that may pass: the same bytes may be sent
+# again.
+RETRY = ("40P01", "40001", "53", "55P03", "25006")
+# The server is going down or the connection is: nobody knows.
+UNKNOWN = ("57", "58", "08")
+COMMIT_SECONDS_MAX = 30.0
+BACKOFF_SECONDS_MAX = 0.5
+
+
+class FencedError(InvariantError):
+    """Another incarnation owns a slot that this one served."""
+
+
+class ShardWriter:
+    """Sends commits of one shard, one at a time."""
+
+    def __init__(self, shard: str, connect: Callable[[], Awaitable[ShardConnection]]) -> None:
+        self.shard = shard
+        self.reconnect_seconds_max = 60.0
+        self.ending = False
+        self._connect = connect
+        self._connection: ShardConnection | None = None
+
+    async def open(self, deadline: float | None = None) -> None:
+        """A connection to the writable member. Raises `WorldError` after the deadline."""
+        pause = 0.02
+        if deadline is None:
+            deadline = time.monotonic() + self.reconnect_seconds_max
+        if self._connection is not None:
+            self._connection.close()
+        while not self.ending:
+            try:
+                self._connection = await self._connect()
+                await self._connection.prepare(COMMIT)
+                return
+            except ShardLostError as problem:
+                if time.monotonic() > deadline:
+                    raise WorldError(f"shard {self.shard} is away: {problem}") from problem
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, BACKOFF_SECONDS_MAX)
+        raise WorldError(f"shard {self.shard} is let go")
+
+    def send(self, parameters: list[bytes]) -> asyncio.Future[Outcome]:
+        """Begin to commit; the future never fails."""
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def done(result: Outcome) -> None:
+            if not outcome.done():
+                outcome.set_result(result)
+
+        if self._connection is None or not self._connection.alive:
+            outcome.set_result(Outcome(lost=True, message="not connected"))
+        else:
+            self._connection.start(parameters, _BINARY, done, COMMIT_SECONDS_MAX)
+        return outcome
+
+    def is_committed(self, outcome: Outcome) -> bool:
+        """True: durable. False: `resolve` it. Raises `InvariantError` when that would be wrong."""
+        if outcome.good:
+            return True
+        if outcome.sqlstate and not outcome.sqlstate.startswith((FENCED, *RETRY, *UNKNOWN)):
+            raise InvariantError(f"the shard refused a batch: {outcome.sqlstate} {outcome.message}")
+        logger.warning("shard %s: commit in doubt: %s", self.shard, outcome)
+        return False
+
+    async def resolve(self, batch: Batch, parameters: list[bytes]) -> None:
+        """Find out whether the batch was committed; send the same bytes again until it is."""
+        deadline = time.monotonic() + self.reconnect_seconds_max
+        while True:
+            await self.open(deadline)
+            rows = await self._slot_rows(batch)
+            if rows is None:
+                continue
+            if verdict(batch, rows):
+                return
+            if self.is_committed(await self.send(parameters)):
+                return
+            await asyncio.sleep(0.05)
+
+    async def _slot_rows(self, batch: Batch) -> dict[int, tuple[int, int, str]] | None:
+        assert self._connection is not None
+        ids = "{" + ",".join(str(slot[0]) for slot in batch.slots) + "}"
+        answer = await self._connection.ask(_SLOTS, [ids.encode()])
+        if not answer.good:
+            self._connection.close()
+            return None
+        rows = {}
+        for slot_id, epoch, sequence, chain in answer.rows:
+            rows[int(slot_id or 0)] = (int(epoch or 0), int(sequence or 0), (chain or b"").decode())
+        return rows
+
+    def close(self) -> None:
+        """Let go of the connection, and make no other."""
+        self.ending = True
+        if self._connection is not None:
+            self._connection.close()
+
+
+def verdict(batch: Batch, rows: dict[int, tuple[int, int, str]]) -> bool:
+    """True: committed. False: surely absent so far. Raises `FencedError` otherwise."""
+    committed = []
+    for slot_id, epoch, previous, sequence, chain in batch.slots:
+        if slot_id not in rows or rows[slot_id][0] != epoch:
+            raise FencedError(f"slot {slot_id} has another owner: {rows.get(slot_id)}")
+        _, last, last_chain = rows[slot_id]
+        if (last, last_chain) == (sequence, chain.hex()):
+            committed.append(True)
+        elif last == previous:
+            committed.append(False)
+        else:
+            raise FencedError(f"slot {slot_id} went on without us: {last} after {previous}")
+    if len(set(committed)) != 1:
+        raise InvariantError("half a batch is committed")
+    return committed[0]
