@@ -1,6 +1,7 @@
 -- Giving a slot back, and the end of slot_log.
 
--- Only who holds the slot, at that epoch; everything of it is durable. The next owner need not wait.
+-- Only who holds the slot, at that epoch; everything of it is durable. The next owner need not
+-- wait.
 CREATE FUNCTION release_slot(id int, held_epoch bigint, me uuid) RETURNS boolean
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
   WITH released AS (

@@ -36,7 +36,7 @@ def free_port() -> int:
 class PostgresServer:
     """One cluster in a temporary folder; `kill` and `start` may be repeated."""
 
-    def __init__(self, *settings: str) -> None:
+    def __init__(self, *settings: str, primary: PostgresServer | None = None) -> None:
         self.settings = settings
         binaries = postgres_folder()
         assert binaries is not None
@@ -51,6 +51,13 @@ class PostgresServer:
         password = self._folder / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
+        if primary is not None:
+            whom = f"host=127.0.0.1 port={primary.port} user=postgres password={PASSWORD}"
+            self._run(
+                "pg_basebackup", "-D", str(self._folder / "data"), "-R", "-c", "fast", "--no-sync",
+                "-d", f"{whom} application_name=standby",
+            )  # fmt: skip
+            return
         self._run(
             "initdb", "-D", str(self._folder / "data"), "-U", "postgres", "--auth=scram-sha-256",
             f"--pwfile={password}", "--encoding=UTF8", "--locale=C", "--no-sync",
@@ -97,6 +104,11 @@ class PostgresServer:
             self._process.send_signal(how)
             self._process.wait(timeout=30)
             self._process = None
+
+    def promote(self) -> None:
+        """A standby becomes the primary."""
+        with self.connect(database="postgres") as connection:
+            connection.execute("SELECT pg_promote()")
 
     def connect(
         self, database: str = "trading", user: str = "postgres", password: str = PASSWORD
