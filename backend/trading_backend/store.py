@@ -10,14 +10,10 @@ import dataclasses
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, cast
 
-import asyncpg
-from asyncpg.connect_utils import SessionAttribute
-
-from trading_contract.errors import WorldError
+from trading_backend.shard_pools import Row, ShardPools, StoreUnavailableError
 from trading_contract.routing import RoutingTable
-from trading_contract.topology import ShardAddress, Topology
+from trading_contract.topology import Topology
 from trading_contract.wire import (
     Code,
     EndReason,
@@ -31,8 +27,6 @@ from trading_contract.wire import (
     TimeInForce,
 )
 
-READ_SECONDS_MAX = 5.0
-READS_WAITING_MAX = 512  # per replica; more are refused at once
 ENTRY_FILLS_MAX = 100_000
 _COLUMNS = (
     "symbol, order_id, account, client_id, attributes, price, quantity, executed, executed_quote, "
@@ -60,9 +54,6 @@ _SUMS = (
     "WHERE symbol = ANY($1) AND maker_account = $2) t GROUP BY symbol"
 )
 
-Row = Any
-
-
 UNTIL_MAX_US = 1 << 62
 
 
@@ -86,87 +77,29 @@ class Page:
         return self.from_id or 0, self.since_us or 0, self.until_us
 
 
-class StoreUnavailableError(WorldError):
-    """A shard cannot be read now."""
-
-
 class Store:
     """Read connections to all shards of the topology, opened when first needed."""
 
     def __init__(self, secrets_folder: Path, connections_max: int) -> None:
-        self._secrets = secrets_folder
-        self._connections_max = connections_max
-        self._shards: dict[str, ShardAddress] = {}
-        self._pools: dict[str, asyncpg.Pool[Any]] = {}
-        self._opening = asyncio.Lock()
+        self._pools = ShardPools(secrets_folder, connections_max)
         self._routes: RoutingTable | None = None
-        self._waiting = 0
 
     def set_topology(self, topology: Topology) -> None:
         """Read from these shards; pools of changed ones are opened anew."""
-        shards = {shard.name: shard for shard in topology.shards}
-        for name, shard in self._shards.items():
-            if shards.get(name) != shard and name in self._pools:
-                self._pools.pop(name).terminate()
-        self._shards = shards
+        self._pools.set_shards(topology.shards)
         self._routes = RoutingTable.of(topology)
 
     async def close(self) -> None:
         """Close all connections."""
-        for pool in self._pools.values():
-            pool.terminate()
-        self._pools.clear()
-
-    async def _pool(self, shard: str) -> asyncpg.Pool[Any]:
-        async with self._opening:
-            if shard not in self._pools:
-                hosts, ports = zip(
-                    *(h.rsplit(":", 1) for h in self._shards[shard].hosts), strict=True
-                )
-                self._pools[shard] = await asyncpg.create_pool(
-                    host=list(hosts), port=[int(p) for p in ports],
-                    database=self._shards[shard].database, user="tc_reader",
-                    password=(self._secrets / "tc_reader").read_text().strip(),
-                    min_size=0, max_size=self._connections_max, timeout=2,
-                    command_timeout=READ_SECONDS_MAX,
-                    server_settings={
-                        "application_name": "backend",
-                        "statement_timeout": str(int(READ_SECONDS_MAX * 1000)),
-                    },
-                    target_session_attrs=SessionAttribute.read_write,
-                )  # fmt: skip
-            return self._pools[shard]
+        await self._pools.close()
 
     async def _fetch(self, symbol: str, query: str, *values: object) -> Sequence[Row]:
-        return await self._fetch_at(self._shard(symbol), query, *values)
+        return await self._pools.fetch(self._shard(symbol), query, *values)
 
     def _shard(self, symbol: str) -> str:
         if self._routes is None:
             raise StoreUnavailableError("no topology yet")
         return self._routes.locate(symbol).shard
-
-    async def _fetch_at(self, shard: str, query: str, *values: object) -> Sequence[Row]:
-        if self._waiting >= READS_WAITING_MAX:
-            raise StoreUnavailableError(f"{shard}: {READS_WAITING_MAX} reads are waiting already")
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(READ_SECONDS_MAX):
-                return await self._fetch_again(shard, query, *values)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
-            raise StoreUnavailableError(
-                f"{shard}: {type(problem).__name__}: {problem}"
-            ) from problem
-        finally:
-            self._waiting -= 1
-
-    async def _fetch_again(self, shard: str, query: str, *values: object) -> Sequence[Row]:
-        """Reads are repeated on new connections: after a restart those of the pool are dead."""
-        for _ in range(self._connections_max):
-            try:
-                return cast("Sequence[Row]", await (await self._pool(shard)).fetch(query, *values))
-            except (OSError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError):
-                continue
-        return cast("Sequence[Row]", await (await self._pool(shard)).fetch(query, *values))
 
     # One order
 
@@ -292,7 +225,7 @@ class Store:
         for symbol in symbols:
             by_shard.setdefault(self._shard(symbol), []).append(symbol)
         parts = await asyncio.gather(
-            *(self._fetch_at(shard, _SUMS, names, account) for shard, names in by_shard.items())
+            *(self._pools.fetch(shard, _SUMS, names, account) for shard, names in by_shard.items())
         )
         return {r["symbol"]: (int(r["base"]), int(r["quote"])) for rows in parts for r in rows}
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
 from trading_backend.balances import balances_of
-from trading_backend.store import Page, Store, StoreUnavailableError
+from trading_backend.shard_pools import StoreUnavailableError
+from trading_backend.store import Page, Store
 from trading_backend.symbol_formats import formats_of
-from trading_backend.tests.integration.servers import Shard
+from trading_backend.tests.integration.servers import Shard, free_port
 from trading_backend.tests.unit.live_replica import run
 from trading_contract.wire import OrderStatus
 
@@ -159,6 +161,46 @@ def test_a_shard_that_restarts_is_unavailable_and_then_read_again(shard: Shard) 
                     await store.trades("BTCUSDT", Page(1))
             finally:
                 await asyncio.to_thread(shard.start)
+            assert len(await store.trades("BTCUSDT", Page(1))) == 1
+
+    run(scenario())
+
+
+def test_reads_find_the_primary_behind_members_that_are_silent_away_or_standby(
+    shard: Shard,
+) -> None:
+    async def scenario() -> None:
+        async with store_of(shard) as store:
+            with socket.socket() as silent:  # a dead node: connections hang
+                silent.bind(("127.0.0.1", 0))
+                silent.listen()
+                hosts = (
+                    f"127.0.0.1:{silent.getsockname()[1]}", "shard-0-1.members.invalid:5432",
+                    f"127.0.0.1:{free_port()}", f"127.0.0.1:{shard.port}",
+                )  # fmt: skip
+                address = shard.topology.shards[0].model_copy(update={"hosts": hosts})
+                store.set_topology(shard.topology.model_copy(update={"shards": (address,)}))
+                for _ in range(3):
+                    assert len(await store.trades("BTCUSDT", Page(1))) == 1
+
+    run(scenario())
+
+
+def test_a_member_in_recovery_is_not_read(shard: Shard) -> None:
+    async def scenario() -> None:
+        async with store_of(shard) as store, administrator(shard) as connection:
+            # What a standby says of itself, too.
+            await connection.execute(
+                "ALTER DATABASE trading SET default_transaction_read_only = on"
+            )
+            try:
+                with pytest.raises(StoreUnavailableError, match="no member takes writes"):
+                    await store.trades("BTCUSDT", Page(1))
+            finally:
+                await connection.execute("SET default_transaction_read_only = off")
+                await connection.execute(
+                    "ALTER DATABASE trading RESET default_transaction_read_only"
+                )
             assert len(await store.trades("BTCUSDT", Page(1))) == 1
 
     run(scenario())
