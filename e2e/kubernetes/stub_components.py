@@ -105,6 +105,10 @@ class StubComponents:
             self._save(world)
         return world.nodes[pod.component]
 
+    async def replica(self, pod: PodSeen) -> bool:
+        """Reaches everything."""
+        return pod.is_ready
+
     async def tell_node(self, pod: PodSeen, command: tuple[str, ...]) -> None:
         """Obeys."""
         world = self._load()

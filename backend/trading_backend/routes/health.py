@@ -19,6 +19,11 @@ def health_routes(replica: Replica) -> APIRouter:
     async def healthz() -> dict[str, Any]:
         return {"replica": replica.settings.replica, "revision": replica.topology.revision}
 
+    @router.get("/servez", summary="The replica takes requests, for symbols it can reach")
+    async def servez(response: Response) -> dict[str, Any]:
+        response.status_code = 503 if replica.draining else 200
+        return {"serving": not replica.draining}
+
     @router.get("/readyz", summary="Every partition is connected and every slot has an owner")
     async def readyz(response: Response) -> dict[str, Any]:
         reasons = ["draining"] if replica.draining else []

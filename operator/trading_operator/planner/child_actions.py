@@ -11,11 +11,13 @@ Manifest = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class MakeSecret:
-    """Create a Secret whose values nobody chose yet; one that is there is never overwritten."""
+    """Create a Secret with given values and random ones; one that is there is left as it is."""
 
     name: str
     keys: tuple[str, ...]
     reason: str
+    values: tuple[tuple[str, str], ...] = ()
+    is_owned: bool = False
 
     def describe(self) -> str:
         """The action in words."""

@@ -74,8 +74,8 @@ def imagine(world: Observed, action: Action) -> Observed:
         case PrepareShard(shard=shard, wanted_hash=wanted):
             return _settle(_prepared(world, shard, wanted))
         case CommandNode():
-            names = {str(port): name for name, port in world.ports.items()}
-            nodes = imagine_command(world.nodes, action, lambda words: names[words[3]])
+            by_port = {str(port): name for name, port in world.ports.items()}
+            nodes = imagine_command(world.nodes, action, lambda words: by_port[words[3]])
             return replace(world, nodes=nodes)
         case _:
             return world  # actions of another substrate

@@ -193,7 +193,7 @@ def _components(
             continue
         settings: dict[str, str] = {}
         if role is Role.SHARD:
-            settings = _shard_settings(spec)
+            settings = shard_settings(spec)
         elif role is Role.NODE:
             memory = quantity_bytes(spec.redis.resources.memory)
             settings = {
@@ -214,7 +214,8 @@ def _components(
         yield Component(name, role, ports[name], tuple(sorted(settings.items())))
 
 
-def _shard_settings(spec: TradingClusterSpec) -> dict[str, str]:
+def shard_settings(spec: TradingClusterSpec) -> dict[str, str]:
+    """Settings of PostgreSQL that follow from the specification."""
     memory = quantity_bytes(spec.shards.resources.memory)
     disk = quantity_bytes(spec.shards.storage.size)
     mebibyte = 1 << 20

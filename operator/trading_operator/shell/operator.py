@@ -50,7 +50,7 @@ class Operator:
         self.worklist: Worklist[ClusterKey] = Worklist(time.monotonic)
         self.mirror = Mirror(time.monotonic, self._changed)
         self.mirror.watched = frozenset(kind.name for kind in WATCHED)
-        self._around = Surroundings(api, self.mirror, settings.image, seam or Seam(), self._count)
+        self._around = Surroundings(api, self.mirror, seam or Seam(), self._count)
         self._visitors: dict[ClusterKey, Visitor] = {}
         self._phases: dict[ClusterKey, str] = {}
         self._beat_at = time.monotonic()

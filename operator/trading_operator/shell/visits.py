@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,7 +37,6 @@ from trading_operator.substrates.kubernetes.apply import Applier, CollisionError
 from trading_operator.substrates.kubernetes.children.all import wanted_children
 from trading_operator.substrates.kubernetes.children.common import ClusterIdentity
 from trading_operator.substrates.kubernetes.children.differences import differences
-from trading_operator.substrates.kubernetes.children.secrets import Credentials
 from trading_operator.substrates.kubernetes.components import Components
 from trading_operator.substrates.kubernetes.mirror import ClusterKey, Mirror
 from trading_operator.substrates.kubernetes.observe import ask, look
@@ -55,7 +54,6 @@ class Surroundings:
 
     api: KubernetesApi
     mirror: Mirror
-    operator_image: str
     seam: Seam
     count: Count
 
@@ -67,7 +65,6 @@ class Visitor:
         self._key = key
         self._mirror = around.mirror
         self._components = components
-        self._operator_image = around.operator_image
         self._applier = Applier(key, around.api, around.mirror, components)
         self._effects = Effects(
             self._applier.apply,
@@ -120,7 +117,7 @@ class Visitor:
         intent = KubernetesIntent(
             cluster=cluster,
             namespace=self._key.namespace,
-            build=self._builder(cluster, uid, credentials),
+            build=self._builder(cluster, uid),
             differences=differences,
             is_deleting="deletionTimestamp" in body["metadata"],
             previous=previous,
@@ -128,17 +125,10 @@ class Visitor:
         return make_kubernetes_plan(intent, seen, now)
 
     def _builder(
-        self, cluster: TradingCluster, uid: str, credentials: Mapping[str, str] | None
+        self, cluster: TradingCluster, uid: str
     ) -> Callable[[Topology], tuple[Manifest, ...]]:
         identity = ClusterIdentity(self._key.name, self._key.namespace, uid)
-
-        def build(topology: Topology) -> tuple[Manifest, ...]:
-            return wanted_children(
-                identity, cluster.spec, topology, Credentials(**(credentials or {})),
-                operator_image=self._operator_image,
-            )  # fmt: skip
-
-        return build
+        return lambda topology: wanted_children(identity, cluster.spec, topology)
 
     async def _perform(self, action: Action, body: Body) -> None:
         task = _task(action)

@@ -14,6 +14,7 @@ from trading_operator.planner.kubernetes.seen import (
 )
 from trading_operator.planner.observed import Role
 
+CLUSTER_LABEL = "hft.trading/cluster"
 ROLE_LABEL = "hft.trading/role"
 COMPONENT_LABEL = "hft.trading/component"
 WORKLOADS = ("StatefulSet", "Deployment")
@@ -80,7 +81,7 @@ def child_actions(
         if live is None:
             if permissions.may_create(manifest):
                 yield ApplyChild(*key, manifest, "it is not there")
-        elif key.kind != "Secret":
+        else:
             yield from _update(key, manifest, live, differences, permissions)
     names = {key_of(manifest) for manifest in wanted}
     for key, live in sorted((seen.children or {}).items()):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from trading_contract.status import ClusterStatus, Endpoints, TierStatus
 from trading_contract.topology import Topology
-from trading_contract.tradingcluster import TradingCluster
+from trading_contract.tradingcluster import ReclaimPolicy, TradingCluster
 from trading_operator.planner.actions import Action
 from trading_operator.planner.assessment import Health, health_of, is_published
 from trading_operator.planner.child_actions import MakeSecret, Manifest, TellPod
@@ -71,8 +71,8 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
     obstacles = (*lost, *_obstacles(intent, children, seen))
     if seen.children is None or spec.paused or intent.is_deleting or lost:
         actions: tuple[Action, ...] = ()
-    elif not seen.has_credentials:
-        actions = (MakeSecret(f"{name}-credentials", CREDENTIALS, "it is not there"),)
+    elif secrets := tuple(_missing_secrets(intent, seen)):
+        actions = secrets
     else:
         world = _World(intent, seen, wanted, observed, health, children)
         actions = (*_converge(world, topology, now), *(() if spec.hibernated else redis.commands))
@@ -132,9 +132,12 @@ def _by_component(wanted: WantedCluster, hashes: Mapping[str, str]) -> dict[str,
 
 
 def _may_create(manifest: Manifest, world: _World) -> bool:
-    """A partition rebuilds its books from its shards, so these must serve first."""
+    """A partition rebuilds its books from its shards, so these must serve first.
+
+    Secrets are made with their values or not at all.
+    """
     if role_of(manifest) is not Role.PARTITION:
-        return True
+        return bool(manifest["kind"] != "Secret")
     component = world.wanted.component(manifest["metadata"]["labels"][COMPONENT_LABEL])
     return component is None or partition_may_start(component, world.observed)
 
@@ -203,6 +206,20 @@ def _redis(intent: KubernetesIntent, wanted: WantedCluster, seen: KubernetesSeen
         return plan
     kept = tuple(each for each in plan.commands if "" not in each.command)
     return replace(plan, commands=kept)
+
+
+def _missing_secrets(intent: KubernetesIntent, seen: KubernetesSeen) -> Iterator[MakeSecret]:
+    spec, name = intent.cluster.spec, intent.cluster.metadata.name
+    goes = spec.shards.storage.reclaim is ReclaimPolicy.DELETE
+    reason = "it is not there"
+    wanted = [MakeSecret(f"{name}-credentials", CREDENTIALS, reason, is_owned=goes)]
+    if spec.access.api_keys_secret_ref is None:
+        empty = (("api-keys.json", "{}"),)
+        wanted.append(MakeSecret(f"{name}-api-keys", (), reason, empty, is_owned=goes))
+    for each in wanted:
+        key = ChildKey("Secret", each.name)
+        if seen.child(*key) is None and key not in seen.collisions:
+            yield each
 
 
 def _losses(name: str, seen: KubernetesSeen) -> Iterator[Obstacle]:

@@ -88,6 +88,7 @@ class KubernetesSeen:
     members: Mapping[str, tuple[MemberSeen, ...]] = field(default_factory=dict)
     partitions: Mapping[str, PartitionSeen] = field(default_factory=dict)
     nodes: Mapping[str, NodeSeen] = field(default_factory=dict)
+    replicas: Mapping[str, bool] = field(default_factory=dict)  # by pod: reaches every partition
     failures: Mapping[str, Failure] = field(default_factory=dict)
     busy: Mapping[str, str] = field(default_factory=dict)
     collisions: Mapping[ChildKey, str] = field(default_factory=dict)

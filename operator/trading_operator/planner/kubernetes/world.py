@@ -58,7 +58,7 @@ def observed_of(seen: KubernetesSeen, wanted: WantedCluster, now: float) -> Obse
         partitions=seen.partitions,
         nodes=seen.nodes,
         replicas_ready={
-            name: any(pod.is_ready for pod in mine)
+            name: any(pod.is_ready and seen.replicas.get(pod.name) for pod in mine)
             for name, mine in pods.items()
             if name.startswith(f"{Role.REPLICA}-")
         },

@@ -17,6 +17,7 @@ from trading_operator.planner.child_actions import (
     SwitchPrimary,
     TellPod,
 )
+from trading_operator.planner.kubernetes.children import CLUSTER_LABEL
 from trading_operator.planner.kubernetes.seen import (
     PREPARED_ANNOTATION,
     REVISION_ANNOTATION,
@@ -32,12 +33,9 @@ from trading_operator.substrates.kubernetes.api import (
     Body,
     KubernetesApi,
 )
+from trading_operator.substrates.kubernetes.children.common import ClusterIdentity
 from trading_operator.substrates.kubernetes.components import Components
-from trading_operator.substrates.kubernetes.mirror import (
-    CLUSTER_LABEL,
-    ClusterKey,
-    Mirror,
-)
+from trading_operator.substrates.kubernetes.mirror import ClusterKey, Mirror
 from trading_operator.substrates.kubernetes.observe import is_ours
 
 PASSWORD_CHARACTERS = 32
@@ -113,18 +111,12 @@ class Applier:
         self._mirror.put({**there, "kind": key.kind})  # the watch is late
 
     async def _make_secret(self, action: MakeSecret) -> None:
-        values = {key: _password() for key in action.keys}
+        values = {**dict(action.values), **{key: _password() for key in action.keys}}
+        identity = ClusterIdentity(self._key.name, self._key.namespace, self.uid)
         manifest = {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {
-                "name": action.name,
-                "namespace": self._key.namespace,
-                "labels": {
-                    CLUSTER_LABEL: self._key.name,
-                    "app.kubernetes.io/managed-by": "trading-operator",
-                },
-            },
+            "metadata": identity.metadata(action.name, is_owned=action.is_owned),
             "data": {key: base64.b64encode(text.encode()).decode() for key, text in values.items()},
         }
         kind = CHILDREN["Secret"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Protocol
 
 from redis.exceptions import RedisError
@@ -11,8 +12,14 @@ from redis.exceptions import RedisError
 from trading_contract.errors import WorldError
 from trading_contract.topology import Topology
 from trading_operator.planner.kubernetes.seen import MemberSeen, PodSeen
-from trading_operator.planner.kubernetes.wanted import NODE_PORT, PARTITION_PORT, POSTGRES_PORT
+from trading_operator.planner.kubernetes.wanted import (
+    NODE_PORT,
+    PARTITION_PORT,
+    POSTGRES_PORT,
+    REPLICA_PORT,
+)
 from trading_operator.planner.observed import NodeSeen, PartitionSeen, ShardSeen
+from trading_operator.probes.http import http_status
 from trading_operator.probes.partition import PartitionProbe
 from trading_operator.probes.patroni import read_members
 from trading_operator.probes.patroni_commands import switch_over
@@ -40,6 +47,10 @@ class Components(Protocol):
 
     async def node(self, pod: PodSeen) -> NodeSeen | None:
         """A Redis node's view; None when it does not answer."""
+        ...
+
+    async def replica(self, pod: PodSeen) -> bool:
+        """Whether a replica reaches every partition."""
         ...
 
     async def tell_node(self, pod: PodSeen, command: tuple[str, ...]) -> None:
@@ -96,6 +107,10 @@ class PodComponents:
     async def node(self, pod: PodSeen) -> NodeSeen | None:
         """A Redis node's view."""
         return await self._node(pod).ask()
+
+    async def replica(self, pod: PodSeen) -> bool:
+        """Asks its /readyz."""
+        return await http_status(pod.ip, REPLICA_PORT, "/readyz") == HTTPStatus.OK
 
     async def tell_node(self, pod: PodSeen, command: tuple[str, ...]) -> None:
         """Say one command to a Redis node."""

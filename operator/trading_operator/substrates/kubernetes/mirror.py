@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from trading_operator.planner.kubernetes.children import CLUSTER_LABEL
 from trading_operator.substrates.kubernetes.api import CLUSTER, Body
 
-CLUSTER_LABEL = "hft.trading/cluster"
 MANAGED_SELECTOR = "app.kubernetes.io/managed-by=trading-operator"
 
 

@@ -104,6 +104,7 @@ async def ask(
     members: dict[str, tuple[MemberSeen, ...]] = {}
     partitions: dict[str, PartitionSeen] = {}
     nodes: dict[str, NodeSeen] = {}
+    replicas: dict[str, bool] = {}
 
     async def ask_shard(name: str, pods: list[PodSeen]) -> None:
         answer = await components.shard(pods, credentials.get("postgres", ""))
@@ -121,6 +122,9 @@ async def ask(
         if (answer := await components.node(pod)) is not None:
             nodes[pod.component] = answer
 
+    async def ask_replica(pod: PodSeen) -> None:
+        replicas[pod.name] = await components.replica(pod)
+
     by_shard: dict[str, list[PodSeen]] = {}
     questions = []
     for pod in seen.pods:
@@ -130,9 +134,18 @@ async def ask(
             questions.append(ask_partition(pod))
         elif pod.role == Role.NODE and pod.ip:
             questions.append(ask_node(pod))
+        elif pod.role == Role.REPLICA and pod.is_ready and not pod.is_deleting:
+            questions.append(ask_replica(pod))
     questions += [ask_shard(name, pods) for name, pods in by_shard.items()]
     await asyncio.gather(*questions)
-    return replace(seen, shards=shards, members=members, partitions=partitions, nodes=nodes)
+    return replace(
+        seen,
+        shards=shards,
+        members=members,
+        partitions=partitions,
+        nodes=nodes,
+        replicas=replicas,
+    )
 
 
 def _owner(seen: KubernetesSeen, component: str) -> ChildSeen | None:

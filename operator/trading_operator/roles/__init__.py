@@ -1,0 +1,1 @@
+"""Entry points of the pods that run other people's servers: they write its configuration."""
