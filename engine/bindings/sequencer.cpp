@@ -97,6 +97,11 @@ void bind_sequencer(py::module_& module) {
       .def("add_states", &add_part<&SlotRows::add_states>)
       .def("add_open_orders", &add_part<&SlotRows::add_open_orders>)
       .def("add_closed_orders", &add_part<&SlotRows::add_closed_orders>)
+      .def("merge",
+           [](SlotRows& self, SlotRows& other) {
+             const py::gil_scoped_release release;
+             return self.merge(other);
+           })
       .def("finish",
            [](SlotRows& self) {
              const py::gil_scoped_release release;

@@ -80,6 +80,8 @@ class SlotRows:
         """The columns of open_orders."""
     def add_closed_orders(self, part: Buffer) -> bool:
         """Columns symbol, order_id, account, client_id, body_hash, ended_us."""
+    def merge(self, other: SlotRows) -> bool:
+        """Take over what another thread has read of the same slot; each row once."""
     def finish(self) -> bool:
         """Nothing more comes."""
     @property

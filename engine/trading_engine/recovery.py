@@ -1,6 +1,6 @@
 """Loading what the shard knows of taken slots. Only after the takeover: then nobody writes there.
 
-Each slot is read by a thread of its own, as a stream of parts that go straight into the core's
+Each slot is read by a few threads, as streams of parts that go straight into the core's
 `SlotRows`; the event loop only takes the finished rows over, in slices, and serves in between.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -19,6 +20,9 @@ from trading_engine._core import Sequencer, SlotRows
 from trading_engine.taking import TakenSlot, first_line
 
 PART_BYTES = 1 << 20
+STREAMS_MAX = 4  # connections that read the open orders of a slot
+PAGES_PER_STREAM_MIN = 2000
+PAGE_MAX = (1 << 32) - 2  # beyond all
 SLICE_ORDERS = 10_000  # about 10 ms of the event loop
 _ORDER_COLUMNS = (
     "symbol, order_id, account, client_id, attributes, price, quantity, executed, executed_quote, "
@@ -36,29 +40,61 @@ def fetch_slot(conninfo: str, slot: TakenSlot, remember: Idempotency, now_us: in
 
     Raises `WorldError` when the shard is away, `InvariantError` when its rows cannot be read.
     """
+    try:
+        return _fetch(conninfo, slot, remember, now_us)
+    except psycopg.Error as problem:
+        raise WorldError(f"cannot load slots: {first_line(problem)}") from problem
+
+
+def _fetch(conninfo: str, slot: TakenSlot, remember: Idempotency, now_us: int) -> SlotRows:
     where = "symbol >= %s AND symbol < %s"
     bounds: tuple[Any, ...] = (slot.first, slot.past)
-    since_us = now_us - remember.window_seconds * 1_000_000
     ended = (
         f"SELECT {_ENDED_COLUMNS} FROM closed_orders WHERE {where} "
         "AND ended_us >= %s ORDER BY ended_us DESC LIMIT %s"
     )
-    rows = SlotRows()
-    try:
+    since_us = now_us - remember.window_seconds * 1_000_000
+
+    def read_rest() -> SlotRows:
+        rows = SlotRows()
         with psycopg.connect(conninfo, autocommit=True) as connection:
-            for query, values, add in (
-                (f"SELECT {_STATE_COLUMNS} FROM symbol_state WHERE {where}", bounds,
-                 rows.add_states),
-                (f"SELECT {_ORDER_COLUMNS} FROM open_orders WHERE {where}", bounds,
-                 rows.add_open_orders),
-                (ended, (*bounds, since_us, remember.entries_max), rows.add_closed_orders),
-            ):  # fmt: skip
-                _copy(connection, query, values, add)
-    except psycopg.Error as problem:
-        raise WorldError(f"cannot load slots: {first_line(problem)}") from problem
-    if not rows.finish():
-        raise InvariantError(f"slot {slot.id}: its rows have no end")
+            states = f"SELECT {_STATE_COLUMNS} FROM symbol_state WHERE {where}"
+            _copy(connection, states, bounds, rows.add_states)
+            _copy(
+                connection, ended, (*bounds, since_us, remember.entries_max), rows.add_closed_orders
+            )
+        return rows
+
+    def read_open(pages: tuple[int, int]) -> SlotRows:
+        rows = SlotRows()
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            within = tuple(f"({page},0)" for page in pages)
+            query = (
+                f"SELECT {_ORDER_COLUMNS} FROM open_orders WHERE {where}"
+                " AND ctid >= %s AND ctid < %s"
+            )
+            _copy(connection, query, (*bounds, *within), rows.add_open_orders)
+        return rows
+
+    with ThreadPoolExecutor(STREAMS_MAX + 1, "load") as threads:
+        rest = threads.submit(read_rest)
+        parts = [threads.submit(read_open, pages) for pages in _page_ranges(conninfo)]
+        rows = rest.result()
+        if not all(rows.merge(part.result()) for part in parts) or not rows.finish():
+            raise InvariantError(f"slot {slot.id}: its rows have no end")
     return rows
+
+
+def _page_ranges(conninfo: str) -> list[tuple[int, int]]:
+    """The pages of open_orders, cut for several readers. Nobody writes rows of our slot now."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT pg_relation_size('open_orders') / current_setting('block_size')::int"
+        ).fetchone()
+    pages = int(row[0]) if row is not None else 0
+    streams = max(1, min(STREAMS_MAX, pages // PAGES_PER_STREAM_MIN))
+    cuts = [pages * n // streams for n in range(streams)]
+    return list(zip(cuts, [*cuts[1:], PAGE_MAX], strict=True))
 
 
 async def adopt(sequencer: Sequencer, slot: TakenSlot, rows: SlotRows) -> None:

@@ -112,6 +112,42 @@ bool SlotRows::add_closed_orders(std::string_view part) {
   });
 }
 
+// A stream that another part has begun must have its end.
+bool SlotRows::join(Stream& mine, const Stream& other) {
+  if (!other.begun) return true;
+  const bool whole = other.ended && (!mine.begun || mine.ended);
+  mine = other;
+  return whole;
+}
+
+bool SlotRows::merge(SlotRows& other) {
+  if (finished_ || other.finished_ || &other == this) return false;
+  std::vector<std::uint32_t> names;
+  for (const std::string& name : other.names_) names.push_back(name_of(name));
+  for (State& state : other.states_) {
+    state.name = names[state.name];
+    states_.push_back(state);
+  }
+  const auto first_block = static_cast<std::uint32_t>(blocks_.size());
+  for (std::vector<ColdOrder>& block : other.blocks_) {
+    for (ColdOrder& order : block) order.symbol = names[order.symbol];
+    blocks_.push_back(std::move(block));
+  }
+  places_.reserve(places_.size() + other.places_.size());
+  for (Place& place : other.places_) {
+    places_.push_back({place.priority, names[place.name], place.block + first_block, place.at});
+  }
+  for (Ended& ended : other.ended_) {
+    ended.name = names[ended.name];
+    ended_.push_back(ended);
+  }
+  const bool states = join(state_stream_, other.state_stream_);
+  const bool opened = join(open_stream_, other.open_stream_);
+  const bool closed = join(closed_stream_, other.closed_stream_);
+  other = SlotRows();
+  return states && opened && closed;
+}
+
 // Rows come in the order of the table's pages; restoring is fast in the order of priority.
 bool SlotRows::finish() {
   if (!state_stream_.ended || !open_stream_.ended || !closed_stream_.ended) return false;

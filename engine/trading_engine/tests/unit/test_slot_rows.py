@@ -138,3 +138,31 @@ def test_an_order_that_would_cross_the_book_makes_no_book() -> None:
     rows = rows_of(world)
     assert rows.finish()
     assert fresh().adopt(rows, 1 << 20) == -1
+
+
+def test_rows_of_several_readers_are_merged() -> None:
+    world = traded()
+    rows, others = SlotRows(), [SlotRows(), SlotRows()]
+    tables = world.tables
+    assert rows.add_states(copy_of(STATE_COLUMNS, list(tables.states.values())))
+    assert rows.add_closed_orders(copy_of(ENDED_COLUMNS, list(tables.closed_orders.values())))
+    opened = list(tables.open_orders.values())[::-1]
+    for other, part in zip(others, (opened[:1], opened[1:]), strict=True):
+        assert other.add_open_orders(copy_of(ORDER_COLUMNS, part))
+        assert rows.merge(other)
+    assert not rows.merge(rows)
+    assert rows.finish() and rows.open_orders == len(opened)
+    assert others[0].open_orders == 0
+    sequencer = fresh()
+    assert sequencer.adopt(rows, 1 << 20) == 0
+    sequencer.set_slot(1, "", "~", 0, 1, 6, bytes(32))
+    assert asked(world, sequencer) == asked(world, world.sequencer)
+
+
+def test_a_reader_whose_rows_have_no_end_is_noticed() -> None:
+    world = traded()
+    rows, other = SlotRows(), SlotRows()
+    whole = copy_of(ORDER_COLUMNS, list(world.tables.open_orders.values()))
+    assert other.add_open_orders(whole[:-TAIL_BYTES])
+    assert not rows.merge(other)
+    assert not rows.finish()

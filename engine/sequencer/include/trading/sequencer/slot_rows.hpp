@@ -40,6 +40,9 @@ class SlotRows {
   bool add_open_orders(std::string_view part);  // the columns of open_orders
   // symbol, order_id, account, client_id, body_hash, ended_us
   bool add_closed_orders(std::string_view part);
+  // Rows that another thread has read of the same slot; `other` is empty then. False: one of its
+  // streams has no end.
+  bool merge(SlotRows& other);
   // Nothing more comes. False: an end is missing.
   bool finish();
 
@@ -71,6 +74,7 @@ class SlotRows {
   template <typename Row>
   bool add(Stream& stream, std::string_view part, std::int16_t fields, Row row);
   std::uint32_t name_of(std::string_view name);
+  static bool join(Stream& mine, const Stream& other);
 
   Stream state_stream_, open_stream_, closed_stream_;
   std::vector<std::string> names_;
