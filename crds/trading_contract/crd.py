@@ -70,6 +70,7 @@ _RULES = (
     ),
 )
 _KEYED_LISTS = (("symbols", "name"),)
+_KEYED_STATUS_LISTS = (("conditions", "type"), ("tiers", "name"))
 _COLUMNS = (
     ("Phase", "string", ".status.phase"),
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
@@ -96,6 +97,8 @@ def structural(
     schema.pop("title", None)
     if schema.get("default", ...) is None:
         del schema["default"]
+    elif "default" in schema:
+        schema["default"] = _without_nulls(schema["default"])
     if "const" in schema:
         schema["enum"] = [schema.pop("const")]
     for bound, plain in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
@@ -113,6 +116,13 @@ def structural(
         if key in schema:
             schema[key] = structural(schema[key], definitions, seen)
     return schema
+
+
+def _without_nulls(value: Any) -> Any:
+    """A default as the API server takes it: what is absent is left out."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
+    return value
 
 
 def _only_option(options: list[Schema]) -> Schema:
@@ -142,6 +152,11 @@ def definition() -> Schema:
         rules.append({"rule": rule, "message": message})
     for path, key in _KEYED_LISTS:
         keyed = _below(spec, path)
+        keyed["x-kubernetes-list-type"] = "map"
+        keyed["x-kubernetes-list-map-keys"] = [key]
+    status = structural(parts["status"], definitions)
+    for path, key in _KEYED_STATUS_LISTS:
+        keyed = _below(status, path)
         keyed["x-kubernetes-list-type"] = "map"
         keyed["x-kubernetes-list-map-keys"] = [key]
     pattern = definitions["Metadata"]["properties"]["name"]["pattern"]
@@ -180,7 +195,7 @@ def definition() -> Schema:
                                 "kind": {"type": "string"},
                                 "metadata": {"type": "object"},
                                 "spec": spec,
-                                "status": structural(parts["status"], definitions),
+                                "status": status,
                             },
                             "x-kubernetes-validations": [
                                 {

@@ -17,7 +17,7 @@ QUOTE_ASSETS = ("USDT", "USDC", "FDUSD", "BTC", "ETH", "BNB", "USD", "EUR", "GBP
 UNITS_MAX = 10**15  # ticks of a price, lots of a quantity
 
 _RANGE = re.compile(r"^([A-Z0-9]{0,16})\.\.([A-Z0-9]{0,16})$")
-DecimalText = Annotated[str, Field(pattern=r"^[0-9]{1,18}(\.[0-9]{1,18})?$")]
+DecimalText = Annotated[str, Field(max_length=37, pattern=r"^[0-9]{1,18}(\.[0-9]{1,18})?$")]
 
 
 class SelfTradePrevention(StrEnum):
