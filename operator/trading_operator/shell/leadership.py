@@ -7,79 +7,132 @@ slots guard what matters.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from http import HTTPStatus
-from typing import Any
 
-import aiohttp
-from kubernetes.aio.client import ApiClient
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRecord
-from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
+from kubernetes.aio.leaderelection.resourcelock.baselock import BaseLock
+
+from trading_contract.errors import WorldError
+from trading_operator.substrates.kubernetes.api import CONFLICT, LEASE, Body, KubernetesApi
 
 logger = logging.getLogger("trading_operator.leadership")
 RETRY_SECONDS = 2
 CALL_SECONDS_MAX = 4.0
 STOP_SECONDS_MAX = 3.0
-NETWORK_ERRORS = (OSError, TimeoutError, aiohttp.ClientError)
+NOBODY = ""
 
 
-class PatientLeaseLock(LeaseLock):
-    """The library's lock, for which an API server that is away is a failed try and not the end."""
+class PatientLeaseLock(BaseLock):
+    """A Lease as the library's election wants it.
 
-    async def get(self, name: str, namespace: str) -> Any:
+    The library's own lock ends the process when the API server is away, and version 37.0.2 cannot
+    create a Lease at all; for this one both are tries that failed.
+    """
+
+    def __init__(self, api: KubernetesApi, name: str, namespace: str, identity: str) -> None:
+        super().__init__(name, namespace, identity)
+        self._api = api
+        self._lease: Body | None = None
+
+    async def get(
+        self, name: str, namespace: str
+    ) -> tuple[bool, LeaderElectionRecord] | tuple[bool, Exception] | tuple[bool, None]:
         """The record of the Lease, or why there is none."""
         try:
             async with asyncio.timeout(CALL_SECONDS_MAX):
-                return await super().get(name, namespace)
-        except NETWORK_ERRORS as error:
+                self._lease = await self._api.get(LEASE, namespace, name)
+        except (WorldError, TimeoutError) as error:
             return False, ApiException(
-                status=HTTPStatus.SERVICE_UNAVAILABLE, reason=f"no answer ({type(error).__name__})"
+                status=HTTPStatus.SERVICE_UNAVAILABLE, reason=str(error) or "no answer"
             )
+        if self._lease is None:
+            absent = ApiException(status=HTTPStatus.NOT_FOUND, reason="no Lease yet")
+            absent.body = json.dumps({"code": HTTPStatus.NOT_FOUND.value})
+            return False, absent
+        return True, _record(self._lease)
 
     async def create(
         self, name: str, namespace: str, election_record: LeaderElectionRecord
     ) -> bool:
         """Whether the Lease was made."""
-        try:
-            async with asyncio.timeout(CALL_SECONDS_MAX):
-                return bool(await super().create(name, namespace, election_record))
-        except NETWORK_ERRORS:
-            return False
+        body: Body = {
+            "apiVersion": LEASE.api_version,
+            "kind": LEASE.name,
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": _spec(election_record),
+        }
+        return await self._try(self._api.create(LEASE, namespace, body))
 
     async def update(self, name: str, namespace: str, updated_record: LeaderElectionRecord) -> bool:
-        """Whether the Lease says so now."""
-        try:
-            async with asyncio.timeout(CALL_SECONDS_MAX):
-                return bool(await super().update(name, namespace, updated_record))
-        except NETWORK_ERRORS:
+        """Whether the Lease says so now; not if another one wrote it since we read it."""
+        if self._lease is None:
             return False
+        spec = {**self._lease.get("spec", {}), **_spec(updated_record)}
+        return await self._try(self._api.replace(LEASE, namespace, {**self._lease, "spec": spec}))
 
     async def release(self) -> None:
         """Let the next one in at once, if the Lease is still ours."""
+        there, record = await self.get(self.name, self.namespace)
+        if not there or not isinstance(record, LeaderElectionRecord) or self._lease is None:
+            return
+        if record.holder_identity == self.identity:
+            spec = {**self._lease["spec"], "holderIdentity": NOBODY}
+            await self._try(self._api.replace(LEASE, self.namespace, {**self._lease, "spec": spec}))
+
+    async def _try(self, call: Awaitable[Body]) -> bool:
         try:
             async with asyncio.timeout(CALL_SECONDS_MAX):
-                lease = await self.api_instance.read_namespaced_lease(self.name, self.namespace)
-                if lease.spec is not None and lease.spec.holder_identity == self.identity:
-                    lease.spec.holder_identity = ""
-                    await self.api_instance.replace_namespaced_lease(
-                        self.name, self.namespace, lease
-                    )
-        except (ApiException, *NETWORK_ERRORS) as error:
-            logger.warning("the Lease was not given back: %s", error)
+                self._lease = await call
+        except (WorldError, TimeoutError) as error:
+            if getattr(error, "code", 0) != CONFLICT:
+                logger.warning("the Lease could not be written: %s", error)
+            return False
+        return True
+
+
+def _record(lease: Body) -> LeaderElectionRecord:
+    spec = lease.get("spec") or {}
+    seconds = spec.get("leaseDurationSeconds")
+    return LeaderElectionRecord(
+        spec.get("holderIdentity") or None,
+        None if seconds is None else str(seconds),
+        _without_zone(spec.get("acquireTime")),
+        _without_zone(spec.get("renewTime")),
+    )
+
+
+def _spec(record: LeaderElectionRecord) -> Body:
+    """The library hands local times over as text; only that they change matters to it."""
+    spec: Body = {
+        "holderIdentity": record.holder_identity,
+        "leaseDurationSeconds": int(record.lease_duration or 0),
+    }
+    for key, text in (("acquireTime", record.acquire_time), ("renewTime", record.renew_time)):
+        if text:
+            at = datetime.fromisoformat(text)
+            spec[key] = at.isoformat(timespec="microseconds") + "Z"
+    return spec
+
+
+def _without_zone(text: str | None) -> str | None:
+    return str(datetime.fromisoformat(text).replace(tzinfo=None)) if text else None
 
 
 class Leadership:
     """Follows the Lease, and leads while it holds it."""
 
     def __init__(
-        self, client: ApiClient, name: str, namespace: str, identity: str, lease_seconds: float
+        self, api: KubernetesApi, name: str, namespace: str, identity: str, lease_seconds: int
     ) -> None:
-        self._lock = PatientLeaseLock(name, namespace, identity, client)
+        self._lock = PatientLeaseLock(api, name, namespace, identity)
         self._lease_seconds = lease_seconds
         self.is_leader = False
         self.is_following = False

@@ -55,7 +55,7 @@ class Operator:
         self._phases: dict[ClusterKey, str] = {}
         self._beat_at = time.monotonic()
         self._leadership = Leadership(
-            api.client, settings.lease_name, settings.lease_namespace, settings.identity,
+            api, settings.lease_name, settings.lease_namespace, settings.identity,
             settings.lease_seconds,
         )  # fmt: skip
 
@@ -213,4 +213,6 @@ class Operator:
 
 async def run_operator(settings: OperatorSettings) -> None:
     """The operator as the chart starts it."""
+    # One line per event of every object says nothing that a visit does not say better.
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     await Operator(settings, await connect()).run()

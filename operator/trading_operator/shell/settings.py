@@ -25,7 +25,7 @@ class OperatorSettings(BaseModel):
     health_host: str = "0.0.0.0"  # noqa: S104 -- kubelets ask from outside the pod
     health_port: int = Field(default=8081, ge=0, le=65535)
     resync_seconds: float = Field(default=60.0, ge=1.0, description="Time between full lists.")
-    lease_seconds: float = Field(default=15.0, ge=3.0, description="A silent leader is replaced.")
+    lease_seconds: int = Field(default=15, ge=3, description="A silent leader is replaced.")
     workers: int = Field(default=8, ge=1, le=64, description="Clusters visited at a time.")
 
     @property

@@ -55,6 +55,7 @@ class Kind:
 CLUSTER = Kind("TradingCluster", "hft.trading", "v1alpha1", "tradingclusters")
 POD = Kind("Pod", "", "v1", "pods")
 CLAIM = Kind("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims")
+LEASE = Kind("Lease", "coordination.k8s.io", "v1", "leases")
 EVENT = Kind("Event", "events.k8s.io", "v1", "events")
 CHILDREN = {
     kind.name: kind
@@ -167,6 +168,11 @@ class KubernetesApi:
         return await self._call(
             "post", kind, kind.path(namespace), body=dict(manifest), field_manager=CHILD_MANAGER
         )
+
+    async def replace(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> Body:
+        """Write a whole object; only if nobody changed it since it was read."""
+        path = kind.path(namespace, body["metadata"]["name"])
+        return await self._call("put", kind, path, body=dict(body))
 
     async def annotate(
         self, kind: Kind, namespace: str, name: str, uid: str, annotations: Mapping[str, str]
