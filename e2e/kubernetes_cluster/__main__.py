@@ -1,0 +1,81 @@
+"""`python -m kubernetes_cluster up|down|load-image ARCHIVE|environment`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from kubernetes_cluster import binaries, processes
+from kubernetes_cluster.control_plane import ControlPlane, environment
+from kubernetes_cluster.node import NODE_ADDRESS, Node, unmount_below
+from kubernetes_cluster.problems import CannotError
+
+API_PORT = 16_443
+
+
+def the_plane() -> ControlPlane:
+    """The one cluster with a node of this machine."""
+    plane = ControlPlane(binaries.cache() / "node", NODE_ADDRESS, API_PORT)
+    plane.binaries = binaries.binaries()
+    return plane
+
+
+def up() -> None:
+    """Start it unless it runs."""
+    plane = the_plane()
+    if processes.is_running(plane.folder, "kubelet"):
+        print(f"runs already: export KUBECONFIG={plane.kubeconfig}")
+        return
+    down()
+    begun = time.monotonic()
+    plane.folder.mkdir(parents=True, exist_ok=True)
+    node = Node(plane)
+    node.make_links()
+    plane.start()
+    node.start()
+    print(f"Ready after {time.monotonic() - begun:.0f} s: export KUBECONFIG={plane.kubeconfig}")
+
+
+def down() -> None:
+    """End it and remove what it left; nothing when it is not there."""
+    plane = the_plane()
+    if not plane.folder.exists():
+        return
+    if (plane.folder / "netns-before").exists():
+        Node(plane).stop()
+    plane.stop()
+    unmount_below(plane.folder)
+    shutil.rmtree(plane.folder, ignore_errors=True)
+
+
+def main() -> int:
+    """Entry point; 1 = this machine cannot, said on stderr."""
+    parser = argparse.ArgumentParser(prog="kubernetes_cluster", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up")
+    commands.add_parser("down")
+    commands.add_parser("environment")
+    commands.add_parser("load-image").add_argument("archive", type=Path)
+    arguments = parser.parse_args()
+    try:
+        match arguments.command:
+            case "up":
+                up()
+            case "down":
+                down()
+            case "environment":
+                for key, value in environment(the_plane()).items():
+                    print(f"export {key}={value}")
+            case "load-image":
+                Node(the_plane()).load_image(arguments.archive)
+    except CannotError as error:
+        print(f"kubernetes_cluster: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
