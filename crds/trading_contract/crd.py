@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from trading_contract.errors import InvariantError
+from trading_contract.symbols import SymbolSpec
 from trading_contract.tradingcluster import KIND, TradingCluster
 
 HEADER = "# Generated from crds/trading_contract: do not edit; run `make crds`.\n"
@@ -55,7 +56,14 @@ _RULES = (
     ),
     (
         "symbols[]",
-        "self.tickSize == oldSelf.tickSize && self.lotSize == oldSelf.lotSize",
+        " && ".join(
+            f"(has(self.{field}) ? self.{field} : '{default}')"
+            f" == (has(oldSelf.{field}) ? oldSelf.{field} : '{default}')"
+            for field, default in (
+                ("tickSize", SymbolSpec.model_fields["tick_size"].default),
+                ("lotSize", SymbolSpec.model_fields["lot_size"].default),
+            )
+        ),
         "tickSize and lotSize cannot change: prices and quantities are stored as counts of them",
     ),
     (
@@ -114,7 +122,24 @@ def structural(
         schema["properties"] = {k: structural(v, definitions, seen) for k, v in inner.items()}
     for key in ("items", "additionalProperties"):
         if key in schema:
-            schema[key] = structural(schema[key], definitions, seen)
+            schema[key] = _without_defaults(structural(schema[key], definitions, seen))
+    return schema
+
+
+def _without_defaults(schema: Schema) -> Schema:
+    """An entry of a list as it was written: the models fill in what it leaves out.
+
+    Were the API server to do so, the list would differ from the applied file for ever, and
+    applying it again would not say "unchanged".
+    """
+    schema = dict(schema)
+    default = schema.pop("default", None)
+    if isinstance(default, str | int | float) and "Default" not in schema.get("description", ""):
+        shown = str(default).lower() if isinstance(default, bool) else default
+        schema["description"] = f"{schema.get('description', '')} Default: {shown}.".strip()
+    if "properties" in schema:
+        inner = schema["properties"].items()
+        schema["properties"] = {key: _without_defaults(each) for key, each in inner}
     return schema
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+from pathlib import Path
 from typing import Any
 
 from trading_operator.substrates.kubernetes.api import POD, ApiError, KubernetesApi, connect
@@ -16,7 +17,8 @@ MISSING_IMAGE = "does-not-exist"
 class StubKubelet:
     """Runs in a thread of its own until `stop`. Pods whose image is said to be missing wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, kubeconfig: Path) -> None:
+        self._kubeconfig = str(kubeconfig)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
@@ -30,7 +32,7 @@ class StubKubelet:
         self._thread.join(10)
 
     async def _run(self) -> None:
-        api = await connect()
+        api = await connect(kubeconfig=self._kubeconfig)
         while not self._stop.is_set():
             try:
                 for pod in await api.list(POD, None):

@@ -1,4 +1,4 @@
-"""`python -m kubernetes_cluster up|down|load-image ARCHIVE|environment`."""
+"""`python -m kubernetes_cluster up|down|build-image|load-image ARCHIVE|environment`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kubernetes_cluster import binaries, processes
 from kubernetes_cluster.control_plane import ControlPlane, environment
+from kubernetes_cluster.image import build_image
 from kubernetes_cluster.node import NODE_ADDRESS, Node, unmount_below
 from kubernetes_cluster.problems import CannotError
 
@@ -59,6 +60,7 @@ def main() -> int:
     commands.add_parser("down")
     commands.add_parser("environment")
     commands.add_parser("load-image").add_argument("archive", type=Path)
+    commands.add_parser("build-image")
     arguments = parser.parse_args()
     try:
         match arguments.command:
@@ -69,6 +71,11 @@ def main() -> int:
             case "environment":
                 for key, value in environment(the_plane()).items():
                     print(f"export {key}={value}")
+            case "build-image":
+                archive = build_image()
+                print(archive)
+                if processes.is_running(the_plane().folder, "containerd"):
+                    Node(the_plane()).load_image(archive)
             case "load-image":
                 Node(the_plane()).load_image(arguments.archive)
     except CannotError as error:

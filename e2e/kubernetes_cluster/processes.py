@@ -21,6 +21,7 @@ def start(
             argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder,
             env={**os.environ, **(extra or {})}, start_new_session=True,
         )  # fmt: skip
+    process.returncode = 0  # it outlives this object: from now on it is known by its pid file
     (folder / f"{name}.pid").write_text(f"{process.pid} {_born(process.pid)}")
     return process.pid
 

@@ -55,7 +55,7 @@ def main() -> int:
         settings = load(NodeSettings, "TRADING_REDIS_", os.environ)
         wanted = options(settings, os.environ["POD_NAME"], os.environ["POD_IP"])
     except (UserError, KeyError) as error:
-        print(f"trading-redis: {error}", file=sys.stderr)
+        sys.stderr.write(f"trading-redis: {error}\n")
         return 1
     argv = ["redis-server"]
     for key, value in wanted.items():

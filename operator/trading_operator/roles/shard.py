@@ -140,7 +140,7 @@ def main() -> int:
         }
         document = configuration(settings, os.environ["POD_NAME"], os.environ["POD_IP"], passwords)
     except (UserError, OSError, KeyError) as error:
-        print(f"trading-shard: {error}", file=sys.stderr)
+        sys.stderr.write(f"trading-shard: {error}\n")
         return 1
     settings.data_folder.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(CONFIGURATION_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -35,7 +35,7 @@ from trading_operator.shell.reports import Reporter
 from trading_operator.substrates.kubernetes.api import Body, KubernetesApi
 from trading_operator.substrates.kubernetes.apply import Applier, CollisionError
 from trading_operator.substrates.kubernetes.children.all import wanted_children
-from trading_operator.substrates.kubernetes.children.common import ClusterIdentity
+from trading_operator.substrates.kubernetes.children.building import ClusterIdentity
 from trading_operator.substrates.kubernetes.children.differences import differences
 from trading_operator.substrates.kubernetes.components import Components
 from trading_operator.substrates.kubernetes.mirror import ClusterKey, Mirror

@@ -87,8 +87,8 @@ class ApiError(WorldError):
         self.code = code
 
 
-async def connect(seam: Seam | None = None) -> KubernetesApi:
-    """The API of the pod's own Kubernetes cluster, else of the kubeconfig.
+async def connect(seam: Seam | None = None, kubeconfig: str | None = None) -> KubernetesApi:
+    """The API of the pod's own Kubernetes cluster, else of the kubeconfig (default: KUBECONFIG).
 
     Raises `UserError` when there is neither.
     """
@@ -97,7 +97,9 @@ async def connect(seam: Seam | None = None) -> KubernetesApi:
         load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except ConfigException:
         try:
-            await load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            await load_kube_config(  # type: ignore[no-untyped-call]
+                kubeconfig, client_configuration=configuration
+            )
         except (ConfigException, OSError) as error:
             text = f"no Kubernetes: not in a pod, and no kubeconfig ({error}); set KUBECONFIG"
             raise UserError(text) from error

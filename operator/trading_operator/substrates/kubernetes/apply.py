@@ -33,7 +33,7 @@ from trading_operator.substrates.kubernetes.api import (
     Body,
     KubernetesApi,
 )
-from trading_operator.substrates.kubernetes.children.common import ClusterIdentity
+from trading_operator.substrates.kubernetes.children.building import ClusterIdentity
 from trading_operator.substrates.kubernetes.components import Components
 from trading_operator.substrates.kubernetes.mirror import ClusterKey, Mirror
 from trading_operator.substrates.kubernetes.observe import is_ours

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trading_operator.substrates.kubernetes.children.common import ClusterIdentity, Object
+from trading_operator.substrates.kubernetes.children.building import ClusterIdentity, Object
 
 
 def objects(identity: ClusterIdentity) -> Iterator[Object]:

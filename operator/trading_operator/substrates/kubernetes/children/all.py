@@ -17,7 +17,7 @@ from trading_operator.substrates.kubernetes.children import (
     redis,
     shards,
 )
-from trading_operator.substrates.kubernetes.children.common import ClusterIdentity, Object
+from trading_operator.substrates.kubernetes.children.building import ClusterIdentity, Object
 
 
 def wanted_children(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trading_contract.tradingcluster import TradingClusterSpec
-from trading_operator.substrates.kubernetes.children.common import (
+from trading_operator.substrates.kubernetes.children.building import (
     SECRETS_FOLDER,
     TOPOLOGY_FOLDER,
     ClusterIdentity,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from trading_contract.tradingcluster import TradingClusterSpec
 from trading_operator.substrates.kubernetes.children import backends
-from trading_operator.substrates.kubernetes.children.common import ClusterIdentity, Object
+from trading_operator.substrates.kubernetes.children.building import ClusterIdentity, Object
 
 DEFAULT_PORT = 80
 

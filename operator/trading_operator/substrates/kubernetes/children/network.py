@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trading_operator.substrates.kubernetes.children import backends, partitions, redis, shards
-from trading_operator.substrates.kubernetes.children.common import ClusterIdentity, Object
+from trading_operator.substrates.kubernetes.children.building import ClusterIdentity, Object
 
 OPERATOR = {"app.kubernetes.io/name": "trading-operator"}
 

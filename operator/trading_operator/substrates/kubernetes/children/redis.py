@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trading_contract.tradingcluster import TradingClusterSpec
 from trading_operator.planner.topology import quantity_bytes
-from trading_operator.substrates.kubernetes.children.common import (
+from trading_operator.substrates.kubernetes.children.building import (
     ClusterIdentity,
     Object,
     container,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from trading_contract.tradingcluster import TradingClusterSpec
 from trading_operator.planner.topology import shard_settings
-from trading_operator.substrates.kubernetes.children.common import (
+from trading_operator.substrates.kubernetes.children.building import (
     SECRETS_FOLDER,
     ClusterIdentity,
     Object,
