@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "fetch_ahead.hpp"
 #include "order_pool.hpp"
 
 namespace trading::core {
@@ -65,7 +66,7 @@ class AccountIndex {
 
   // Brings the memory of a later find(), in two steps.
   void prefetch_slot(std::uint32_t symbol, std::int64_t account) const {
-    __builtin_prefetch(&table_[home(symbol, account)]);
+    fetch_ahead(&table_[home(symbol, account)]);
   }
   void prefetch_entry(std::uint32_t symbol, std::int64_t account) const {
     const std::uint32_t index = table_[home(symbol, account)];
@@ -76,7 +77,7 @@ class AccountIndex {
     const std::uint32_t index = table_[home(symbol, account)];
     return index == kNoEntry ? kNoHandle : entries_[index].first;
   }
-  void prefetch_entry(std::uint32_t index) const { __builtin_prefetch(&entries_[index], 1); }
+  void prefetch_entry(std::uint32_t index) const { fetch_ahead(&entries_[index]); }
 
   [[nodiscard]] std::size_t memory_bytes() const {
     return table_.capacity() * sizeof(std::uint32_t) + entries_.capacity() * sizeof(Entry) +

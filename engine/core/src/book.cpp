@@ -202,8 +202,6 @@ std::size_t Book::memory_bytes() const {
 }
 
 void Book::prefetch(std::size_t step, const Command& command, Handle& handle) const {
-  // GCC holds a function that only prefetches for one without effect, and drops the calls.
-  asm volatile("");
   const OrderPool& pool = shared_.pool;
   const bool enters = command.kind == Kind::kPlace && command.side <= Side::kSell;
   const bool moves = command.kind == Kind::kReplace;

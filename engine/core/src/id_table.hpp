@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "big_array.hpp"
+#include "fetch_ahead.hpp"
 #include "order_pool.hpp"
 
 namespace trading::core {
@@ -38,7 +39,7 @@ class IdTable {
   void erase(std::int64_t id, Handle handle);
 
   // Reads only what a find would read first.
-  void prefetch(std::int64_t id) const { __builtin_prefetch(&slots_[home(fold(id))]); }
+  void prefetch(std::int64_t id) const { fetch_ahead(&slots_[home(fold(id))]); }
   // A handle worth prefetching, or kNoHandle: a guess, never wrong to ignore.
   [[nodiscard]] Handle guess(std::int64_t id) const {
     const std::uint32_t key = fold(id);

@@ -41,13 +41,17 @@ void MatchingEngine::apply(std::span<const Command> commands, EventBuffer& event
   const bool far = state.shared.pool.live() > kNearOrders;
   const std::size_t size = commands.size();
   TRADING_CHECK(size < UINT32_MAX);
+  const auto prefetch = [&](std::size_t step, std::size_t later) {
+    if (later >= size) return;
+    if (const Book* book = state.find(commands[later].symbol); book != nullptr)
+      book->prefetch(step, commands[later], handles[later % handles.size()]);
+  };
+  for (std::size_t step = 0; far && step < Book::kPrefetchSteps; ++step) {
+    for (std::size_t later = 0; later < kAhead[step]; ++later) prefetch(step, later);
+  }
   for (std::size_t i = 0; i < size; ++i) {
-    for (std::size_t step = 0; far && step < Book::kPrefetchSteps; ++step) {
-      const std::size_t later = i + kAhead[step];
-      if (later >= size) continue;
-      if (const Book* book = state.find(commands[later].symbol); book != nullptr)
-        book->prefetch(step, commands[later], handles[later % handles.size()]);
-    }
+    for (std::size_t step = 0; far && step < Book::kPrefetchSteps; ++step)
+      prefetch(step, i + kAhead[step]);
     const Command& command = commands[i];
     const Output out{&events, static_cast<std::uint32_t>(i)};
     if (Book* book = state.find(command.symbol); book != nullptr) [[likely]] {

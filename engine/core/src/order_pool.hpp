@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "fetch_ahead.hpp"
 #include "trading/core/check.hpp"
 #include "trading/core/event.hpp"
 
@@ -42,7 +43,7 @@ class OrderPool {
   }
 
   void prefetch(Handle handle) const {
-    if (handle != kNoHandle) __builtin_prefetch(&(*this)[handle], 1);
+    if (handle != kNoHandle) fetch_ahead(&(*this)[handle]);
   }
 
   Handle allocate() {

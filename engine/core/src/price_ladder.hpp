@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "big_array.hpp"
+#include "fetch_ahead.hpp"
 #include "order_pool.hpp"
 
 namespace trading::core {
@@ -107,7 +108,7 @@ class PriceLadder {
   }
   void prefetch(Key key) const {
     const std::uint64_t i = index_of(key);
-    if (i < window_.size()) __builtin_prefetch(&window_[i], 1);
+    if (i < window_.size()) fetch_ahead(&window_[i]);
   }
   // The youngest order of the level, as far as it is near; else kNoHandle.
   [[nodiscard]] Handle guess_last(Key key) const {
