@@ -66,6 +66,7 @@ class Replica:
         self.entry = OrderEntry(
             settings.replica, self.limits, self.store, deadline_seconds=settings.deadline_seconds
         )
+        self.entry.native.set_stream_limit(settings.stream_messages_per_second_max)
         self.partitions = self.entry.partitions
         self.feed = MarketFeed(self.channels, self.partitions, self.store)
         self.draining = False

@@ -23,4 +23,9 @@ class BackendSettings(BaseModel):
         default=1.5, ge=0, description="not ready, but still serving, after SIGTERM"
     )
     drain_seconds: int = Field(default=10, ge=0, description="time to finish after SIGTERM")
+    stream_messages_per_second_max: int = Field(
+        default=10_000, ge=0, le=1 << 30,
+        description="of one order stream, cancels and pings too; more get -1003, twice as many end"
+        " the connection; 0 = no limit",
+    )  # fmt: skip
     shard_connections_max: int = Field(default=4, ge=1, description="read connections per shard")

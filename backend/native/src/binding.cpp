@@ -102,6 +102,9 @@ class NativeOrderEntry {
     limits.orders_1d = orders_1d;
     limits.weight_1m = weight_1m;
   }
+  void set_stream_limit(std::uint32_t messages_1s) {
+    entry_.limits().stream_messages_1s = messages_1s;
+  }
   void set_common_headers(const std::string& block) { entry_.set_common_headers(block); }
 
   py::tuple begin_http(const py::bytes& data, std::int64_t now_us) {
@@ -332,6 +335,7 @@ PYBIND11_MODULE(_native, m) {
       .def("set_keys", &NativeOrderEntry::set_keys)
       .def("set_limits", &NativeOrderEntry::set_limits)
       .def("set_rate_limits", &NativeOrderEntry::set_rate_limits)
+      .def("set_stream_limit", &NativeOrderEntry::set_stream_limit)
       .def("set_common_headers", &NativeOrderEntry::set_common_headers)
       .def("begin_http", &NativeOrderEntry::begin_http)
       .def("begin", &NativeOrderEntry::begin)

@@ -28,6 +28,7 @@ struct EntryLimits {
   std::int64_t orders_10s = 0;     // shown in `rateLimits`; 0 = no limit
   std::int64_t orders_1d = 0;
   std::int64_t weight_1m = 0;
+  std::uint32_t stream_messages_1s = 0;  // of one stream, pings too; 0 = no limit
 };
 
 // Who sends a request, once the signature was checked.

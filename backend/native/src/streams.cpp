@@ -70,6 +70,23 @@ void Streams::shut(Stream& stream, std::uint16_t code, std::string_view reason) 
   stream.closing = true;
 }
 
+// Who sends a little too much is told so, message by message; who does not care is closed.
+Error Streams::count_message(Stream& stream, std::int64_t now_us) {
+  constexpr std::uint32_t kInsistent = 2;
+  constexpr std::int64_t kSecondUs = 1'000'000;
+  const std::uint32_t most = entry_.limits().stream_messages_1s;
+  if (most == 0) return Error::kNone;
+  if (const std::int64_t second = now_us / kSecondUs; second != stream.second) {
+    stream.second = second;
+    stream.messages = 0;
+  }
+  if (++stream.messages <= most) return Error::kNone;
+  if (stream.messages / kInsistent > most) {
+    shut(stream, close_code::kPolicy, "more than " + std::to_string(most) + " messages a second");
+  }
+  return Error::kTooMuchWeight;
+}
+
 void Streams::receive(Stream& stream, std::string_view bytes, std::int64_t now_us) {
   stream.reader.feed(bytes);
   std::string_view payload;
@@ -81,9 +98,12 @@ void Streams::receive(Stream& stream, std::string_view bytes, std::int64_t now_u
         message(stream, payload, now_us);
         break;
       case FrameEvent::kPing:
-        append_frame(stream.out, Opcode::kPong, payload);
+        if (count_message(stream, now_us) == Error::kNone) {
+          append_frame(stream.out, Opcode::kPong, payload);
+        }
         break;
       case FrameEvent::kPong:
+        count_message(stream, now_us);
         break;
       case FrameEvent::kClose:
         shut(stream, close_code::kNormal, "");
@@ -168,7 +188,10 @@ Failure Streams::read(std::string_view text, Message& message) {
 
 void Streams::message(Stream& stream, std::string_view text, std::int64_t now_us) {
   Message message;
+  const Error excess = count_message(stream, now_us);
+  if (stream.closing) return;
   Failure failure = read(text, message);
+  if (!failure && excess != Error::kNone) failure = {excess, {}};
   if (!failure) failure = message.failure;
   if (failure) {
     reply_failure(stream, message, failure);

@@ -45,6 +45,8 @@ struct Stream {
   std::string session_key;  // of session.logon; empty: none
   std::int64_t authorized_us = 0;
   std::int64_t connected_us;
+  std::int64_t second = 0;  // the running one, and its messages
+  std::uint32_t messages = 0;
   Rates rates;  // as last seen, for answers without a count of their own
 };
 
@@ -73,6 +75,8 @@ class Streams : public StreamSink {
     Fields fields;
     Failure failure;
   };
+  // Counts a message. kNone: serve it; else refuse it, or the stream is shut by now.
+  Error count_message(Stream& stream, std::int64_t now_us);
   void message(Stream& stream, std::string_view text, std::int64_t now_us);
   Failure read(std::string_view text, Message& message);
   Failure read_params(JsonReader& reader, Message& message);

@@ -333,3 +333,25 @@ def test_private_stream_requests_are_handed_over_with_their_account() -> None:
     assert (method, ident, account) == ("userDataStream.subscribe.signature", b'"u"', ACCOUNT)
     answer = client.say(request("userDataStream.subscribe"))[0]
     assert answer["error"]["code"] == -2015
+
+
+def test_messages_beyond_the_limit_of_a_second_are_refused_and_the_next_second_is_free() -> None:
+    client = Client()
+    client.native.set_stream_limit(5)
+    answers = client.say(b"".join(request("ping", None, n) for n in range(6)))
+    assert [answer["status"] for answer in answers] == [200] * 5 + [429]
+    refused = client.say(request("order.place", BRIEF, 7) + masked(b"", PING))
+    assert [(a["id"], a["error"]["code"]) for a in refused] == [(7, -1003)]
+    assert client.desk.commands() == [] and not client.closing
+    later = NOW_US + 1_000_000
+    client.native.stream_receive(client.stream, request("ping", None, 8), later)
+    assert messages(client.native.stream_output(client.stream))[0]["status"] == 200
+
+
+def test_who_does_not_care_about_the_limit_is_closed() -> None:
+    client = Client(logged_on=False)
+    client.native.set_stream_limit(5)
+    data = client.send(b"".join(masked(b"", PING) for _ in range(20)))
+    assert close_code(data) == 1008
+    assert client.closing
+    assert sum(opcode == PONG for opcode, _ in frames(data)) == 5
