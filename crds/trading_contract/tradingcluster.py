@@ -23,7 +23,7 @@ KIND = "TradingCluster"
 class Resources(ResourceModel):
     """What one process may use, in Kubernetes quantities."""
 
-    cpu: str = Field(default="500m", pattern=r"^[0-9]+m?$", description="CPU, such as 500m or 2.")
+    cpu: str = Field(default="250m", pattern=r"^[0-9]+m?$", description="CPU, such as 500m or 2.")
     memory: str = Field(
         default="512Mi", pattern=r"^[0-9]+(Ki|Mi|Gi)$", description="Memory, such as 512Mi or 4Gi."
     )
@@ -40,7 +40,7 @@ class ShardResources(Resources):
 class RedisResources(Resources):
     """What one Redis node may use."""
 
-    cpu: str = Field(default="250m", pattern=r"^[0-9]+m?$", description="CPU, such as 500m or 2.")
+    cpu: str = Field(default="50m", pattern=r"^[0-9]+m?$", description="CPU, such as 500m or 2.")
     memory: str = Field(
         default="256Mi", pattern=r"^[0-9]+(Ki|Mi|Gi)$", description="Memory, such as 512Mi or 4Gi."
     )

@@ -127,7 +127,8 @@ class StubComponents:
         rows = world.rows.setdefault(shard, {})
         for slot in topology.slots:
             if slot.shard == shard:
-                rows.setdefault(slot.id, SlotRow(slot.id, EPOCH, "ACTIVE", slot.partition))
+                row = SlotRow(slot.id, EPOCH, "ACTIVE", slot.partition, slot.first, slot.past)
+                rows.setdefault(slot.id, row)
                 world.partitions[slot.id] = slot.partition
         self._save(world)
 

@@ -108,7 +108,8 @@ class Node:
         processes.start(folder, "kube-proxy", [
             str(bin_folder / "kube-proxy"), "--kubeconfig", config, "--proxy-mode", "iptables",
             "--conntrack-max-per-core", "0", "--cluster-cidr", PODS, "--hostname-override", NAME,
-            "--healthz-bind-address", "127.0.0.1:0", "--metrics-bind-address", "127.0.0.1:0",
+            "--healthz-bind-address", f"127.0.0.1:{processes.free_port()}",
+            "--metrics-bind-address", f"127.0.0.1:{processes.free_port()}",
         ])  # fmt: skip
         processes.start(folder, "coredns", [
             str(bin_folder / "coredns"), "-conf", str(folder / "Corefile"),
@@ -121,6 +122,7 @@ class Node:
             },
         )  # fmt: skip
         self._wait(self._is_ready, "the node is not Ready")
+        self._require_parts()
 
     def stop(self) -> None:
         """End pods and parts, and take away what the machine would keep of them."""
@@ -137,6 +139,12 @@ class Node:
             _quietly("ip", "link", "delete", link)
         _quietly(str(self.plane.binaries / "kube-proxy"), "--cleanup")
         remove_masquerading()
+
+    def _require_parts(self) -> None:
+        for name in NODE_PARTS:
+            if not processes.is_running(self.folder, name):
+                lines = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()
+                raise CannotError(f"{name} ended: {' '.join(lines[-2:])}")
 
     def load_image(self, archive: Path) -> None:
         """Import an image from an archive."""

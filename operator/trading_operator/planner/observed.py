@@ -39,6 +39,8 @@ class SlotRow:
     epoch: int
     state: str
     owner: str
+    first: str = ""
+    past: str = ""
 
 
 @dataclass(frozen=True)

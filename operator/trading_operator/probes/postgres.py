@@ -13,7 +13,7 @@ from trading_operator.planner.observed import ShardSeen, SlotRow
 WRITABLE = (
     "SELECT NOT pg_is_in_recovery() AND NOT current_setting('default_transaction_read_only')::bool"
 )
-ROWS = "SELECT slot_id, epoch, state, owner::text FROM slot_owner ORDER BY slot_id"
+ROWS = "SELECT slot_id, epoch, state, owner::text, first_sym, past_sym FROM slot_owner ORDER BY slot_id"
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # Asked for, so that the log of a new shard is not full of errors.
 EXISTS = "SELECT count(*) FROM pg_database WHERE datname = $1"
@@ -78,7 +78,15 @@ class ShardProbe:
             return None
         rows = await connection.fetch(ROWS)
         return tuple(
-            SlotRow(row["slot_id"], row["epoch"], row["state"], row["owner"] or "") for row in rows
+            SlotRow(
+                row["slot_id"],
+                row["epoch"],
+                row["state"],
+                row["owner"] or "",
+                row["first_sym"],
+                row["past_sym"],
+            )
+            for row in rows
         )
 
     async def close(self) -> None:

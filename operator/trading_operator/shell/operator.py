@@ -54,6 +54,7 @@ class Operator:
         self._visitors: dict[ClusterKey, Visitor] = {}
         self._phases: dict[ClusterKey, str] = {}
         self._beat_at = time.monotonic()
+        self._stop = asyncio.Event()
         self._leadership = Leadership(
             api, settings.lease_name, settings.lease_namespace, settings.identity,
             settings.lease_seconds,
@@ -61,16 +62,15 @@ class Operator:
 
     async def run(self) -> None:
         """Until SIGTERM. Raises `UserError` when the CustomResourceDefinition is missing."""
-        stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         server = await serve_health(
             self._vitals(), self.metrics, self._refresh, self._settings.health_host,
             self._settings.health_port,
         )  # fmt: skip
         beat = asyncio.create_task(self._beat())
         work = asyncio.create_task(self._serve())
-        ending = asyncio.create_task(stop.wait())
+        ending = asyncio.create_task(self._stop.wait())
         try:
             done, _ = await asyncio.wait({work, ending}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -96,8 +96,10 @@ class Operator:
                 tasks.create_task(self._work())
 
     async def _watch(self, ready: asyncio.Event) -> None:
+        """kopf takes the signals over while it runs: ending without an error, it was asked to."""
         await watch_all(self.mirror, self._settings, asyncio.Event(), ready)
-        raise WorldError("the watches ended")
+        self._stop.set()
+        await asyncio.Event().wait()
 
     async def _resync(self) -> None:
         """Full lists: at first, and now and then because a watch can lose a deletion."""

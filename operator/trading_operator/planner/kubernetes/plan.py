@@ -29,6 +29,7 @@ from trading_operator.planner.kubernetes.children import (
     templates,
 )
 from trading_operator.planner.kubernetes.rollout import Tiers, outdated_components, rolls
+from trading_operator.planner.kubernetes.salvage import salvaged_slots
 from trading_operator.planner.kubernetes.seen import ChildKey, KubernetesSeen
 from trading_operator.planner.kubernetes.wanted import wanted_on_kubernetes
 from trading_operator.planner.kubernetes.world import observed_of, with_templates
@@ -61,13 +62,16 @@ class KubernetesIntent:
 def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: float) -> Plan:
     """The next bounded step towards what is wanted. `now` in Unix seconds."""
     spec, name = intent.cluster.spec, intent.cluster.metadata.name
-    bare, topology = wanted_on_kubernetes(intent.cluster, intent.namespace, seen)
+    salvaged = None
+    if seen.topology is None and seen.topology_known and _has_data(seen):
+        salvaged = salvaged_slots(spec, seen, intent.previous)
+    bare, topology = wanted_on_kubernetes(intent.cluster, intent.namespace, seen, salvaged, now)
     children = intent.build(topology)
     wanted = with_templates(bare, templates(children))
     observed = observed_of(seen, wanted, now)
     health = {each.name: health_of(each, observed) for each in wanted.components}
     redis = _redis(intent, wanted, seen)
-    lost = tuple(_losses(name, seen))
+    lost = tuple(_losses(name, seen, has_slots=salvaged is not None))
     obstacles = (*lost, *_obstacles(intent, children, seen))
     if seen.children is None or spec.paused or intent.is_deleting or lost:
         actions: tuple[Action, ...] = ()
@@ -222,12 +226,16 @@ def _missing_secrets(intent: KubernetesIntent, seen: KubernetesSeen) -> Iterator
             yield each
 
 
-def _losses(name: str, seen: KubernetesSeen) -> Iterator[Obstacle]:
+def _has_data(seen: KubernetesSeen) -> bool:
+    return any(claim.startswith(f"{Role.SHARD}-") for claim in seen.claims)
+
+
+def _losses(name: str, seen: KubernetesSeen, *, has_slots: bool) -> Iterator[Obstacle]:
     """What shards with data need and nobody can make anew."""
-    if not any(claim.startswith(f"{Role.SHARD}-") for claim in seen.claims):
+    if not _has_data(seen):
         return
     way_out = "while shards hold data: put it back, or delete their PersistentVolumeClaims too"
-    if seen.topology is None:
+    if seen.topology is None and not has_slots:
         what = "is gone" if seen.topology_known else "cannot be read"
         yield Obstacle("UnsafeChange", f"ConfigMap {name}-topology {what} {way_out}")
     if not seen.has_credentials and seen.children is not None:

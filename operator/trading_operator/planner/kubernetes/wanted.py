@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trading_contract.topology import Topology
+from trading_contract.topology import SlotPlacement, Topology
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.actions import Component
 from trading_operator.planner.kubernetes.seen import KubernetesSeen
@@ -61,16 +61,26 @@ class PodAddresses:
 
 
 def wanted_on_kubernetes(
-    cluster: TradingCluster, namespace: str, seen: KubernetesSeen
+    cluster: TradingCluster,
+    namespace: str,
+    seen: KubernetesSeen,
+    salvaged: tuple[SlotPlacement, ...] | None,
+    now: float,
 ) -> tuple[WantedCluster, Topology]:
-    """What should be, without the templates' hashes, and the topology with its next revision."""
+    """What should be, without the templates' hashes, and the topology with its next revision.
+
+    `salvaged` are the slots of a topology that was lost; its revision is taken from the time, as
+    that is above every number that was counted.
+    """
     spec = cluster.spec
-    slots = seen.topology.slots if seen.topology else initial_slots(spec)
+    slots = seen.topology.slots if seen.topology else (salvaged or initial_slots(spec))
     kept = kept_components(spec, slots, Observed(nodes=seen.nodes))
     names = {role: _with_kept(role, wanted_names(spec, role), kept) for role in PORTS}
     addresses = PodAddresses(cluster.metadata.name, namespace, spec.shards.members)
     topology = wanted_topology(cluster, names, addresses, slots, seen.topology)
-    if seen.topology is None or not same_but_revision(topology, seen.topology):
+    if seen.topology is None and salvaged:
+        topology = topology.model_copy(update={"revision": int(now)})
+    elif seen.topology is None or not same_but_revision(topology, seen.topology):
         topology = topology.model_copy(update={"revision": topology.revision + 1})
     else:
         topology = seen.topology

@@ -193,7 +193,10 @@ class KubernetesApi:
     async def delete(
         self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str = ""
     ) -> None:
-        """Delete exactly the object that was seen; one that is gone is no error."""
+        """Delete exactly the object that was seen.
+
+        One that is gone, or that has a successor of the same name, is no error.
+        """
         conditions = {"uid": uid}
         if resource_version:
             conditions["resourceVersion"] = resource_version
@@ -204,7 +207,8 @@ class KubernetesApi:
         try:
             await self._call("delete", kind, kind.path(namespace, name), body=body)
         except ApiError as error:
-            if error.code != NOT_FOUND:
+            is_other = error.code == CONFLICT and not resource_version
+            if error.code != NOT_FOUND and not is_other:
                 raise
 
     async def _call(self, method: str, kind: Kind, path: str, **options: Any) -> Body:
