@@ -13,7 +13,7 @@ from trading_operator.planner.observed import ShardSeen, SlotRow
 WRITABLE = (
     "SELECT NOT pg_is_in_recovery() AND NOT current_setting('default_transaction_read_only')::bool"
 )
-ROWS = "SELECT slot_id, epoch, state, owner::text, first_sym, past_sym FROM slot_owner ORDER BY slot_id"
+ROWS = "SELECT slot_id, epoch, state, owner::text, first_sym, past_sym FROM slot_owner ORDER BY 1"
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # Asked for, so that the log of a new shard is not full of errors.
 EXISTS = "SELECT count(*) FROM pg_database WHERE datname = $1"
