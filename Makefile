@@ -53,6 +53,7 @@ e2e: ## the same promises on Kubernetes
 crds: setup ## write the CustomResourceDefinitions from the models
 	@mkdir -p build
 	$(BIN)/python -m trading_contract.crd > build/tradingclusters.yaml
+	cp build/tradingclusters.yaml charts/trading-operator/crds-generated/tradingclusters.yaml
 	mv build/tradingclusters.yaml crds/tradingclusters.yaml
 
 fmt: dev ## format Python

@@ -20,6 +20,11 @@ VERSION_FLAGS = (
     f"-X {VERSION}.gitVersion=v{KUBERNETES} -X {VERSION}.gitMajor={MAJOR}"
     f" -X {VERSION}.gitMinor={MINOR}"
 )
+HELM_FLAGS = " ".join(
+    f"-X helm.sh/helm/v3/pkg/{package}.k8sVersion{part}={number}"
+    for package in ("chartutil", "lint/rules")
+    for part, number in (("Major", MAJOR), ("Minor", MINOR))
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ SOURCES = (
     ),
     Source("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
     Source("coredns", {"coredns": "github.com/coredns/coredns"}),
-    Source("helm", {"helm": "helm.sh/helm/v3/cmd/helm"}),
+    Source("helm", {"helm": "helm.sh/helm/v3/cmd/helm"}, HELM_FLAGS),
     Source("kubeconform", {"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}),
 )  # fmt: skip
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")

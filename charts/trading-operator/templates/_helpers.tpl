@@ -1,0 +1,65 @@
+{{- define "trading-operator.labels" -}}
+app.kubernetes.io/name: trading-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "trading-operator.selector" -}}
+app.kubernetes.io/name: trading-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- /* The namespaces to serve; one empty name = all. */}}
+{{- define "trading-operator.namespaces" -}}
+{{- if eq .Values.rbac.scope "namespace" -}}
+{{- .Release.Namespace -}}
+{{- else -}}
+{{- join "," .Values.namespaces -}}
+{{- end -}}
+{{- end }}
+
+{{- /* What the operator does with the objects of clusters: exactly that. */}}
+{{- define "trading-operator.rules" -}}
+- apiGroups: [hft.trading]
+  resources: [tradingclusters]
+  verbs: [get, list, watch]
+- apiGroups: [hft.trading]
+  resources: [tradingclusters/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [services, serviceaccounts]
+  verbs: [get, list, watch, create, patch, delete]
+# Secrets and ConfigMaps are made and kept, never deleted.
+- apiGroups: [""]
+  resources: [secrets, configmaps]
+  verbs: [get, list, watch, create, patch]
+# Also what Patroni gets: nobody can grant what they do not hold.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, patch, delete]
+- apiGroups: [""]
+  resources: [endpoints]
+  verbs: [get, list, watch, create, patch, update]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [list, watch]
+- apiGroups: [apps]
+  resources: [statefulsets, deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies, ingresses]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, create, patch, delete]
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [roles, rolebindings]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end }}
