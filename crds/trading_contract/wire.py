@@ -49,6 +49,7 @@ class FrameType(IntEnum):
     PONG = 7
     STATUS = 8
     ERROR = 9
+    RETELL = 10
 
 
 class Kind(IntEnum):

@@ -95,7 +95,12 @@ class Partition:
             "partition": self._settings.partition,
             "incarnation": str(self.incarnation),
             "slots": self._holdings.slots(),
+            "retells": True,
         }
+
+    def retell(self, channel: str, after: int) -> bytes:
+        """What was told on a channel of executions after a number."""
+        return self._publisher.retell(channel, after)
 
     def status(self) -> dict[str, Any]:
         """What the operator asks for."""

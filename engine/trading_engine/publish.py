@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from trading_contract.errors import WorldError
 from trading_contract.hash_slots import Address, hash_slot, owners_of
+from trading_engine.told_messages import ToldMessages
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class Publisher:
         self.sent = 0
         self._seeds = tuple(nodes)
         self._head = {"p": partition, "i": incarnation}
-        self._numbers: dict[str, int] = {}
+        self._told = ToldMessages()
         self._waiting: deque[tuple[str, bytes, bool]] = deque()
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
@@ -125,14 +126,21 @@ class Publisher:
         for name, raw, keep in publications:
             message = raw
             if name.endswith(":executions"):
-                number = self._numbers[name] = self._numbers.get(name, 0) + 1
+                number = self._told.newest(name) + 1
                 message = msgspec.msgpack.encode({**self._head, "n": number, "x": msgspec.Raw(raw)})
+                self._told.add(name, message)
             self._waiting.append((name, message, keep))
             self._waiting_bytes += len(message)
         while self._waiting_bytes > WAITING_BYTES_MAX:
             self._waiting_bytes -= len(self._waiting.popleft()[1])
             self.dropped += 1
         self._wake.set()
+
+    def retell(self, channel: str, after: int) -> bytes:
+        """Content of a RETELL frame: Redis may have lost what was told there."""
+        newest = self._told.newest(channel)
+        messages = [] if after < 0 else self._told.after(channel, after)
+        return msgspec.msgpack.encode({**self._head, "c": channel, "n": newest, "m": messages})
 
     def set_nodes(self, nodes: Sequence[str]) -> None:
         """Where to begin when the cluster must be found again."""

@@ -31,6 +31,9 @@ class Intake(Protocol):
     def status(self) -> dict[str, Any]:
         """Content of STATUS."""
 
+    def retell(self, channel: str, after: int) -> bytes:
+        """Content of RETELL."""
+
 
 class ReplicaConnection(asyncio.Protocol):
     """One connection of a replica, or of somebody who asks for status."""
@@ -88,8 +91,21 @@ class ReplicaConnection(asyncio.Protocol):
             self.write(frame(FrameType.PONG, payload))
         elif kind == FrameType.STATUS:
             self.write(frame(FrameType.STATUS, json.dumps(self._server.intake.status()).encode()))
+        elif kind == FrameType.RETELL:
+            return self._on_retell(payload)
         elif kind != FrameType.PONG:
             return f"frame type {kind} is not for a partition"
+        return ""
+
+    def _on_retell(self, payload: bytes) -> str:
+        try:
+            asked = json.loads(payload)
+            channel, after = asked["channel"], asked["after"]
+        except (ValueError, KeyError, TypeError):
+            return "RETELL is malformed"
+        if not isinstance(channel, str) or not isinstance(after, int):
+            return "RETELL is malformed"
+        self.write(frame(FrameType.RETELL, self._server.intake.retell(channel, after)))
         return ""
 
     def _on_hello(self, payload: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import redis
 
 from trading_contract.hash_slots import hash_slot
-from trading_contract.wire import Code, Side
+from trading_contract.wire import Code, FrameType, Side, frame
 from trading_engine.tests.integration.partition_process import PartitionProcess, Site
 from trading_engine.tests.integration.redis_cluster import RedisCluster, redis_binary
 from trading_engine.tests.integration.wire_client import cancel, place
@@ -224,3 +225,40 @@ def test_orders_are_taken_without_any_redis(site: Site, start: Start) -> None:
         for number in range(50):
             assert client.one(place("AAPL", BUY, 100 + number, 1)).code is Code.OK
         assert client.status()["publications_dropped"] > 0
+
+
+def test_executions_are_told_again_to_who_asks(told: Site, start: Start) -> None:
+    process = start(told)
+    channel = "{user-1}:executions"
+    with process.client() as client:
+        assert client.welcome["retells"] is True
+        for _ in range(3):
+            client.one(place("AAPL", BUY, 100, 5))
+
+        def retold(after: object) -> Any:
+            asked = json.dumps({"channel": channel, "after": after}).encode()
+            client.socket.sendall(frame(FrameType.RETELL, asked))
+            return msgspec.msgpack.decode(client.frame_of(FrameType.RETELL))
+
+        _until(lambda: retold(-1)["n"] >= 1)
+        _until(lambda: sum(len(x) for _, x in _numbered(retold(0))) == 3)
+        everything = retold(0)
+        assert everything["c"] == channel and everything["i"] == client.welcome["incarnation"]
+        numbers = [number for number, _ in _numbered(everything)]
+        assert numbers == list(range(1, everything["n"] + 1))
+        assert [n for n, _ in _numbered(retold(1))] == numbers[1:]
+        assert retold(-1)["m"] == retold(99)["m"] == []
+        with pytest.raises(ConnectionError, match="RETELL is malformed"):
+            retold("x")
+
+
+def _numbered(retold: Any) -> list[tuple[int, list[Any]]]:
+    messages = [msgspec.msgpack.decode(message) for message in retold["m"]]
+    return [(message["n"], message["x"]) for message in messages]
+
+
+def _until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -27,6 +27,11 @@ enum class FrameType : std::uint8_t {
   kPong = 7,      // the same payload back
   kStatus = 8,    // anyone -> partition: empty; answered by kStatus with JSON
   kError = 9,     // partition -> backend before it closes: JSON {"error"}
+  // backend -> partition: JSON {"channel", "after"}: what was told there after that number, which
+  // is -1 to learn the newest number only; only of partitions whose WELCOME says "retells".
+  // partition -> backend: msgpack {"p": partition, "i": incarnation, "c": channel, "n": newest
+  // number, "m": [message..]}, contiguous and as published, from the oldest that is still known
+  kRetell = 10,
 };
 
 struct FrameHeader {
