@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from operator_process import ROOT, Kubectl, OperatorProcess
 from stub_kubelet import StubKubelet
 
 from kubernetes_cluster.control_plane import ControlPlane
 from kubernetes_cluster.processes import free_port
+from operator_process import ROOT, Kubectl, OperatorProcess
 
 SETTINGS = {"TRADING_OPERATOR_RESYNC_SECONDS": "2", "TRADING_OPERATOR_LEASE_SECONDS": "5"}
 DEFINITION = ROOT / "crds" / "tradingclusters.yaml"

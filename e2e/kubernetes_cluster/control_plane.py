@@ -40,6 +40,11 @@ class ControlPlane:
         """The administrator's."""
         return self.folder / "admin.kubeconfig"
 
+    @property
+    def _etcd_port(self) -> str:
+        """In a file, as another process may bring the API server back."""
+        return (self.folder / "etcd-port").read_text()
+
     def start(self) -> None:
         """Make it, in some seconds. Raises CannotError."""
         if not shutil.which("openssl"):
@@ -48,7 +53,7 @@ class ControlPlane:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = self.port or processes.free_port()
         self._make_certificates()
-        self._etcd_port = processes.free_port()
+        (self.folder / "etcd-port").write_text(str(processes.free_port()))
         peer = processes.free_port()
         processes.start(self.folder, "etcd", [
             str(self.binaries / "etcd"), "--data-dir", str(self.folder / "etcd"),

@@ -150,6 +150,10 @@ class Node:
         """Import an image from an archive."""
         self._ctr("images", "import", str(archive))
 
+    def tag_image(self, name: str, other: str) -> None:
+        """Give an image a second name."""
+        self._ctr("images", "tag", "--force", full_name(name), full_name(other))
+
     def _ctr(self, *words: str) -> str:
         address = str(self.folder / "containerd.sock")
         done = subprocess.run(
@@ -272,6 +276,11 @@ class Node:
             if time.monotonic() > deadline:
                 raise CannotError(f"{what}: see the logs in {self.folder}")
             time.sleep(0.3)
+
+
+def full_name(image: str) -> str:
+    """As containerd spells the name of an image without a registry."""
+    return image if "/" in image else f"docker.io/library/{image}"
 
 
 def require_tools() -> None:

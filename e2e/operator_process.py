@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+ROOT = HERE.parent
 DIED = 86
 
 
@@ -112,7 +112,7 @@ class OperatorProcess:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(HERE / "stubbed_operator.py")],
+                [sys.executable, str(HERE / "kubernetes" / "stubbed_operator.py")],
                 env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         return self

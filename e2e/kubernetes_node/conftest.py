@@ -1,0 +1,123 @@
+"""Fixtures: a Kubernetes with a real kubelet, our image in it, and the operator from its chart.
+
+KUBECONFIG names a cluster to use, which must know the image. Without it, a node of this machine is
+made and stays for the next run; `python -m kubernetes_cluster down` removes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubernetes_cluster.__main__ import the_plane, up
+from kubernetes_cluster.binaries import CHART, ensure
+from kubernetes_cluster.image import IMAGE, build_image
+from kubernetes_cluster.node import Node
+from kubernetes_cluster.processes import is_running
+from operator_process import ROOT, Kubectl
+
+CHART_FOLDER = ROOT / "charts" / "trading-operator"
+OPERATOR_NAMESPACE = "trading-system"
+TIMES = ROOT / "build" / "e2e-times.json"
+DIAGNOSTICS = ROOT / "build" / "e2e-diagnostics"
+
+
+@pytest.fixture(scope="session")
+def given() -> str:
+    """The kubeconfig of the caller; "" = we make a cluster."""
+    return os.environ.get("KUBECONFIG", "")
+
+
+@pytest.fixture(scope="session")
+def kubectl(given: str) -> Kubectl:
+    """As the administrator of a cluster that runs and has the image."""
+    folder = ensure(("kubectl", *CHART))
+    if given:
+        return Kubectl(Path(given), str(folder / "kubectl"))
+    up()
+    plane = the_plane()
+    Node(plane).load_image(build_image())
+    return Kubectl(plane.kubeconfig, str(folder / "kubectl"))
+
+
+@pytest.fixture(scope="session")
+def node(given: str) -> Node:
+    """The node that we made, to do to it what a kubectl cannot."""
+    if given or not is_running(the_plane().folder, "kubelet"):
+        pytest.skip("KUBECONFIG is given: the cluster is not ours to take apart")
+    return Node(the_plane())
+
+
+@pytest.fixture(scope="session")
+def operator(kubectl: Kubectl) -> Kubectl:
+    """Two operators from the chart, in a namespace that enforces Pod Security `restricted`."""
+    make_namespace(kubectl, OPERATOR_NAMESPACE)
+    repository, _, tag = IMAGE.partition(":")
+    subprocess.run(
+        [
+            str(ensure(CHART) / "helm"), "upgrade", "--install", "trading-operator",
+            str(CHART_FOLDER), "-n", OPERATOR_NAMESPACE, "--wait", "--timeout", "120s",
+            "--kubeconfig", str(kubectl.kubeconfig), "--set", f"image.repository={repository}",
+            "--set", f"image.tag={tag}", "--set", "leaseSeconds=8",
+            # A node that stays from an earlier run may have older pods of the same name.
+            "--set", f"podAnnotations.run={uuid.uuid4().hex}",
+        ],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return kubectl
+
+
+@pytest.fixture
+def namespace(operator: Kubectl, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of its own, gone at the end within a minute."""
+    name = f"e2e-{uuid.uuid4().hex[:6]}"
+    make_namespace(operator, name)
+    yield name
+    if request.session.testsfailed:
+        keep_diagnostics(operator, name)
+    operator("delete", "namespace", name, "--timeout=90s")
+
+
+def make_namespace(kubectl: Kubectl, name: str) -> None:
+    """One that admits nothing but restricted pods."""
+    body = {
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {
+            "name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+        },
+    }  # fmt: skip
+    kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(body))
+
+
+def keep_diagnostics(kubectl: Kubectl, namespace: str) -> None:
+    """Events, descriptions and logs of a failed test."""
+    folder = DIAGNOSTICS / namespace
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, words in (
+        ("events", ("get", "events", "-n", namespace, "--sort-by=.lastTimestamp")),
+        ("objects", ("get", "all,pvc,configmap", "-n", namespace, "-o", "wide")),
+        ("clusters", ("get", "tradingclusters", "-n", namespace, "-o", "yaml")),
+        ("pods", ("describe", "pods", "-n", namespace)),
+        ("logs", ("logs", "-n", namespace, "--prefix", "--all-containers", "--tail=300",
+                  "-l", "app.kubernetes.io/managed-by=trading-operator")),
+        ("operator", ("logs", "-n", OPERATOR_NAMESPACE, "--prefix", "--tail=2000",
+                      "-l", "app.kubernetes.io/name=trading-operator")),
+    ):  # fmt: skip
+        (folder / f"{name}.txt").write_text(kubectl(*words, check=False))
+
+
+@pytest.fixture(scope="session")
+def times() -> Iterator[dict[str, Any]]:
+    """Seconds that were measured, by what they are of; kept in build/e2e-times.json."""
+    measured: dict[str, Any] = {}
+    yield measured
+    TIMES.parent.mkdir(exist_ok=True)
+    TIMES.write_text(json.dumps(measured, indent=1) + "\n")
+    print(f"\nseconds: {json.dumps(measured)}")

@@ -1,0 +1,93 @@
+"""A trading cluster on Kubernetes as its user sees it: kubectl, tradingctl, and the Service."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import time
+from typing import Any
+
+from operator_process import Kubectl
+
+from exchange import TRADINGCTL, Key
+
+
+class NodeExchange:
+    """One TradingCluster in a namespace."""
+
+    def __init__(self, kubectl: Kubectl, namespace: str, name: str) -> None:
+        self.kubectl = kubectl
+        self.namespace = namespace
+        self.name = name
+
+    @property
+    def rest(self) -> str:
+        """The Service's address, which this machine reaches as pods do."""
+        spec = self.kubectl.get("service", self.namespace, self.name)["spec"]
+        return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
+
+    def is_ready(self) -> bool:
+        """Whether Ready holds for the present generation."""
+        body = self.kubectl.get("tradingclusters.hft.trading", self.namespace, self.name)
+        return any(
+            each["type"] == "Ready"
+            and each["status"] == "True"
+            and each["observedGeneration"] == body["metadata"]["generation"]
+            for each in body.get("status", {}).get("conditions", ())
+        )
+
+    def wait_ready(self, timeout_seconds: float = 120.0) -> float:
+        """Seconds until then."""
+        begun = time.monotonic()
+        self.kubectl.wait_condition(
+            self.namespace, self.name, "Ready", timeout_seconds=timeout_seconds
+        )
+        return time.monotonic() - begun
+
+    def topology(self) -> dict[str, Any]:
+        """What replicas and partitions read."""
+        body = self.kubectl.get("configmap", self.namespace, f"{self.name}-topology")
+        found: dict[str, Any] = json.loads(body["data"]["topology.json"])
+        return found
+
+    def create_key(self, name: str, scopes: str = "read,trade") -> Key:
+        """A new API key with an account of its own."""
+        made = json.loads(self.ctl("keys", "create", name, "--scopes", scopes, "-o", "json"))
+        return Key(made["apiKey"], made["secret"], made["account"])
+
+    def ctl(self, *words: str) -> str:
+        """`tradingctl` for this cluster."""
+        done = subprocess.run(
+            [TRADINGCTL, *words, "-n", self.namespace, "--name", self.name],
+            env={**os.environ, "KUBECONFIG": str(self.kubectl.kubeconfig)},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def shard_conninfos(self) -> list[str]:
+        """libpq strings of all shards' primaries, as their administrator: for checks only."""
+        secret = self.kubectl.get("secret", self.namespace, f"{self.name}-credentials")
+        password = base64.b64decode(secret["data"]["postgres"]).decode()
+        found = []
+        for shard in self.topology()["shards"]:
+            selector = f"hft.trading/cluster={self.name},hft.trading/component={shard['name']}"
+            pods = self.kubectl.get("pods", self.namespace, selector=selector)["items"]
+            hosts = ",".join(pod["status"]["podIP"] for pod in pods)
+            found.append(
+                f"host={hosts} port=5432 dbname=trading user=postgres password={password}"
+                " target_session_attrs=read-write"
+            )
+        return found
+
+    def pods(self, role: str) -> list[dict[str, Any]]:
+        """The pods of a tier that are not on their way out."""
+        selector = f"hft.trading/cluster={self.name},hft.trading/role={role}"
+        items = self.kubectl.get("pods", self.namespace, selector=selector)["items"]
+        return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
+
+    def delete_pod(self, name: str) -> None:
+        """As a machine that goes away does: without waiting."""
+        self.kubectl("delete", "pod", name, "-n", self.namespace, "--wait=false")
