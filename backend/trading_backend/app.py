@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 def create_app(replica: Replica) -> FastAPI:
     """The application; its lifespan starts and ends the replica."""
+    user_streams = UserStreams(replica)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -38,6 +39,7 @@ def create_app(replica: Replica) -> FastAPI:
         try:
             yield
         finally:
+            await user_streams.close()
             await replica.close()
 
     app = FastAPI(
@@ -46,7 +48,7 @@ def create_app(replica: Replica) -> FastAPI:
         version="0.1.0",
         lifespan=lifespan,
     )
-    replica.entry.user_streams = UserStreams(replica).handle
+    replica.entry.user_streams = user_streams.handle
     app.include_router(general_routes(replica))
     app.include_router(market_data_routes(replica))
     app.include_router(ticker_routes(replica))

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
+import msgspec
+
 from trading_backend import _native
 from trading_backend.background import BackgroundLoop
 from trading_contract.errors import WorldError
@@ -61,6 +63,7 @@ class PartitionLink(asyncio.Protocol):
         self.index = index
         self.address = address
         self.welcomed = False
+        self.retells = False
         self.claims: tuple[Claim, ...] = ()
         self.incarnation = ""
         self._owner = owner
@@ -168,12 +171,30 @@ class PartitionLink(asyncio.Protocol):
             return self._on_welcome(payload)
         if kind == FrameType.PING and self._transport is not None and len(payload) <= 64:
             self._transport.write(frame(FrameType.PONG, payload))
+        elif kind == FrameType.RETELL:
+            return self._on_retold(payload)
         elif kind == FrameType.ERROR:
             logger.error(
                 "partition %s: %s", self.address.name, payload[:500].decode(errors="replace")
             )
             return False
         return kind in FrameType._value2member_map_
+
+    def _on_retold(self, payload: bytes) -> bool:
+        try:
+            self._owner.on_retold(payload)
+        except msgspec.MsgspecError:
+            logger.exception("partition %s: its RETELL is malformed", self.address.name)
+            return False
+        return True
+
+    def ask_again(self, channel: str, after: int) -> bool:
+        """Ask for messages; False: it is not connected, or cannot tell."""
+        if self._transport is None or not (self.welcomed and self.retells):
+            return False
+        asked = json.dumps({"channel": channel, "after": after}).encode()
+        self._transport.write(frame(FrameType.RETELL, asked))
+        return True
 
     def _on_welcome(self, payload: bytes) -> bool:
         try:
@@ -193,6 +214,7 @@ class PartitionLink(asyncio.Protocol):
             )
             return False
         self.incarnation = str(welcome.get("incarnation", ""))
+        self.retells = welcome.get("retells") is True
         self.claims = claims
         first = not self.welcomed
         self.welcomed = True
@@ -229,6 +251,7 @@ class Partitions:
         self._started = False
         self._flushing = False
         self._queries: dict[int, asyncio.Future[bytes]] = {}
+        self.on_retold: Callable[[bytes], None] = _unheard
 
     @property
     def ready(self) -> bool:
@@ -333,6 +356,17 @@ class Partitions:
         for link in self._links:
             link.flush()
 
+    # What was told on channels of executions
+
+    def tellers(self) -> list[str]:
+        """Partitions that can tell it again now."""
+        return [link.address.name for link in self._links if link.welcomed and link.retells]
+
+    def ask_again(self, partition: str, channel: str, after: int) -> bool:
+        """Ask for what came after a number; `on_retold` gets the answer. False: not now."""
+        links = [link for link in self._links if link.address.name == partition]
+        return bool(links) and links[0].ask_again(channel, after)
+
     # Queries of the replica itself
 
     async def query_order(
@@ -382,6 +416,10 @@ class Partitions:
         waiter = self._queries.get(request)
         if waiter is not None and not waiter.done():
             waiter.set_result(data)
+
+
+def _unheard(_: bytes) -> None:
+    return
 
 
 def _now_us() -> int:

@@ -12,6 +12,7 @@ import msgspec
 
 from trading_backend.balances import balances_of
 from trading_backend.errors import ApiError
+from trading_backend.executions import ExecutionFeeds, Executions
 from trading_backend.order_entry import StreamWriter
 from trading_backend.replica import Replica, now_ms
 from trading_backend.stream_events import execution_report, position_event
@@ -34,6 +35,12 @@ class UserStreams:
         self._replica = replica
         self._subscriptions: dict[StreamWriter, dict[int, _Subscription]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
+        self._feeds = ExecutionFeeds(replica.channels, replica.partitions)
+        replica.partitions.on_retold = self._feeds.on_retold
+
+    async def close(self) -> None:
+        """End the feeds."""
+        await self._feeds.close()
 
     async def handle(
         self, stream: StreamWriter, method: str, request: bytes, account: int, params: bytes
@@ -85,6 +92,7 @@ class UserStreams:
             raise ApiError(Refusal.INVALID_PARAMETER, "subscription, which exists already")
         number = max(subscriptions, default=-1) + 1
         subscription = subscriptions[number] = _Subscription(self._replica, stream, account, number)
+        subscription.listen(self._feeds)
         self._sweep_later()
         # Answered when it is live: who trades after the answer hears of every execution.
         if await self._replica.channels.wait_live(subscription.channel, LIVE_SECONDS_MAX):
@@ -134,19 +142,21 @@ class _Subscription:
         self._replica = replica
         self._stream = stream
         self._number = number
-        self._seen: dict[str, tuple[str, int]] = {}  # partition -> (incarnation, number)
         self._began = False
         self._closed = False
         self._positions: asyncio.Task[None] | None = None
         self._traded = False  # since the positions were told
-        self._unsubscribe: Callable[[], None] = replica.channels.subscribe(
-            self.channel, self._on_message, self._on_restart
-        )
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def listen(self, feeds: ExecutionFeeds) -> None:
+        """Hear the account's channel."""
+        self._unsubscribe = feeds.listen(self.channel, self)
 
     def close(self) -> None:
         """Say nothing more."""
         self._closed = True
-        self._unsubscribe()
+        if self._unsubscribe is not None:
+            self._unsubscribe()
         if self._positions is not None:
             self._positions.cancel()
 
@@ -154,20 +164,9 @@ class _Subscription:
         """The client is told that it is subscribed: from now on nothing may be missing."""
         self._began = True
 
-    def _on_restart(self) -> None:
-        """The channel begins anew: what was told in between is not known."""
-        if self._began:
-            self._gap()
-
-    def _on_message(self, data: bytes) -> None:
-        """Executions of the account's channel, of all its accounts."""
-        message = msgspec.msgpack.decode(data)
-        partition, incarnation, number = message["p"], message["i"], message["n"]
-        before = self._seen.get(partition)
-        self._seen[partition] = (incarnation, number)
-        if before is not None and (incarnation, number) != (before[0], before[1] + 1):
-            self._gap()
-        for execution in message["x"]:
+    def on_executions(self, executions: Executions) -> None:
+        """Those of all accounts of the channel."""
+        for execution in executions:
             if execution["account"] != self.account:
                 continue
             style = self._replica.formats.get(execution["s"])
@@ -176,9 +175,10 @@ class _Subscription:
             if execution["kind"] == "TRADE":
                 self._tell_positions()
 
-    def _gap(self) -> None:
+    def on_gap(self) -> None:
         """Said rather than hidden: the client asks for its open orders and trades."""
-        self._send({"e": "eventStreamGap", "E": now_ms()})
+        if self._began:
+            self._send({"e": "eventStreamGap", "E": now_ms()})
 
     def _tell_positions(self) -> None:
         self._traded = True

@@ -154,10 +154,12 @@ def test_what_is_left_when_draining_is_said_to_all_clients(
     run(scenario())
 
 
-def execution(number: int, account: int = ACCOUNT, *, incarnation: str = "i1") -> bytes:
+def execution(
+    number: int, account: int = ACCOUNT, *, incarnation: str = "i1", order_id: int = 9
+) -> bytes:
     """A message with one execution."""
     x = {
-        "account": account, "s": "BTCUSDT", "order_id": 9, "client_id": "mine",
+        "account": account, "s": "BTCUSDT", "order_id": order_id, "client_id": "mine",
         "target_client_id": "", "kind": "TRADE", "side": 0, "type": 0, "time_in_force": 0,
         "price": 100, "quantity": 5, "executed": 2, "executed_quote": 200, "last_price": 100,
         "last_quantity": 2, "trade_id": 3, "maker": True, "status": 1, "end_reason": 0,
@@ -200,6 +202,30 @@ def test_executions_come_to_their_account_and_a_gap_is_said(
             event = json.loads(await asyncio.wait_for(client.recv(), 5))["event"]
             assert event["e"] == "outboundAccountPosition"
             assert {b["a"] for b in event["B"]} == {"BTC", "AAA", "ZZZ", "USDT"}
+
+    run(scenario())
+
+
+def test_executions_that_redis_lost_are_told_again_in_their_place(
+    shard: Shard, redis_cluster: RedisCluster
+) -> None:
+    async def scenario() -> None:
+        async with served(shard, redis_cluster) as it:
+            it.partition.told = []
+            it.partition.drop()
+            await wait_for(it.replica.partitions.tellers)
+            async with websockets.connect(f"ws://127.0.0.1:{it.port}/ws-api/v3") as client:
+                assert (await ask(client, private()))["status"] == 200
+                node = port_of(redis_cluster, EXECUTIONS)
+                it.partition.told = [execution(n, order_id=n) for n in range(1, 6)]
+                for number in (1, 4):  # 2 and 3 are lost, and 5 with nothing after it
+                    redis_cluster.publish(EXECUTIONS, it.partition.told[number - 1], node)
+                seen: list[Any] = []
+                while len(seen) < 5:
+                    event = json.loads(await asyncio.wait_for(client.recv(), 5))["event"]
+                    if event["e"] != "outboundAccountPosition":
+                        seen.append(event.get("i", event["e"]))
+                assert seen == [1, 2, 3, 4, 5]
 
     run(scenario())
 

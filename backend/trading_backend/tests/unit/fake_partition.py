@@ -6,6 +6,9 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
 
 from trading_contract.topology import Limits, PartitionAddress, SlotPlacement, SymbolRules, Topology
 from trading_contract.wire import (
@@ -58,6 +61,7 @@ class FakePartition(asyncio.Protocol):
         self.silent = False
         self.frames = 0
         self.depth: Depth | None = None
+        self.told: list[bytes] | None = None  # on any channel; None: it cannot tell it again
         self._orders = 0
         self._decoder = FrameDecoder()
         self._transport: asyncio.Transport | None = None
@@ -97,6 +101,8 @@ class FakePartition(asyncio.Protocol):
                 self.welcome(self.slots)
             elif kind is FrameType.PING:
                 self.send(FrameType.PONG, payload)
+            elif kind is FrameType.RETELL:
+                self.retell(json.loads(payload))
             elif kind is FrameType.COMMANDS:
                 self.frames += 1
                 found = [
@@ -112,7 +118,16 @@ class FakePartition(asyncio.Protocol):
         self.slots = slots
         told = [{"id": s.id, "epoch": s.epoch, "first": s.first, "past": s.past} for s in slots]
         body = {"version": 1, "cluster": "test", "partition": self.name, "incarnation": "i"}
+        if self.told is not None:
+            body["retells"] = True
         self.send(FrameType.WELCOME, json.dumps({**body, "slots": told, **changes}).encode())
+
+    def retell(self, asked: dict[str, Any]) -> None:
+        """What was told on a channel."""
+        assert self.told is not None
+        head = {"p": self.name, "i": "i1", "c": asked["channel"], "n": len(self.told)}
+        found = [] if asked["after"] < 0 else self.told[asked["after"] :]
+        self.send(FrameType.RETELL, msgspec.msgpack.encode({**head, "m": found}))
 
     def answer(self, commands: list[Command]) -> None:
         """Send the replies to these commands."""
