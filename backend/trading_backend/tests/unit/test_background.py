@@ -15,7 +15,7 @@ from trading_backend.background import BackgroundLoop
 from trading_backend.channels import Channels
 from trading_backend.market_feed import MarketFeed
 from trading_backend.order_entry import OrderEntry
-from trading_backend.partitions import PartitionLink
+from trading_backend.partition_link import PartitionLink
 from trading_backend.rate_limits import RateLimits
 from trading_backend.tests.unit.live_replica import run, wait_for
 from trading_contract.topology import Limits, PartitionAddress
