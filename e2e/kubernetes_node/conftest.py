@@ -60,17 +60,18 @@ def operator(kubectl: Kubectl) -> Kubectl:
     """Two operators from the chart, in a namespace that enforces Pod Security `restricted`."""
     make_namespace(kubectl, OPERATOR_NAMESPACE)
     repository, _, tag = IMAGE.partition(":")
-    subprocess.run(
+    done = subprocess.run(
         [
             str(ensure(CHART) / "helm"), "upgrade", "--install", "trading-operator",
             str(CHART_FOLDER), "-n", OPERATOR_NAMESPACE, "--wait", "--timeout", "120s",
             "--kubeconfig", str(kubectl.kubeconfig), "--set", f"image.repository={repository}",
             "--set", f"image.tag={tag}", "--set", "leaseSeconds=8",
             # A node that stays from an earlier run may have older pods of the same name.
-            "--set", f"podAnnotations.run={uuid.uuid4().hex}",
+            "--set", f"podAnnotations.run={uuid.uuid4().hex}", "--take-ownership",
         ],
-        check=True, capture_output=True, text=True,
+        check=False, capture_output=True, text=True,
     )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
     return kubectl
 
 

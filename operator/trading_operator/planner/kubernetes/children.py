@@ -18,6 +18,7 @@ CLUSTER_LABEL = "hft.trading/cluster"
 ROLE_LABEL = "hft.trading/role"
 COMPONENT_LABEL = "hft.trading/component"
 WORKLOADS = ("StatefulSet", "Deployment")
+ROLES = frozenset(role.value for role in Role)  # a label may have been edited to anything
 # What may be deleted for not being wanted. Secrets, disks and the topology are never among them.
 DELETABLE = frozenset({
     "StatefulSet", "Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy", "Ingress",
@@ -50,7 +51,8 @@ def template_hash_of(manifest: Manifest) -> str:
 def role_of(manifest: Manifest) -> Role | None:
     """The tier a workload belongs to."""
     role = (manifest["metadata"].get("labels") or {}).get(ROLE_LABEL, "")
-    return Role(role) if manifest["kind"] in WORKLOADS and role else None
+    is_known = manifest["kind"] in WORKLOADS and role in ROLES
+    return Role(role) if is_known else None
 
 
 def templates(wanted: Sequence[Manifest]) -> dict[str, str]:

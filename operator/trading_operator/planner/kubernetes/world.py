@@ -49,6 +49,10 @@ def observed_of(seen: KubernetesSeen, wanted: WantedCluster, now: float) -> Obse
         for pod in mine:
             if pod.problem is not None:
                 failures.setdefault(component.name, _failure(pod, now))
+    # A new pod that does not come up stands beside the old one, which still serves.
+    for pod in seen.pods:
+        if pod.role == Role.REPLICA and pod.problem is not None and not pod.is_deleting:
+            failures.setdefault(f"{Role.REPLICA}-0", _failure(pod, now))
     _add_leftovers(seen, wanted, processes)
     return Observed(
         processes=None if seen.children is None else processes,

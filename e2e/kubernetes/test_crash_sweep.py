@@ -1,0 +1,133 @@
+"""The operator dies at every change it makes, before it and after it, and always converges.
+
+Each process is let do one more change and no other; the next one looks at the world and goes on. So
+a workload of N changes is done by N processes, and recovering is interrupted as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from operator_process import Kubectl, OperatorProcess, until
+
+pytestmark = pytest.mark.kubernetes
+Start = Callable[..., OperatorProcess]
+KINDS = (
+    "statefulset,deployment,service,configmap,secret,serviceaccount,role,rolebinding,"
+    "poddisruptionbudget,networkpolicy"
+)
+DEATHS_MAX = 150
+# The process dies at once after its first change, or just before its second one.
+MODES = ("after:1", "before:2")
+START: dict[str, Any] = {"symbols": [{"name": "BTCUSDT"}, {"name": "ETHUSDT"}]}
+WORKLOADS: dict[str, dict[str, Any]] = {
+    "scale": {**START, "backends": {"replicas": 3}, "partitions": {"count": 2}},
+    "upgrade": {**START, "image": "tradingcluster:0.1.0-next"},
+}
+
+
+def _apply(kubectl: Kubectl, namespace: str, spec: dict[str, Any]) -> None:
+    document = {
+        "apiVersion": "hft.trading/v1alpha1", "kind": "TradingCluster",
+        "metadata": {"name": "demo"}, "spec": spec,
+    }  # fmt: skip
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=yaml.safe_dump(document))
+
+
+def _state(kubectl: Kubectl, namespace: str) -> dict[str, Any]:
+    """What there is, and how often the specification of each was changed."""
+    items = kubectl.get(KINDS, namespace, selector="hft.trading/cluster=demo")["items"]
+    return {
+        f"{item['kind']}/{item['metadata']['name']}": item["metadata"].get("generation", 0)
+        for item in items
+    }
+
+
+def _is_ready(kubectl: Kubectl, namespace: str) -> bool:
+    body = kubectl.get("tradingclusters.hft.trading", namespace, "demo")
+    conditions = {each["type"]: each for each in body.get("status", {}).get("conditions", ())}
+    ready = conditions.get("Ready", {})
+    fresh = ready.get("observedGeneration") == body["metadata"]["generation"]
+    return bool(fresh and ready.get("status") == "True")
+
+
+def _live_and_die(start: Start, kubectl: Kubectl, namespace: str, mode: str) -> int:
+    """Processes one after the other until there is nothing left to change; how many died."""
+    for deaths in range(DEATHS_MAX):
+        process = start("a", mode)
+        died = False
+
+        def has_ended(process: OperatorProcess = process) -> bool:
+            nonlocal died
+            died = process.wait_died(0.2)
+            return died or _is_ready(kubectl, namespace)
+
+        until(has_ended, "the operator dies or is done", 60)
+        if not died and not process.wait_died(3.0):
+            process.kill()
+            return deaths
+    raise AssertionError(f"it did not converge within {DEATHS_MAX} deaths")
+
+
+def _reference(
+    start: Start, kubectl: Kubectl, namespace: str, spec: dict[str, Any] | None
+) -> dict[str, Any]:
+    process = start("reference")
+    _apply(kubectl, namespace, START)
+    kubectl.wait_condition(namespace, "demo", "Ready")
+    if spec is not None:
+        _apply(kubectl, namespace, spec)
+        kubectl.wait_condition(namespace, "demo", "Ready")
+    process.stop()
+    state = _state(kubectl, namespace)
+    kubectl("delete", "tradingcluster", "demo", "-n", namespace)
+    kubectl("delete", "all,pvc,secret,configmap", "-n", namespace,
+            "-l", "hft.trading/cluster=demo")  # fmt: skip
+    until(lambda: not _state(kubectl, namespace), "everything is gone", 60)
+    return state
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_making_a_cluster_survives_a_death_at_every_change(
+    kubectl: Kubectl, namespace: str, start_operator: Start, tmp_path: Path, mode: str
+) -> None:
+    wanted = _reference(start_operator, kubectl, namespace, None)
+    _forget_stubs(tmp_path)
+    _apply(kubectl, namespace, START)
+    deaths = _live_and_die(start_operator, kubectl, namespace, mode)
+    assert deaths > 30
+    assert _is_ready(kubectl, namespace)
+    assert _state(kubectl, namespace) == wanted
+
+
+@pytest.mark.parametrize("change", [(each, mode) for each in WORKLOADS for mode in MODES])
+def test_changing_a_cluster_survives_a_death_at_every_change(
+    kubectl: Kubectl,
+    namespace: str,
+    start_operator: Start,
+    tmp_path: Path,
+    change: tuple[str, str],
+) -> None:
+    workload, mode = change
+    spec = WORKLOADS[workload]
+    wanted = _reference(start_operator, kubectl, namespace, spec)
+    _forget_stubs(tmp_path)
+    process = start_operator("b")
+    _apply(kubectl, namespace, START)
+    kubectl.wait_condition(namespace, "demo", "Ready")
+    process.stop()
+    _apply(kubectl, namespace, spec)
+    assert _live_and_die(start_operator, kubectl, namespace, mode) > 2
+    assert _is_ready(kubectl, namespace)
+    assert _state(kubectl, namespace) == wanted
+
+
+def _forget_stubs(folder: Path) -> None:
+    """The disks of the first cluster are gone, so are those of its stubs."""
+    for file in folder.glob("*.world"):
+        file.unlink()
