@@ -77,6 +77,57 @@ _RULES = (
         "placement names a partition that does not exist",
     ),
 )
+# Ranges such as `A..H` tile the symbol space: one begins open, one ends open, and each other bound
+# is the end of one range and the beginning of exactly one. As every range runs upwards, that leaves
+# no hole and no overlap.
+_FIRST, _PAST = "{}.range.split('..')[0]", "{}.range.split('..')[1]"
+_TILES = (
+    (
+        "placement[]",
+        "self.range.endsWith('..') || self.range.split('..')[0] < self.range.split('..')[1]",
+        "range must run upwards: A..H, ..H or P..",
+    ),
+    (
+        "",
+        "self.placement.size() == 0 || self.placement.exists_one(p, p.range.startsWith('..'))",
+        "placement: exactly one range begins open, such as ..H",
+    ),
+    (
+        "",
+        "self.placement.size() == 0 || self.placement.exists_one(p, p.range.endsWith('..'))",
+        "placement: exactly one range ends open, such as P..",
+    ),
+    (
+        "",
+        "self.placement.all(p, p.range.startsWith('..') || self.placement.exists_one(q, "
+        + f"{_PAST.format('q')} == {_FIRST.format('p')}))",
+        "placement: ranges leave a hole or overlap; each must begin where another one ends",
+    ),
+    (
+        "",
+        "self.placement.all(p, p.range.endsWith('..') || self.placement.exists_one(q, "
+        + f"{_FIRST.format('q')} == {_PAST.format('p')}))",
+        "placement: ranges overlap or leave a hole; each must end where another one begins",
+    ),
+)
+_FIXED = (
+    (
+        "",
+        "self.placement == oldSelf.placement",
+        "placement is read only when the cluster is made; leave it as it was",
+    ),
+    (
+        "shards.storage",
+        "self.size == oldSelf.size && has(self.storageClass) == has(oldSelf.storageClass)"
+        + " && (!has(self.storageClass) || self.storageClass == oldSelf.storageClass)",
+        "shards.storage: size and storageClass cannot change; leave them as they were",
+    ),
+    (
+        "redis",
+        "self.masters == oldSelf.masters",
+        "redis.masters cannot change on a running cluster; leave it as it was",
+    ),
+)
 _KEYED_LISTS = (("symbols", "name"),)
 _KEYED_STATUS_LISTS = (("conditions", "type"), ("tiers", "name"))
 _COLUMNS = (
@@ -172,7 +223,7 @@ def definition() -> Schema:
     definitions = whole["$defs"]
     parts = whole["properties"]
     spec = structural(parts["spec"], definitions)
-    for path, rule, message in _RULES:
+    for path, rule, message in (*_RULES, *_TILES, *_FIXED):
         rules = _below(spec, path).setdefault("x-kubernetes-validations", [])
         rules.append({"rule": rule, "message": message})
     for path, key in _KEYED_LISTS:
