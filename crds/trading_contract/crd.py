@@ -99,14 +99,18 @@ _TILES = (
     ),
     (
         "",
-        "self.placement.all(p, p.range.startsWith('..') || self.placement.exists_one(q, "
-        + f"{_PAST.format('q')} == {_FIRST.format('p')}))",
+        (
+            "self.placement.all(p, p.range.startsWith('..') || self.placement.exists_one(q, "
+            f"{_PAST.format('q')} == {_FIRST.format('p')}))"
+        ),
         "placement: ranges leave a hole or overlap; each must begin where another one ends",
     ),
     (
         "",
-        "self.placement.all(p, p.range.endsWith('..') || self.placement.exists_one(q, "
-        + f"{_FIRST.format('q')} == {_PAST.format('p')}))",
+        (
+            "self.placement.all(p, p.range.endsWith('..') || self.placement.exists_one(q, "
+            f"{_FIRST.format('q')} == {_PAST.format('p')}))"
+        ),
         "placement: ranges overlap or leave a hole; each must end where another one begins",
     ),
 )
@@ -118,8 +122,10 @@ _FIXED = (
     ),
     (
         "shards.storage",
-        "self.size == oldSelf.size && has(self.storageClass) == has(oldSelf.storageClass)"
-        + " && (!has(self.storageClass) || self.storageClass == oldSelf.storageClass)",
+        (
+            "self.size == oldSelf.size && has(self.storageClass) == has(oldSelf.storageClass)"
+            " && (!has(self.storageClass) || self.storageClass == oldSelf.storageClass)"
+        ),
         "shards.storage: size and storageClass cannot change; leave them as they were",
     ),
     (
