@@ -61,6 +61,7 @@ class Channels:
         self._nodes: dict[Address, NodeChannels] = {}
         self._owners: list[Address | None] = []
         self._loop = BackgroundLoop("channels", self._keep)
+        self._endings: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._live: set[str] = set()
         self._went_live = asyncio.Condition()
@@ -79,7 +80,7 @@ class Channels:
         nodes = list(self._nodes.values())
         for node in nodes:
             node.want(set())
-        await end_tasks([node.task for node in nodes], "subscriptions")
+        await end_tasks([*(node.task for node in nodes), *self._endings], "subscriptions")
         clients = list(self._clients.values())
         self._clients.clear()
         try:
@@ -242,6 +243,14 @@ class Channels:
             )  # fmt: skip
         return self._clients[address]
 
+    def _forget_clients(self) -> None:
+        """Nodes come back under other addresses: let go of those that nobody names any more."""
+        seeds = {(host, int(port)) for host, _, port in (s.rpartition(":") for s in self._seeds)}
+        for address in self._clients.keys() - seeds - set(self._owners):
+            ending = asyncio.get_running_loop().create_task(self._clients.pop(address).aclose())
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
+
     async def _find(self) -> None:
         if self._owners:
             return
@@ -254,5 +263,6 @@ class Channels:
             except (OSError, RedisError):
                 continue
             self._owners = owners_of(answer, host)
+            self._forget_clients()
             return
         raise OSError("no Redis node answers")

@@ -85,6 +85,18 @@ def test_a_restarted_master_restarts_its_channels(redis_cluster: RedisCluster) -
     run(scenario())
 
 
+def test_connections_to_nodes_that_are_gone_are_forgotten(redis_cluster: RedisCluster) -> None:
+    async def scenario() -> None:
+        async with channels_of(redis_cluster) as channels:
+            await channels.execute("x", "GET", "x")
+            channels._client(("127.0.0.1", 1))  # as it was called before it moved
+            channels._owners = []
+            await channels.execute("x", "GET", "x")
+            assert set(channels._clients) <= {("127.0.0.1", port) for port in redis_cluster.ports}
+
+    run(scenario())
+
+
 def test_totals_are_those_of_all_replicas(redis_cluster: RedisCluster) -> None:
     async def scenario() -> None:
         async with channels_of(redis_cluster) as one, channels_of(redis_cluster) as other:
