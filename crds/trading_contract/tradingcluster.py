@@ -177,7 +177,7 @@ class ObservabilitySpec(ResourceModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe lines that are written."
     )
-    metrics: bool = Field(default=True, description="Serve /metrics.")
+    metrics: bool = Field(default=True, strict=True, description="Serve /metrics.")
 
 
 class IdempotencySpec(ResourceModel):
@@ -220,10 +220,12 @@ class TradingClusterSpec(ResourceModel):
         default="tradingcluster:0.1.0", max_length=500, description="Image of our own roles."
     )
     paused: bool = Field(
-        default=False, description="The operator looks and reports, and changes nothing."
+        default=False,
+        strict=True,
+        description="The operator looks and reports, and changes nothing.",
     )
     hibernated: bool = Field(
-        default=False, description="All processes are stopped; the data stays."
+        default=False, strict=True, description="All processes are stopped; the data stays."
     )
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from trading_contract.topology import Topology
 from trading_operator.planner.actions import CommandNode
@@ -37,6 +38,7 @@ class World:
     nodes: dict[str, NodeSeen] = field(default_factory=dict)
     ips: dict[str, str] = field(default_factory=dict)
     primaries: dict[str, str] = field(default_factory=dict)
+    configs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class StubComponents:
@@ -79,6 +81,20 @@ class StubComponents:
             MemberSeen(pod.name, pod.name == leader, pod.name != leader, pod.name != leader)
             for pod in ready
         )
+
+    async def config(self, pods: Sequence[PodSeen]) -> Mapping[str, Any] | None:
+        """What it was told; a new shard knows nothing yet."""
+        return self._load().configs.get(pods[0].component, {})
+
+    async def configure(
+        self, pods: Sequence[PodSeen], changes: Mapping[str, Any], credentials: Mapping[str, str]
+    ) -> None:
+        """Obeys."""
+        assert credentials
+        world = self._load()
+        shard = pods[0].component
+        world.configs[shard] = {**world.configs.get(shard, {}), **changes}
+        self._save(world)
 
     async def partition(self, pod: PodSeen) -> PartitionSeen:
         """Serves every slot that a prepared shard gives it."""

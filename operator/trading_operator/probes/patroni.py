@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -26,6 +27,20 @@ async def read_members(host: str) -> tuple[MemberSeen, ...]:
             return parse_members(await response.json(content_type=None))
     except (TimeoutError, OSError, ValueError, TypeError, KeyError, aiohttp.ClientError):
         return ()
+
+
+async def read_config(host: str) -> dict[str, Any] | None:
+    """Patroni's dynamic configuration; None when it does not answer in time."""
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"http://{host}:{PORT}/config") as response,
+        ):
+            answer = await response.json(content_type=None)
+    except (TimeoutError, OSError, ValueError, aiohttp.ClientError):
+        return None
+    return answer if response.status == HTTPStatus.OK and isinstance(answer, dict) else None
 
 
 def parse_members(answer: dict[str, Any]) -> tuple[MemberSeen, ...]:

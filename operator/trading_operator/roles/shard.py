@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trading_contract.errors import UserError
 from trading_contract.settings import load
+from trading_contract.tradingcluster import Durability
+from trading_operator.planner.kubernetes.durability import patroni_config
 from trading_operator.probes.patroni_commands import USER as OPERATOR_USER
 from trading_operator.substrates.processes.postgres import SETTINGS, postgres_folder
 
@@ -70,7 +72,7 @@ def configuration(
             "authentication": {"username": OPERATOR_USER, "password": passwords["patroni"]},
         },
         "bootstrap": {
-            "dcs": dynamic(settings),
+            "dcs": patroni_config(settings.members, Durability(settings.durability)),
             "initdb": ["data-checksums", {"encoding": "UTF8"}, {"locale": "C"}],
         },
         "postgresql": {
@@ -91,27 +93,6 @@ def configuration(
         },
         "log": {"level": "INFO"},
     }
-
-
-def dynamic(settings: ShardSettings) -> dict[str, Any]:
-    """What all members share. Times in seconds, chosen for a failover within ten seconds."""
-    shared: dict[str, Any] = {
-        "ttl": 20,
-        "loop_wait": 2,
-        "retry_timeout": 3,
-        "primary_start_timeout": 0,
-        "primary_stop_timeout": 8,
-        "failsafe_mode": True,
-        "check_timeline": True,
-        "maximum_lag_on_failover": 1 << 20,
-        "postgresql": {"use_pg_rewind": True, "use_slots": True},
-    }
-    if settings.members > 1:
-        is_required = settings.durability == "required"
-        shared["synchronous_mode"] = "quorum" if is_required else "on"
-        shared["synchronous_mode_strict"] = is_required
-        shared["synchronous_node_count"] = 1
-    return shared
 
 
 def parameters(settings: ShardSettings) -> dict[str, str]:

@@ -23,7 +23,12 @@ from trading_operator.planner.actions import (
     prepare_task,
     subject,
 )
-from trading_operator.planner.child_actions import ApplyChild, Manifest, SwitchPrimary
+from trading_operator.planner.child_actions import (
+    ApplyChild,
+    ConfigureShard,
+    Manifest,
+    SwitchPrimary,
+)
 from trading_operator.planner.kubernetes.children import COMPONENT_LABEL
 from trading_operator.planner.kubernetes.invalid import status_of_invalid
 from trading_operator.planner.kubernetes.plan import KubernetesIntent, make_kubernetes_plan
@@ -153,7 +158,7 @@ class Visitor:
 
 def _at(hook: Callable[[str], None], action: Action) -> None:
     """Calls of the API tell the seam themselves; here are the changes made elsewhere."""
-    if isinstance(action, PrepareShard | CommandNode | SwitchPrimary):
+    if isinstance(action, PrepareShard | CommandNode | SwitchPrimary | ConfigureShard):
         hook(action.describe())
 
 

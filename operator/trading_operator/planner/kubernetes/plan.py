@@ -15,7 +15,7 @@ from trading_contract.topology import Topology
 from trading_contract.tradingcluster import ReclaimPolicy, TradingCluster
 from trading_operator.planner.actions import Action
 from trading_operator.planner.assessment import Health, health_of, is_published
-from trading_operator.planner.child_actions import MakeSecret, Manifest, TellPod
+from trading_operator.planner.child_actions import ConfigureShard, MakeSecret, Manifest, TellPod
 from trading_operator.planner.conditions import Facts, Obstacle, status_of
 from trading_operator.planner.kubernetes.children import (
     COMPONENT_LABEL,
@@ -28,6 +28,7 @@ from trading_operator.planner.kubernetes.children import (
     template_hash_of,
     templates,
 )
+from trading_operator.planner.kubernetes.durability import config_changes
 from trading_operator.planner.kubernetes.rollout import Tiers, outdated_components, rolls
 from trading_operator.planner.kubernetes.salvage import salvaged_slots
 from trading_operator.planner.kubernetes.seen import ChildKey, KubernetesSeen
@@ -116,10 +117,18 @@ def _converge(world: _World, topology: Topology, now: float) -> Iterator[Action]
     if hibernated:
         return
     yield from prepares(wanted, world.observed, now)
+    yield from _configures(world)
     live = [child.manifest for child in (seen.children or {}).values() if child.is_ours]
     yield from rolls(wanted, seen, world.health, _by_component(wanted, templates(live)))
     if is_published(wanted, world.observed):
         yield from _tell(seen, topology)
+
+
+def _configures(world: _World) -> Iterator[ConfigureShard]:
+    for shard, live in sorted(world.seen.configs.items()):
+        if changes := config_changes(world.intent.cluster.spec.shards, live):
+            told = ", ".join(sorted(changes))
+            yield ConfigureShard(shard, changes, f"Patroni's configuration differs at {told}")
 
 
 def _waiting(world: _World) -> frozenset[str]:

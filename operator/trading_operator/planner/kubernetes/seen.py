@@ -86,6 +86,7 @@ class KubernetesSeen:
     api_keys_problem: str = ""
     shards: Mapping[str, ShardSeen] = field(default_factory=dict)
     members: Mapping[str, tuple[MemberSeen, ...]] = field(default_factory=dict)
+    configs: Mapping[str, Manifest] = field(default_factory=dict)  # Patroni's, by shard
     partitions: Mapping[str, PartitionSeen] = field(default_factory=dict)
     nodes: Mapping[str, NodeSeen] = field(default_factory=dict)
     replicas: Mapping[str, bool] = field(default_factory=dict)  # by pod: reaches every partition

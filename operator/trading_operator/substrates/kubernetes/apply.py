@@ -11,6 +11,7 @@ from trading_contract.errors import InvariantError, WorldError
 from trading_operator.planner.actions import Action, CommandNode, PrepareShard
 from trading_operator.planner.child_actions import (
     ApplyChild,
+    ConfigureShard,
     DeleteChild,
     MakeSecret,
     RollPod,
@@ -86,6 +87,9 @@ class Applier:
             case SwitchPrimary(shard=shard, leader=leader, candidate=candidate):
                 pods = self.seen.pods_of(shard)
                 await self._components.switch_over(pods, leader, candidate, self.credentials)
+            case ConfigureShard(shard=shard, config=config):
+                pods = self.seen.pods_of(shard)
+                await self._components.configure(pods, config, self.credentials)
             case _:
                 raise InvariantError(f"{action.describe()} is of another substrate")
 

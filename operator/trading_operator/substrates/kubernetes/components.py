@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 from redis.exceptions import RedisError
 
@@ -21,8 +21,8 @@ from trading_operator.planner.kubernetes.wanted import (
 from trading_operator.planner.observed import NodeSeen, PartitionSeen, ShardSeen
 from trading_operator.probes.http import http_status
 from trading_operator.probes.partition import PartitionProbe
-from trading_operator.probes.patroni import read_members
-from trading_operator.probes.patroni_commands import switch_over
+from trading_operator.probes.patroni import read_config, read_members
+from trading_operator.probes.patroni_commands import configure, switch_over
 from trading_operator.probes.postgres import ShardProbe
 from trading_operator.probes.redis import NodeProbe
 from trading_operator.substrates.kubernetes.preparing import run_prepare
@@ -39,6 +39,16 @@ class Components(Protocol):
 
     async def members(self, pods: Sequence[PodSeen]) -> tuple[MemberSeen, ...]:
         """The shard's members as Patroni tells them; empty = unknown."""
+        ...
+
+    async def config(self, pods: Sequence[PodSeen]) -> Mapping[str, Any] | None:
+        """Patroni's configuration of a shard; None = unknown."""
+        ...
+
+    async def configure(
+        self, pods: Sequence[PodSeen], changes: Mapping[str, Any], credentials: Credentials
+    ) -> None:
+        """Change it. Raises WorldError."""
         ...
 
     async def partition(self, pod: PodSeen) -> PartitionSeen:
@@ -97,6 +107,20 @@ class PodComponents:
             if pod.ip and (members := await read_members(pod.ip)):
                 return members
         return ()
+
+    async def config(self, pods: Sequence[PodSeen]) -> Mapping[str, Any] | None:
+        """Asks one after the other until one knows."""
+        for pod in pods:
+            if pod.ip and (config := await read_config(pod.ip)) is not None:
+                return config
+        return None
+
+    async def configure(
+        self, pods: Sequence[PodSeen], changes: Mapping[str, Any], credentials: Credentials
+    ) -> None:
+        """Asks Patroni on any member."""
+        hosts = [pod.ip for pod in pods if pod.ip]
+        await configure(hosts, changes, credentials.get("patroni", ""))
 
     async def partition(self, pod: PodSeen) -> PartitionSeen:
         """A partition's own answer."""

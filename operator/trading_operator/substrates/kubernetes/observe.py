@@ -105,6 +105,7 @@ async def ask(
     partitions: dict[str, PartitionSeen] = {}
     nodes: dict[str, NodeSeen] = {}
     replicas: dict[str, bool] = {}
+    configs: dict[str, Mapping[str, Any]] = {}
 
     async def ask_shard(name: str, pods: list[PodSeen]) -> None:
         answer = await components.shard(pods, credentials.get("postgres", ""))
@@ -112,6 +113,8 @@ async def ask(
         annotations = child.manifest["metadata"].get("annotations") or {} if child else {}
         prepared = annotations.get(PREPARED_ANNOTATION)
         shards[name] = replace(answer, prepared_hash=prepared)
+        if answer.accepts_writes and (config := await components.config(pods)) is not None:
+            configs[name] = config
         if len(pods) > 1:
             members[name] = await components.members(pods)
 
@@ -142,6 +145,7 @@ async def ask(
         seen,
         shards=shards,
         members=members,
+        configs=configs,
         partitions=partitions,
         nodes=nodes,
         replicas=replicas,

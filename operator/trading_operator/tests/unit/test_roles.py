@@ -8,8 +8,10 @@ import pytest
 
 from trading_contract.errors import UserError
 from trading_contract.settings import load
+from trading_contract.tradingcluster import Durability, ShardsSpec
+from trading_operator.planner.kubernetes.durability import config_changes, patroni_config
 from trading_operator.roles.redis import NodeSettings, options
-from trading_operator.roles.shard import ShardSettings, configuration, dynamic, parameters
+from trading_operator.roles.shard import ShardSettings, configuration, parameters
 
 ENVIRONMENT = {
     "TRADING_SHARD_SCOPE": "demo-shard-0", "TRADING_SHARD_NAMESPACE": "trade",
@@ -33,14 +35,21 @@ def _settings(**changes: str) -> ShardSettings:
 def test_durability_decides_what_a_commit_waits_for(
     members: str, durability: str, mode: str, strict: bool
 ) -> None:
-    settings = _settings(TRADING_SHARD_MEMBERS=members, TRADING_SHARD_DURABILITY=durability)
-    shared = dynamic(settings)
+    shared = patroni_config(int(members), Durability(durability))
     assert (shared["synchronous_mode"], shared["synchronous_mode_strict"]) == (mode, strict)
 
 
 def test_a_single_member_waits_for_nobody() -> None:
-    shared = dynamic(_settings(TRADING_SHARD_MEMBERS="1", TRADING_SHARD_DURABILITY="preferred"))
-    assert "synchronous_mode" not in shared
+    assert patroni_config(1, Durability.PREFERRED)["synchronous_mode"] == "off"
+
+
+def test_only_what_differs_in_patronis_configuration_is_changed() -> None:
+    shards = ShardsSpec(members=2)
+    live = {**patroni_config(2, Durability.PREFERRED), "synchronous_mode": True, "extra": 1}
+    assert config_changes(shards, live) == {}
+    assert config_changes(shards, {**live, "ttl": 30}) == {"ttl": 20}
+    changes = config_changes(ShardsSpec(members=3, durability=Durability.REQUIRED), live)
+    assert changes == {"synchronous_mode": "quorum", "synchronous_mode_strict": True}
 
 
 def test_what_is_acknowledged_is_on_disk() -> None:
