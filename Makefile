@@ -47,8 +47,8 @@ bench: dev ## measure; ARGS=… goes to benchmarks/run.py
 	@$(BIN)/cmake --build build/bench
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-e2e: ## the same promises on Kubernetes
-	@echo "The Kubernetes substrate is not there yet; on processes the promises run in make test."
+e2e: dev ## the promises on a real Kubernetes: KUBECONFIG, else one made here; ARGS=… goes to pytest
+	$(BIN)/pytest e2e/kubernetes e2e/kubernetes_node $(ARGS)
 
 crds: setup ## write the CustomResourceDefinitions from the models
 	@mkdir -p build
