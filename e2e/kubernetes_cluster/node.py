@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -308,7 +309,8 @@ def remove_masquerading() -> None:
     ).stdout
     for line in saved.splitlines():
         if "CNI-" in line and line.startswith("-A POSTROUTING"):
-            _quietly("iptables", "-t", "nat", *line.replace("-A", "-D", 1).replace('"', "").split())
+            words = shlex.split(line.replace("-A", "-D", 1))
+            _quietly("iptables", "-t", "nat", *words)
     for line in saved.splitlines():
         if line.startswith("-N CNI-"):
             chain = line.split()[1]
