@@ -26,7 +26,8 @@ FROM ${BASE_IMAGE} AS roles
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
     ca-certificates libssl3t64 libstdc++6 python3 postgresql-17 redis-server redis-tools \
- && rm -rf /var/lib/apt/lists/* /var/lib/postgresql /etc/postgresql \
+ && rm -rf /var/lib/apt/lists/* /var/lib/postgresql /etc/postgresql /usr/share/doc /usr/share/locale \
+    /usr/lib/postgresql/17/lib/llvmjit* /usr/lib/postgresql/17/lib/bitcode /usr/lib/*/libLLVM* \
  && useradd --system --uid 10001 --user-group --no-create-home --home-dir /tmp trading
 COPY --from=build /opt/trading /opt/trading
 USER 10001:10001

@@ -100,7 +100,7 @@ def test_making_a_cluster_survives_a_death_at_every_change(
     _forget_stubs(tmp_path)
     _apply(kubectl, namespace, START)
     deaths = _live_and_die(start_operator, kubectl, namespace, mode)
-    assert deaths > 30
+    assert deaths > 20
     assert _is_ready(kubectl, namespace)
     assert _state(kubectl, namespace) == wanted
 

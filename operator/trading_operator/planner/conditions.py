@@ -129,7 +129,7 @@ def _verdicts(
     spec = facts.cluster.spec
     available = _available(facts, previous)
     stalled = _stalled(facts)
-    ready = _ready(facts, available, stalled)
+    ready = _ready(facts, available, stalled, previous)
     is_rest = spec.paused or spec.hibernated or facts.is_going_down
     yield ConditionType.AVAILABLE, available
     yield ConditionType.READY, ready
@@ -184,7 +184,9 @@ def _available(facts: Facts, previous: ClusterStatus | None) -> _Verdict:
     return _Verdict("False", "Creating" if is_new else reason, "; ".join(problems))
 
 
-def _ready(facts: Facts, available: _Verdict, stalled: _Verdict) -> _Verdict:
+def _ready(
+    facts: Facts, available: _Verdict, stalled: _Verdict, previous: ClusterStatus | None
+) -> _Verdict:
     if available.status == "Unknown":
         return available
     if facts.is_going_down or facts.cluster.spec.hibernated:
@@ -198,6 +200,8 @@ def _ready(facts: Facts, available: _Verdict, stalled: _Verdict) -> _Verdict:
         problems.append(_list([*facts.wanted.kept.values()]))
     if not facts.redis.is_ok:
         problems.append(f"Redis: {facts.redis.note}")
+    if facts.spares_missing and not _was_ready(previous):
+        problems.append(facts.spares_missing)  # once they were there, a dead one only degrades
     extra = set(facts.observed.processes or {}) - set(facts.health)
     if extra:
         problems.append(f"to be removed: {_list(sorted(extra), ', ')}")
@@ -208,6 +212,11 @@ def _ready(facts: Facts, available: _Verdict, stalled: _Verdict) -> _Verdict:
     if not problems:
         return _Verdict("True", "Reconciled")
     return _Verdict("False", "RollingOut", _list(problems))
+
+
+def _was_ready(previous: ClusterStatus | None) -> bool:
+    conditions = previous.conditions if previous else ()
+    return any(c.type is ConditionType.READY and c.status == "True" for c in conditions)
 
 
 def _stalled(facts: Facts) -> _Verdict:

@@ -16,6 +16,7 @@ from trading_contract.settings import load
 from trading_contract.tradingcluster import Durability
 from trading_operator.planner.kubernetes.durability import patroni_config
 from trading_operator.probes.patroni_commands import USER as OPERATOR_USER
+from trading_operator.substrates.kubernetes.children.shards import SCOPE_LABEL
 from trading_operator.substrates.processes.postgres import SETTINGS, postgres_folder
 
 POSTGRES_PORT = 5432
@@ -60,7 +61,7 @@ def configuration(
             "namespace": settings.namespace,
             "use_endpoints": True,
             "pod_ip": ip,
-            "scope_label": "hft.trading/scope",
+            "scope_label": SCOPE_LABEL,
             "role_label": "hft.trading/patroni-role",
             "labels": {"hft.trading/cluster": settings.cluster},
             "ports": [{"name": "postgresql", "port": POSTGRES_PORT}],

@@ -157,8 +157,8 @@ class Visitor:
 
 
 def _at(hook: Callable[[str], None], action: Action) -> None:
-    """Calls of the API tell the seam themselves; here are the changes made elsewhere."""
-    if isinstance(action, PrepareShard | CommandNode | SwitchPrimary | ConfigureShard):
+    """Calls of the API tell the seam themselves, also what notes a prepared shard."""
+    if isinstance(action, CommandNode | SwitchPrimary | ConfigureShard):
         hook(action.describe())
 
 

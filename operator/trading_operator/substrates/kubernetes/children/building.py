@@ -145,13 +145,14 @@ def pod_template(
     role: str,
     component: str,
     pod: Object,
+    **more_labels: str,
 ) -> Object:
     """A pod template with labels, safety and spread, and the hash of all of it as annotation."""
     selector = identity.selector(role, component)
     volumes = [{"name": "tmp", "emptyDir": {}}, {"name": "run", "emptyDir": {}}]
     secrets = [{"name": name} for name in getattr(spec, "image_pull_secrets", ())]
     template: Object = {
-        "metadata": {"labels": identity.labels(role, component)},
+        "metadata": {"labels": {**identity.labels(role, component), **more_labels}},
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,

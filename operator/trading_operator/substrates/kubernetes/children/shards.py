@@ -27,6 +27,7 @@ PATRONI_PORT = 8008
 # Their Endpoints hold Patroni's state. Kubernetes removes Endpoints that have no Service, so these
 # must be there, and they must live as long as the disks.
 PATRONI_SERVICES = ("", "-config", "-sync", "-failover")
+SCOPE_LABEL = "hft.trading/scope"
 CREDENTIALS = ["postgres", "replication", "patroni"]
 
 
@@ -154,4 +155,6 @@ def _template(identity: ClusterIdentity, spec: TradingClusterSpec, component: st
             secrets_volume(identity, CREDENTIALS),
         ],
     }
-    return pod_template(identity, spec, ROLE, component, pod)
+    # Patroni finds the members of a shard by this label.
+    label = {SCOPE_LABEL: scope(identity, component)}
+    return pod_template(identity, spec, ROLE, component, pod, **label)
