@@ -6,7 +6,9 @@ from psycopg.conninfo import make_conninfo
 
 from trading_contract.topology import ShardAddress
 
-CONNECT_SECONDS_MAX = 2
+CONNECT_SECONDS_MAX = 2  # per member
+# A member whose node is dead: as long as the keepalives take, but while something is unanswered.
+SILENCE_MILLISECONDS_MAX = 11_000
 
 # Plans of the commit path must stay index plans, whatever the statistics of a table that was empty
 # a moment ago say. Only on this connection: readers and people plan as usual.
@@ -46,4 +48,5 @@ def shard_conninfo(
         keepalives_idle=5,
         keepalives_interval=2,
         keepalives_count=3,
+        tcp_user_timeout=SILENCE_MILLISECONDS_MAX,
     )

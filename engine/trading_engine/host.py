@@ -34,7 +34,7 @@ from trading_engine.trimming import LogTrimmer
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
-RETRY_SECONDS = 0.2
+RETRY_SECONDS = 0.1
 FATAL_STATUS = 70
 DRAIN_SECONDS_MAX = 5.0
 CLOSE_SECONDS_MAX = 2.0

@@ -75,6 +75,7 @@ def test_a_partition_finds_the_new_primary_by_itself(
     finally:
         ending.set()
         trader.join(60)
+        print(process.log[-3000:])  # shown when it failed
     assert process.process.poll() is None, process.log[-2000:]
     with WireClient(process.port, greet=False) as client:
         assert slots_of(client.status()) == {1: 1}  # the same incarnation, never fenced
