@@ -1,17 +1,21 @@
-"""`python -m kubernetes_cluster up|down|build-image|load-image ARCHIVE|environment`."""
+"""`python -m kubernetes_cluster check|up|down|build-image|load-image ARCHIVE|environment`.
+
+`up` and `down` take kind where Docker and kind are there, and else a node of this machine.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import time
 from pathlib import Path
 
-from kubernetes_cluster import binaries, processes
+from kubernetes_cluster import binaries, kind, processes
 from kubernetes_cluster.control_plane import ControlPlane, environment
-from kubernetes_cluster.image import build_image
-from kubernetes_cluster.node import NODE_ADDRESS, Node, unmount_below
+from kubernetes_cluster.image import build_image, require_builders
+from kubernetes_cluster.node import NODE_ADDRESS, Node, require_tools, unmount_below
 from kubernetes_cluster.problems import CannotError
 
 API_PORT = 16_443
@@ -30,6 +34,7 @@ def up() -> None:
     if processes.is_running(plane.folder, "kubelet"):
         print(f"runs already: export KUBECONFIG={plane.kubeconfig}")
         return
+    require_tools()
     down()
     begun = time.monotonic()
     plane.folder.mkdir(parents=True, exist_ok=True)
@@ -52,10 +57,20 @@ def down() -> None:
     shutil.rmtree(plane.folder, ignore_errors=True)
 
 
+def require_all() -> None:
+    """Raise CannotError unless tests with real pods can run here."""
+    if os.environ.get("KUBECONFIG") or kind.is_there():
+        return
+    require_tools()
+    require_builders()
+    binaries.require_go()
+
+
 def main() -> int:
     """Entry point; 1 = this machine cannot, said on stderr."""
     parser = argparse.ArgumentParser(prog="kubernetes_cluster", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("check")
     commands.add_parser("up")
     commands.add_parser("down")
     commands.add_parser("environment")
@@ -64,13 +79,21 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         match arguments.command:
+            case "check":
+                require_all()
+            case "up" if kind.is_there():
+                print(f"export KUBECONFIG={kind.up()}")
             case "up":
                 up()
             case "down":
+                if kind.is_there():
+                    kind.down()
                 down()
             case "environment":
                 for key, value in environment(the_plane()).items():
                     print(f"export {key}={value}")
+            case "build-image" if kind.is_there():
+                kind.load_built_image()
             case "build-image":
                 archive = build_image()
                 print(archive)

@@ -85,11 +85,17 @@ def ensure(names: Sequence[str]) -> Path:
     return folder
 
 
-def _build(source: Source, names: Sequence[str], folder: Path) -> None:
+def require_go() -> str:
+    """The Go command. Raises CannotError when it is needed and not there."""
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    if go is None:
+    if go is None and not all((binaries() / name).exists() for name in (*NODE, *CHART)):
         text = "Go is missing: install Go 1.24 or newer, or set KUBECONFIG to a cluster"
         raise CannotError(text)
+    return go or ""
+
+
+def _build(source: Source, names: Sequence[str], folder: Path) -> None:
+    go = require_go()
     print(f"building {', '.join(names)} (once; minutes)", flush=True)
     fresh = folder / ".new"
     shutil.rmtree(fresh, ignore_errors=True)

@@ -20,9 +20,7 @@ CERTIFICATES = "/etc/ssl/machine.crt"  # inside the build: whom this machine tru
 
 def build_image(tag: str = IMAGE) -> Path:
     """The image as an archive to import; minutes at first, less when only our code changed."""
-    for tool in ("buildah", "mmdebstrap"):
-        if shutil.which(tool) is None:
-            raise CannotError(f"missing on this machine: apt-get install {tool}")
+    require_builders()
     folder = cache() / "image"
     folder.mkdir(parents=True, exist_ok=True)
     _make_base(folder)
@@ -40,6 +38,13 @@ def build_image(tag: str = IMAGE) -> Path:
     archive.unlink(missing_ok=True)
     _buildah(folder, "push", tag, f"docker-archive:{archive}:{tag}")
     return archive
+
+
+def require_builders() -> None:
+    """Raise CannotError when this machine cannot build the image."""
+    missing = [tool for tool in ("buildah", "mmdebstrap") if shutil.which(tool) is None]
+    if missing:
+        raise CannotError(f"missing on this machine: apt-get install {' '.join(missing)}")
 
 
 def _make_base(folder: Path) -> None:

@@ -34,7 +34,7 @@ PAUSE_IMAGE = "localhost/tc-pause:1"
 NAME = "machine"
 TOOLS = {
     "containerd": "containerd", "runc": "runc", "iptables": "iptables", "gcc": "gcc",
-    "conntrack": "conntrack", "ip": "iproute2", "mount": "mount",
+    "conntrack": "conntrack", "ip": "iproute2", "mount": "mount", "openssl": "openssl",
 }  # fmt: skip
 NODE_PARTS = ("provisioner", "coredns", "kube-proxy", "kubelet", "kube-scheduler")
 READY_SECONDS_MAX = 120.0

@@ -1,7 +1,8 @@
 """Fixtures: a Kubernetes with a real kubelet, our image in it, and the operator from its chart.
 
-KUBECONFIG names a cluster to use, which must know the image. Without it, a node of this machine is
-made and stays for the next run; `python -m kubernetes_cluster down` removes it.
+KUBECONFIG names a cluster to use, which must know the image. Without it, a cluster of kind is made
+where Docker and kind are there, else a node of this machine; it stays for the next run;
+`python -m kubernetes_cluster down` removes it.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from typing import Any
 
 import pytest
 
-from kubernetes_cluster.__main__ import the_plane, up
+from kubernetes_cluster import kind
+from kubernetes_cluster.__main__ import require_all, the_plane, up
 from kubernetes_cluster.binaries import CHART, ensure
 from kubernetes_cluster.image import IMAGE, build_image
 from kubernetes_cluster.node import Node
+from kubernetes_cluster.problems import CannotError
 from kubernetes_cluster.processes import is_running
 from operator_process import ROOT, Kubectl
 
@@ -38,13 +41,24 @@ def given() -> str:
 @pytest.fixture(scope="session")
 def kubectl(given: str) -> Kubectl:
     """As the administrator of a cluster that runs and has the image."""
-    folder = ensure(("kubectl", *CHART))
-    if given:
-        return Kubectl(Path(given), str(folder / "kubectl"))
+    try:
+        require_all()
+        kubectl = str(ensure(("kubectl", *CHART)) / "kubectl")
+        return Kubectl(Path(given) if given else make_cluster(), kubectl)
+    except CannotError as error:
+        pytest.exit(f"no cluster to test on: {error}", returncode=1)
+
+
+def make_cluster() -> Path:
+    """One with our image in it; returns the administrator's kubeconfig. Raises CannotError."""
+    if kind.is_there():
+        made = kind.up()
+        kind.load_built_image()
+        return made
     up()
     plane = the_plane()
     Node(plane).load_image(build_image())
-    return Kubectl(plane.kubeconfig, str(folder / "kubectl"))
+    return plane.kubeconfig
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +98,15 @@ def namespace(operator: Kubectl, request: pytest.FixtureRequest) -> Iterator[str
     if request.session.testsfailed:
         keep_diagnostics(operator, name)
     operator("delete", "namespace", name, "--timeout=90s")
+
+
+@pytest.fixture
+def room(kubectl: Kubectl) -> Iterator[str]:
+    """A namespace that admits restricted pods alone, in a cluster that needs no operator."""
+    name = f"smoke-{uuid.uuid4().hex[:6]}"
+    make_namespace(kubectl, name)
+    yield name
+    kubectl("delete", "namespace", name, "--timeout=90s")
 
 
 def make_namespace(kubectl: Kubectl, name: str) -> None:

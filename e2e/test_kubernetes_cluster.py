@@ -1,0 +1,70 @@
+"""The tool that makes a cluster: what it says where it cannot, and what it asks of kind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+# Stands in for Docker and kind: writes down what it is asked, and remembers the cluster.
+STAND_IN = """#!/bin/sh
+echo "$(basename "$0") $*" >> "{folder}/asked"
+case "$*" in
+  "get clusters") cat "{folder}/clusters" 2>/dev/null ;;
+  "create cluster"*) echo tradingcluster > "{folder}/clusters" ;;
+  "delete cluster"*) rm "{folder}/clusters" ;;
+esac
+exit 0
+"""
+
+
+def _tool(folder: Path, path: str, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": path, "XDG_CACHE_HOME": str(folder / "cache")}
+    environment.pop("KUBECONFIG", None)
+    return subprocess.run(
+        [sys.executable, "-m", "kubernetes_cluster", *words], cwd=HERE, env=environment,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["check", "up"])
+def test_a_machine_that_cannot_says_so_in_a_line_and_changes_nothing(
+    tmp_path: Path, command: str
+) -> None:
+    answer = _tool(tmp_path, str(tmp_path), command)
+    assert answer.returncode == 1
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith("kubernetes_cluster: ")
+    assert "apt-get install" in line or "run as root" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_ending_what_is_not_there_is_no_error(tmp_path: Path) -> None:
+    answer = _tool(tmp_path, str(tmp_path), "down")
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
+
+
+def test_where_kind_is_there_it_is_asked_for_one_cluster_and_that_is_removed(
+    tmp_path: Path,
+) -> None:
+    for name in ("docker", "kind"):
+        (tmp_path / name).write_text(STAND_IN.format(folder=tmp_path))
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:/usr/bin:/bin"
+    kubeconfig = tmp_path / "cache" / "tradingcluster" / "kubernetes" / "kind.kubeconfig"
+    assert _tool(tmp_path, path, "check").returncode == 0
+    for _ in range(2):
+        answer = _tool(tmp_path, path, "up")
+        assert answer.stdout == f"export KUBECONFIG={kubeconfig}\n", answer.stderr
+    assert _tool(tmp_path, path, "build-image").returncode == 0
+    assert _tool(tmp_path, path, "down").returncode == 0
+    asked = [line.split(" --")[0] for line in (tmp_path / "asked").read_text().splitlines()]
+    assert [line for line in asked if line.startswith("kind") and "get" not in line] == [
+        "kind create cluster", "kind export kubeconfig",
+        "kind load docker-image tradingcluster:0.1.0", "kind delete cluster",
+    ]  # fmt: skip
+    assert f"docker build -t tradingcluster:0.1.0 {HERE.parent}" in asked
