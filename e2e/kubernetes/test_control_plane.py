@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from operator_process import ROOT, Kubectl, OperatorProcess, until
 
 from kubernetes_cluster.control_plane import ControlPlane
+from operator_process import ROOT, Kubectl, OperatorProcess, until
 
 pytestmark = pytest.mark.kubernetes
 Start = Callable[..., OperatorProcess]

@@ -9,9 +9,8 @@ import subprocess
 import time
 from typing import Any
 
-from operator_process import Kubectl
-
 from exchange import TRADINGCTL, Key
+from operator_process import Kubectl
 
 
 class NodeExchange:
