@@ -2,7 +2,7 @@
 # trading-redis, trading-operator, tradingctl.
 #   docker build -t tradingcluster:0.1.0 .
 #   docker run tradingcluster:0.1.0 trading-engine run
-# BASE_IMAGE: any Debian 13; PIP_OPTIONS: options of every pip, such as an index of one's own.
+# BASE_IMAGE: any Debian 13.
 ARG BASE_IMAGE=debian:trixie-slim
 
 FROM ${BASE_IMAGE} AS build
@@ -26,7 +26,9 @@ FROM ${BASE_IMAGE} AS roles
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
     ca-certificates libssl3t64 libstdc++6 python3 postgresql-17 redis-server redis-tools \
+ && apt-get clean \
  && rm -rf /var/lib/apt/lists/* /var/lib/postgresql /etc/postgresql /usr/share/doc /usr/share/locale \
+    /var/cache/apt /var/cache/debconf /usr/share/man \
     /usr/lib/postgresql/17/lib/llvmjit* /usr/lib/postgresql/17/lib/bitcode /usr/lib/*/libLLVM* \
  && useradd --system --uid 10001 --user-group --no-create-home --home-dir /tmp trading
 COPY --from=build /opt/trading /opt/trading

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange import Exchange, Key, Trader
-
-SPEC = Path(__file__).parent / "clusters" / "small.yaml"
+from exchange import SPEC, Exchange, Key, Trader
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ import httpx
 from redis import Redis
 
 TRADINGCTL = str(Path(sys.executable).parent / "tradingctl")
+SPEC = Path(__file__).parent / "clusters" / "small.yaml"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import SPEC
-from exchange import Exchange, Trader
+from exchange import SPEC, Exchange, Trader
 
 
 def edited(folder: Path, **changes: object) -> str:

@@ -77,6 +77,24 @@ _RULES = (
         "placement names a partition that does not exist",
     ),
 )
+_ONE_SCALER = (
+    (
+        "",
+        (
+            "self.autoscaling.backends.mode != 'external' || "
+            "(has(self.backends.managedBy) && self.backends.managedBy == 'External')"
+        ),
+        "autoscaling.backends.mode: external needs backends.managedBy: External; set it",
+    ),
+    (
+        "",
+        (
+            "self.autoscaling.backends.mode != 'on' || "
+            "!has(self.backends.managedBy) || self.backends.managedBy != 'External'"
+        ),
+        "backends.managedBy: External and autoscaling.backends.mode: on both scale; set one only",
+    ),
+)
 # Ranges such as `A..H` tile the symbol space: one begins open, one ends open, and each other bound
 # is the end of one range and the beginning of exactly one. As every range runs upwards, that leaves
 # no hole and no overlap.
@@ -136,14 +154,21 @@ _FIXED = (
 )
 _KEYED_LISTS = (("symbols", "name"),)
 _KEYED_STATUS_LISTS = (("conditions", "type"), ("tiers", "name"))
+# Newer than the first release: were their defaults written into stored objects, an operator of the
+# version before, which runs on while a newer one is rolled out, would refuse all specifications.
+_NOT_WRITTEN = (("", "imagePullPolicy"), ("", "imagePullSecrets"), ("backends", "managedBy"))
+# (name, type, path, priority): 0 is always shown, 1 with `-o wide`.
 _COLUMNS = (
-    ("Phase", "string", ".status.phase"),
-    ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
-    ("Backends", "integer", ".spec.backends.replicas"),
-    ("Partitions", "integer", ".spec.partitions.count"),
-    ("Shards", "integer", ".spec.shards.count"),
-    ("REST", "string", ".status.endpoints.rest"),
-    ("Age", "date", ".metadata.creationTimestamp"),
+    ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0),
+    ("Phase", "string", ".status.phase", 0),
+    *(
+        (tier.capitalize(), "string", f'.status.tiers[?(@.name=="{tier}")].shown', priority)
+        for tier, priority in (("backends", 0), ("partitions", 0), ("shards", 0), ("redis", 1))
+    ),
+    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0),
+    ("REST", "string", ".status.endpoints.rest", 1),
+    ("Message", "string", '.status.conditions[?(@.type=="Ready")].message', 1),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
 )
 
 
@@ -191,7 +216,11 @@ def _without_defaults(schema: Schema) -> Schema:
     """
     schema = dict(schema)
     default = schema.pop("default", None)
-    if isinstance(default, str | int | float) and "Default" not in schema.get("description", ""):
+    if (
+        default != ""
+        and isinstance(default, str | int | float)
+        and "Default" not in schema.get("description", "")
+    ):
         shown = str(default).lower() if isinstance(default, bool) else default
         schema["description"] = f"{schema.get('description', '')} Default: {shown}.".strip()
     if "properties" in schema:
@@ -223,13 +252,21 @@ def _below(schema: Schema, path: str) -> Schema:
     return schema
 
 
+def _leave_to_the_models(parent: Schema, field: str) -> None:
+    properties = parent["properties"]
+    properties[field] = _without_defaults(properties[field])
+    parent.get("default", {}).pop(field, None)
+
+
 def definition() -> Schema:
     """The CustomResourceDefinition of TradingCluster."""
     whole = TradingCluster.model_json_schema(by_alias=True)
     definitions = whole["$defs"]
     parts = whole["properties"]
     spec = structural(parts["spec"], definitions)
-    for path, rule, message in (*_RULES, *_TILES, *_FIXED):
+    for path, field in _NOT_WRITTEN:
+        _leave_to_the_models(_below(spec, path), field)
+    for path, rule, message in (*_RULES, *_ONE_SCALER, *_TILES, *_FIXED):
         rules = _below(spec, path).setdefault("x-kubernetes-validations", [])
         rules.append({"rule": rule, "message": message})
     for path, key in _KEYED_LISTS:
@@ -264,8 +301,8 @@ def definition() -> Schema:
                     "storage": True,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": [
-                        {"name": name, "type": kind, "jsonPath": path}
-                        for name, kind, path in _COLUMNS
+                        {"name": name, "type": kind, "jsonPath": path, "priority": priority}
+                        for name, kind, path, priority in _COLUMNS
                     ],
                     "schema": {
                         "openAPIV3Schema": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trading_contract.model import ResourceModel
 
@@ -38,6 +38,38 @@ class Phase(StrEnum):
     PAUSED = "Paused"
     HIBERNATED = "Hibernated"
     DELETING = "Deleting"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is; a machine may compare them, so none is ever renamed."""
+
+    RECONCILED = "Reconciled"
+    CREATING = "Creating"
+    ROLLING_OUT = "RollingOut"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+    PAUSED = "Paused"
+    PAUSED_BY_SPEC = "PausedBySpec"
+    HIBERNATED_BY_SPEC = "HibernatedBySpec"
+    WORLD_UNKNOWN = "WorldUnknown"
+    WAITING_FOR_REPLICA = "WaitingForReplica"
+    WAITING_FOR_LOAD_BALANCER = "WaitingForLoadBalancer"
+    SLOTS_WITHOUT_OWNER = "SlotsWithoutOwner"
+    SLOTS_NOT_MOVED = "SlotsNotMoved"
+    INVALID_SPEC = "InvalidSpec"
+    UNSAFE_CHANGE = "UnsafeChange"
+    NAME_COLLISION = "NameCollision"
+    IMAGE_UNAVAILABLE = "ImageUnavailable"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 -- a word, no secret
+    UNSCHEDULABLE = "Unschedulable"
+    STORAGE_UNAVAILABLE = "StorageUnavailable"
+    STORAGE_FULL = "StorageFull"
+    PORT_IN_USE = "PortInUse"
+    COMPONENT_FAILED = "ComponentFailed"
+    INTERNAL_ERROR = "InternalError"
+    SUPERVISOR_DOWN = "SupervisorDown"
+    REDIS_UNAVAILABLE = "RedisUnavailable"
+    REPLICATION_LIFTED = "ReplicationLifted"
 
 
 class Condition(ResourceModel):
@@ -84,6 +116,12 @@ class TierStatus(ResourceModel):
     name: str = Field(description="backends, partitions, shards or redis.")
     wanted: int = Field(description="How many there should be.")
     ready: int = Field(description="How many work.")
+    shown: str = Field(default="", description="Both for people, such as 2/3.")
+
+    @model_validator(mode="after")
+    def _shows_both(self) -> TierStatus:
+        object.__setattr__(self, "shown", f"{self.ready}/{self.wanted}")  # a column cannot compute
+        return self
 
 
 class ClusterStatus(ResourceModel):

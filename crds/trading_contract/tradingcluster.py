@@ -7,17 +7,21 @@ are checked here with messages that name the field and the way out.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from trading_contract.model import ResourceModel
-from trading_contract.policies import AutoscalingSpec, RebalancingSpec
+from trading_contract.policies import AutoscalingSpec, RebalancingSpec, TierMode
 from trading_contract.status import ClusterStatus
 from trading_contract.symbols import HIGHEST, LOWEST, PlacementSpec, SymbolSpec
 
 API_VERSION = "hft.trading/v1alpha1"
 KIND = "TradingCluster"
+NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"  # of another object
+
+
+SecretName = Annotated[str, Field(min_length=1, max_length=253, pattern=NAME)]
 
 
 class Resources(ResourceModel):
@@ -50,6 +54,12 @@ class BackendsSpec(ResourceModel):
     """The FastAPI replicas that take orders."""
 
     replicas: int = Field(default=1, ge=1, le=256, description="How many replicas.")
+    managed_by: Literal["Operator", "External"] = Field(
+        default="Operator",
+        description="Who sets the number: Operator = replicas does; External = your own HPA or "
+        "KEDA on the Deployment NAME-backend (Kubernetes only). Then leave replicas at the least "
+        "number that it may choose.",
+    )
     resources: Resources = Resources()
 
 
@@ -157,6 +167,20 @@ class AccessSpec(ResourceModel):
     )
 
 
+class GatewaySpec(ResourceModel):
+    """The Gateway that an HTTPRoute attaches to."""
+
+    name: str = Field(
+        min_length=1, max_length=253, pattern=NAME, description="Name of the Gateway."
+    )
+    namespace: str | None = Field(
+        default=None, max_length=63, pattern=NAME, description="Default: the cluster's own."
+    )
+    section_name: str | None = Field(
+        default=None, max_length=253, pattern=NAME, description="Listener. Default: all of them."
+    )
+
+
 class ExposureSpec(ResourceModel):
     """Where clients connect."""
 
@@ -168,6 +192,9 @@ class ExposureSpec(ResourceModel):
     )
     ingress_host: str | None = Field(
         default=None, max_length=253, description="Host name of an Ingress. Default: no Ingress."
+    )
+    gateway: GatewaySpec | None = Field(
+        default=None, description="Gateway of an HTTPRoute. Default: no HTTPRoute."
     )
 
 
@@ -219,6 +246,12 @@ class TradingClusterSpec(ResourceModel):
     image: str = Field(
         default="tradingcluster:0.1.0", max_length=500, description="Image of our own roles."
     )
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        default="IfNotPresent", description="When nodes pull the image (Kubernetes only)."
+    )
+    image_pull_secrets: tuple[SecretName, ...] = Field(
+        default=(), max_length=16, description="Secrets to pull it with, by name."
+    )
     paused: bool = Field(
         default=False,
         strict=True,
@@ -227,6 +260,20 @@ class TradingClusterSpec(ResourceModel):
     hibernated: bool = Field(
         default=False, strict=True, description="All processes are stopped; the data stays."
     )
+
+    @model_validator(mode="after")
+    def _one_scaler(self) -> TradingClusterSpec:
+        mode, by = self.autoscaling.backends.mode, self.backends.managed_by
+        if mode is TierMode.EXTERNAL and by != "External":
+            raise ValueError(
+                "autoscaling.backends.mode: external needs backends.managedBy: External; set it"
+            )
+        if mode is TierMode.ON and by == "External":
+            raise ValueError(
+                "backends.managedBy: External and autoscaling.backends.mode: on both scale; "
+                "set one of them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _symbols_once(self) -> TradingClusterSpec:

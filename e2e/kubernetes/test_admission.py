@@ -38,7 +38,17 @@ ACCEPTED: dict[str, Spec] = {
     "ranges in another order": _ranges("F..", "..C", "C..F"),
     "required with three members": {**BASE, "shards": {"members": 3, "durability": "required"}},
     "min equal to max": {**BASE, "autoscaling": {"backends": {"min": 2, "max": 2}}},
-    "external backends": {**BASE, "autoscaling": {"backends": {"mode": "external"}}},
+    "external backends": {
+        **BASE,
+        "backends": {"managedBy": "External"},
+        "autoscaling": {"backends": {"mode": "external"}},
+    },
+    "somebody else's autoscaler": {**BASE, "backends": {"managedBy": "External"}},
+    "a Gateway": {
+        **BASE,
+        "exposure": {"gateway": {"name": "edge", "namespace": "infra", "sectionName": "https"}},
+    },
+    "a private registry": {**BASE, "imagePullPolicy": "Always", "imagePullSecrets": ["registry"]},
     "a placement on a shard": {**_ranges("..", shard=1), "shards": {"count": 2}},
 }
 # What is refused, and a word of the message that names the field.
@@ -70,6 +80,23 @@ REFUSED: dict[str, tuple[Spec, str]] = {
     "a partition that is not there": (_ranges("..", partition=3), "placement"),
     "min above max": ({**BASE, "autoscaling": {"shards": {"min": 5, "max": 2}}}, "min"),
     "external shards": ({**BASE, "autoscaling": {"shards": {"mode": "external"}}}, "external"),
+    "an external mode that nobody is told of": (
+        {**BASE, "autoscaling": {"backends": {"mode": "external"}}},
+        "managedBy",
+    ),
+    "two autoscalers": (
+        {
+            **BASE,
+            "backends": {"managedBy": "External"},
+            "autoscaling": {"backends": {"mode": "on"}},
+        },
+        "managedBy",
+    ),
+    "an unknown autoscaler": ({**BASE, "backends": {"managedBy": "Nobody"}}, "managedBy"),
+    "a Gateway without a name": ({**BASE, "exposure": {"gateway": {}}}, "name"),
+    "a Gateway of no name at all": ({**BASE, "exposure": {"gateway": {"name": "No!"}}}, "gateway"),
+    "a pull policy that is none": ({**BASE, "imagePullPolicy": "Often"}, "imagePullPolicy"),
+    "a pull secret without a name": ({**BASE, "imagePullSecrets": [""]}, "imagePullSecrets"),
     "a window that never opens": (
         {**BASE, "rebalancing": {"windows": [{"fromTime": "10:00", "toTime": "09:00"}]}},
         "fromTime",
@@ -161,6 +188,11 @@ def test_the_definition_is_small_enough_for_annotations(kubectl: Kubectl) -> Non
 CHANGES = 320
 VALUES: dict[str, list[Any]] = {
     "backends.replicas": [1, 2, 256, 0, 257, -1, "2", None, 1.5],
+    "backends.managedBy": ["Operator", "External", "external"],
+    "autoscaling.backends.mode": ["off", "on", "external", "dryRun"],
+    "exposure.gateway": [{"name": "edge"}, {"name": ""}, {"namespace": "a"}],
+    "imagePullPolicy": ["Always", "Never", "never"],
+    "imagePullSecrets": [[], ["a", "b"], ["B"]],
     "partitions.count": [1, 3, 256, 0, 300, "x"],
     "shards.count": [1, 2, 64, 0, 65],
     "shards.members": [1, 2, 3, 0, 4],

@@ -14,8 +14,10 @@ from trading_contract.wire import Code
 from trading_engine._core import Batch, Sequencer
 from trading_engine.shard_writer import ShardWriter
 
-BUSY_AFTER_SECONDS = 1.0  # of a hold-up: what waits is refused, surely not applied
-UNKNOWN_AFTER_SECONDS = 2.0  # what was matched is told to be unknown, and still resolved
+# Of a hold-up: (what waits is refused, surely not applied; what was matched is told to be unknown,
+# and still resolved). A commit that only hangs gets longer, but less than a replica waits.
+AWAY_SECONDS = (1.0, 2.0)
+HANGS_SECONDS = (2.0, 4.0)
 SETTLED_POLL_SECONDS = 0.002
 
 
@@ -95,7 +97,7 @@ class CommitPipeline:
 
     async def run(self) -> None:
         """Commit until closed. What it raises is fatal: fenced, refused, shard away."""
-        with self._hold_up(None):
+        with self._hold_up(None, AWAY_SECONDS):
             await self._writer.open()
         while not self._ending:
             self._wake.clear()
@@ -167,22 +169,23 @@ class CommitPipeline:
         begun = time.monotonic()
         outcome = self._writer.send(prepared.parameters)
         outcome.add_done_callback(lambda _: self._wake.set())
-        while not outcome.done():
-            self._wake.clear()
-            self._match()
-            await self._wake.wait()  # the outcome sets it too
+        with self._hold_up(prepared, HANGS_SECONDS):
+            while not outcome.done():
+                self._wake.clear()
+                self._match()
+                await self._wake.wait()  # the outcome sets it too
         if not self._writer.is_committed(outcome.result()):
-            with self._hold_up(prepared):
+            with self._hold_up(prepared, AWAY_SECONDS):
                 await self._writer.resolve(prepared.batch, prepared.parameters)
         self.commit_seconds += time.monotonic() - begun
 
     @contextmanager
-    def _hold_up(self, prepared: _Prepared | None) -> Iterator[None]:
+    def _hold_up(self, prepared: _Prepared | None, seconds: tuple[float, float]) -> Iterator[None]:
         """Nobody waits for a shard that is away longer than the limits above."""
         loop = asyncio.get_running_loop()
-        timers = [loop.call_later(BUSY_AFTER_SECONDS, self._begin_refusing)]
+        timers = [loop.call_later(seconds[0], self._begin_refusing)]
         if prepared is not None:
-            timers.append(loop.call_later(UNKNOWN_AFTER_SECONDS, self._doubt, prepared))
+            timers.append(loop.call_later(seconds[1], self._doubt, prepared))
         try:
             yield
         finally:
@@ -196,10 +199,10 @@ class CommitPipeline:
 
     def _doubt(self, prepared: _Prepared) -> None:
         """Answer what is matched but not known to be durable. It stays to be committed."""
-        if self._open_commands:
+        if self._open_commands and self._ahead is None:  # nothing is matched while refusing
             self._ahead = self._seal()
         for each in (prepared, self._ahead):
-            if each is not None:
+            if each is not None and not each.answered:
                 each.answered = True
                 each.batch.doubt()
                 self._rim.deliver(each.batch.outboxes)
