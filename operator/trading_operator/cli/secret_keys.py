@@ -17,6 +17,7 @@ from trading_operator.substrates.kubernetes.api import (
     CHILDREN,
     CLUSTER,
     CONFLICT,
+    NOT_FOUND,
     POD,
     ApiError,
     Body,
@@ -95,7 +96,14 @@ class SecretKeys:
         for pod in await api.list(POD, self._namespace, selector):
             metadata = pod["metadata"]
             note = {"hft.trading/keys-changed": str(time.time_ns())}
-            await api.annotate(POD, self._namespace, metadata["name"], metadata["uid"], note)
+            try:
+                await api.annotate(POD, self._namespace, metadata["name"], metadata["uid"], note)
+            except ApiError as error:
+                if error.code not in (
+                    NOT_FOUND,
+                    CONFLICT,
+                ):  # it went meanwhile; that one needs none
+                    raise
 
 
 def _parse(secret: Body) -> ApiKeys:

@@ -21,7 +21,7 @@ from trading_operator.planner.child_actions import (
     SwitchPrimary,
     TellPod,
 )
-from trading_operator.planner.kubernetes.children import template_hash_of
+from trading_operator.planner.kubernetes.children import CHILD_MANAGER, template_hash_of
 from trading_operator.planner.kubernetes.plan import KubernetesIntent, make_kubernetes_plan
 from trading_operator.planner.kubernetes.seen import ChildKey, ChildSeen, KubernetesSeen, PodSeen
 from trading_operator.planner.observed import (
@@ -141,7 +141,8 @@ class Imagined:
                 body = {"kind": "Secret", "metadata": {"name": name}}
                 self.children[ChildKey("Secret", name)] = body
             case ApplyChild(kind=kind, name=name, manifest=manifest):
-                self.children[ChildKey(kind, name)] = manifest
+                key = ChildKey(kind, name)
+                self.children[key] = _stored(manifest, self.children.get(key))
             case DeleteChild(kind=kind, name=name):
                 del self.children[ChildKey(kind, name)]
             case RollPod(name=name):
@@ -203,3 +204,34 @@ class Imagined:
             me = PeerSeen(name, 6379, True, True, "", False, True, frozenset())
             self.nodes[name] = NodeSeen(False, (me,))
         return self.nodes[name]
+
+
+def _stored(manifest: Manifest, before: Manifest | None) -> Manifest:
+    """Who applied a Deployment's number of pods owns it; dropped by its owner it is one again."""
+    if manifest["kind"] != "Deployment":
+        return manifest
+    fields: Manifest = {"f:replicas": {}} if "replicas" in manifest["spec"] else {}
+    entry = {"manager": CHILD_MANAGER, "fieldsV1": {"f:spec": fields}}
+    count = 1
+    if before is not None and not _is_own(before):
+        count = before["spec"]["replicas"]
+    return {
+        **manifest,
+        "metadata": {**manifest["metadata"], "managedFields": [entry]},
+        "spec": {"replicas": count, **manifest["spec"]},
+    }
+
+
+def _is_own(manifest: Manifest) -> bool:
+    entry = manifest["metadata"]["managedFields"][0]
+    return entry["manager"] == CHILD_MANAGER and "f:replicas" in entry["fieldsV1"]["f:spec"]
+
+
+def scale(world: Imagined, count: int) -> None:
+    """What somebody else's autoscaler does to the replicas."""
+    key = ChildKey("Deployment", "demo-backend")
+    live = world.children[key]
+    entry = {"manager": "autoscaler", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    metadata = {**live["metadata"], "managedFields": [entry]}
+    spec = {**live["spec"], "replicas": count}
+    world.children[key] = {**live, "metadata": metadata, "spec": spec}

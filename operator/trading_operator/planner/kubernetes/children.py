@@ -17,6 +17,7 @@ from trading_operator.planner.observed import Role
 CLUSTER_LABEL = "hft.trading/cluster"
 ROLE_LABEL = "hft.trading/role"
 COMPONENT_LABEL = "hft.trading/component"
+CHILD_MANAGER = "trading-operator"  # of the fields that we apply
 WORKLOADS = ("StatefulSet", "Deployment")
 ROLES = frozenset(role.value for role in Role)  # a label may have been edited to anything
 # What may be deleted for not being wanted. Secrets, disks and the topology are never among them.
@@ -105,7 +106,7 @@ def _update(
     is_other = template_hash_of(manifest) != template_hash_of(live.manifest)
     if role is not None and is_other and not permissions.may_change_template(role):
         return
-    fixed = _with_fixed_fields(manifest, live.manifest)
+    fixed = _with_own_replicas(_with_fixed_fields(manifest, live.manifest), live.manifest)
     if paths := differences(fixed, live.manifest):
         shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
         yield ApplyChild(*key, fixed, f"it differs at {shown}", live.uid)
@@ -128,6 +129,21 @@ def _with_fixed_fields(manifest: Manifest, live: Manifest) -> Manifest:
         for claim in claims
     ]
     return {**manifest, "spec": {**manifest["spec"], "volumeClaimTemplates": bare}}
+
+
+def _with_own_replicas(manifest: Manifest, live: Manifest) -> Manifest:
+    """A number that somebody else sets from now on: dropped by us, it would fall back to one pod.
+
+    So what we wrote stays written until the other has changed it: then it is ours no longer.
+    """
+    count = live.get("spec", {}).get("replicas")
+    if manifest["kind"] != "Deployment" or "replicas" in manifest["spec"] or count is None:
+        return manifest
+    for entry in live["metadata"].get("managedFields") or ():
+        fields = entry.get("fieldsV1", {}).get("f:spec", {})
+        if entry.get("manager") == CHILD_MANAGER and "f:replicas" in fields:
+            return {**manifest, "spec": {**manifest["spec"], "replicas": count}}
+    return manifest
 
 
 def collisions(wanted: Sequence[Manifest], seen: KubernetesSeen) -> Iterator[tuple[ChildKey, str]]:

@@ -32,7 +32,7 @@ from trading_operator.planner.kubernetes.durability import config_changes
 from trading_operator.planner.kubernetes.rollout import Tiers, outdated_components, rolls
 from trading_operator.planner.kubernetes.salvage import salvaged_slots
 from trading_operator.planner.kubernetes.seen import ChildKey, KubernetesSeen
-from trading_operator.planner.kubernetes.wanted import wanted_on_kubernetes
+from trading_operator.planner.kubernetes.wanted import as_scaled, wanted_on_kubernetes
 from trading_operator.planner.kubernetes.world import observed_of, with_templates
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.plan import Plan, partition_may_start, prepares
@@ -62,6 +62,7 @@ class KubernetesIntent:
 
 def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: float) -> Plan:
     """The next bounded step towards what is wanted. `now` in Unix seconds."""
+    intent = replace(intent, cluster=as_scaled(intent.cluster, seen))
     spec, name = intent.cluster.spec, intent.cluster.metadata.name
     salvaged = None
     if seen.topology is None and seen.topology_known and _has_data(seen):
@@ -183,11 +184,14 @@ def _scaled(world: _World) -> Iterator[Manifest]:
         role = role_of(manifest)
         live = world.seen.child(*key_of(manifest))
         spec = live.manifest.get("spec", {}) if live else {}
-        if role is None or "replicas" not in manifest["spec"]:
+        if role is None:
             yield manifest
         elif hibernated:
             count = 0 if role in allowed or live is None else spec.get("replicas", 0)
             yield _with_replicas(manifest, count)
+        elif "replicas" not in manifest["spec"]:  # somebody else's, who does not wake it up
+            least = world.intent.cluster.spec.backends.replicas
+            yield _with_replicas(manifest, least) if spec.get("replicas") == 0 else manifest
         elif role is Role.PARTITION and spec.get("replicas") == 0:
             count = manifest["spec"]["replicas"] if _may_create(manifest, world) else 0
             yield _with_replicas(manifest, count)

@@ -60,6 +60,18 @@ class PodAddresses:
         return f"{self.cluster}-{name}.{domain}:{NODE_PORT}"
 
 
+def as_scaled(cluster: TradingCluster, seen: KubernetesSeen) -> TradingCluster:
+    """The cluster with as many replicas as somebody else's autoscaler asks for, if there is one."""
+    backends = cluster.spec.backends
+    live = seen.child("Deployment", f"{cluster.metadata.name}-backend")
+    count = live.manifest.get("spec", {}).get("replicas") if live else None
+    if backends.managed_by != "External" or not count:
+        return cluster
+    scaled = backends.model_copy(update={"replicas": count})
+    spec = cluster.spec.model_copy(update={"backends": scaled})
+    return cluster.model_copy(update={"spec": spec})
+
+
 def wanted_on_kubernetes(
     cluster: TradingCluster,
     namespace: str,

@@ -21,11 +21,11 @@ from kubernetes.aio.dynamic import DynamicClient
 
 from trading_contract.errors import UserError, WorldError
 from trading_operator.effects import Seam
+from trading_operator.planner.kubernetes.children import CHILD_MANAGER
 
 Body = dict[str, Any]
 CALL_SECONDS_MAX = 15.0
 PAGE_ITEMS = 500
-CHILD_MANAGER = "trading-operator"
 STATUS_MANAGER = "trading-operator-status"
 NOT_FOUND, CONFLICT, UNPROCESSABLE, FORBIDDEN = 404, 409, 422, 403
 

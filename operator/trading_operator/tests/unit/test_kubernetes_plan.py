@@ -8,7 +8,7 @@ from typing import Any
 from trading_contract.status import ClusterStatus, ConditionType, Phase
 from trading_operator.planner.child_actions import ApplyChild, DeleteChild, RollPod
 from trading_operator.planner.kubernetes.seen import ChildKey
-from trading_operator.tests.imagined import Imagined, cluster
+from trading_operator.tests.imagined import Imagined, cluster, scale
 
 
 def _condition(status: ClusterStatus, kind: ConditionType) -> tuple[str, str]:
@@ -178,3 +178,40 @@ def test_lost_credentials_are_never_made_anew_over_data() -> None:
     plan = world.plan(cluster())
     assert plan.actions == ()
     assert _condition(plan.status, ConditionType.STALLED) == ("True", "UnsafeChange")
+
+
+EXTERNAL = {"managedBy": "External", "replicas": 2}
+BACKEND = ChildKey("Deployment", "demo-backend")
+
+
+def _replicas(world: Imagined) -> int:
+    count: int = world.children[BACKEND]["spec"]["replicas"]
+    return count
+
+
+def _backends(status: ClusterStatus) -> str:
+    return next(tier.shown for tier in status.tiers if tier.name == "backends")
+
+
+def test_the_number_of_somebody_elses_autoscaler_is_left_alone_and_reported() -> None:
+    world = _ready(backends=EXTERNAL)
+    scale(world, 5)
+    plan = world.settle(cluster(backends=EXTERNAL, image="next:1"))
+    assert _replicas(world) == 5
+    assert _backends(plan.status) == "5/5"
+
+
+def test_handing_the_number_over_does_not_fall_back_to_one_pod() -> None:
+    world = _ready(backends={"replicas": 3})
+    world.settle(cluster(backends=EXTERNAL, image="next:1"))
+    assert _replicas(world) == 3
+
+
+def test_a_cluster_that_slept_wakes_with_the_least_number_of_replicas() -> None:
+    world = _ready(backends=EXTERNAL)
+    scale(world, 5)
+    world.settle(cluster(backends=EXTERNAL, hibernated=True))
+    assert _replicas(world) == 0
+    plan = world.settle(cluster(backends=EXTERNAL))
+    assert _replicas(world) == 2
+    assert _condition(plan.status, ConditionType.READY)[0] == "True"

@@ -24,7 +24,6 @@ PORT = 8080
 # After SIGTERM: this long not ready and still serving, until no balancer sends to it any more.
 DRAIN_NOTICE_SECONDS = 5
 DRAIN_SECONDS = 15
-EXTERNAL = "External"
 
 
 def api_keys_name(identity: ClusterIdentity, spec: TradingClusterSpec) -> str:
@@ -44,7 +43,7 @@ def deployment(identity: ClusterIdentity, spec: TradingClusterSpec) -> Object:
         "revisionHistoryLimit": 3,
         "template": _template(identity, spec),
     }
-    if str(getattr(spec.backends, "managed_by", "Operator")) != EXTERNAL:
+    if spec.backends.managed_by != "External":
         body["replicas"] = spec.backends.replicas
     return {
         "apiVersion": "apps/v1",

@@ -126,7 +126,7 @@ def container(
     return {
         "name": name,
         "image": spec.image,
-        "imagePullPolicy": getattr(spec, "image_pull_policy", "IfNotPresent"),
+        "imagePullPolicy": spec.image_pull_policy,
         "args": list(args),
         "resources": resources(wanted),
         "volumeMounts": mounts,
@@ -150,7 +150,7 @@ def pod_template(
     """A pod template with labels, safety and spread, and the hash of all of it as annotation."""
     selector = identity.selector(role, component)
     volumes = [{"name": "tmp", "emptyDir": {}}, {"name": "run", "emptyDir": {}}]
-    secrets = [{"name": name} for name in getattr(spec, "image_pull_secrets", ())]
+    secrets = [{"name": name} for name in spec.image_pull_secrets]
     template: Object = {
         "metadata": {"labels": {**identity.labels(role, component), **more_labels}},
         "spec": {

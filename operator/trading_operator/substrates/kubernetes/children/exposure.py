@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trading_contract.tradingcluster import TradingClusterSpec
+from trading_contract.tradingcluster import GatewaySpec, TradingClusterSpec
 from trading_operator.substrates.kubernetes.children import backends
 from trading_operator.substrates.kubernetes.children.building import ClusterIdentity, Object
 
@@ -28,9 +28,8 @@ def objects(identity: ClusterIdentity, spec: TradingClusterSpec) -> Iterator[Obj
     }
     if spec.exposure.ingress_host is not None:
         yield _ingress(identity, spec.exposure.ingress_host, port)
-    gateway = getattr(spec.exposure, "gateway", None)
-    if gateway is not None:
-        yield _route(identity, spec, gateway, port)
+    if spec.exposure.gateway is not None:
+        yield _route(identity, spec, spec.exposure.gateway, port)
 
 
 def _ingress(identity: ClusterIdentity, host: str, port: int) -> Object:
@@ -45,12 +44,9 @@ def _ingress(identity: ClusterIdentity, host: str, port: int) -> Object:
 
 
 def _route(
-    identity: ClusterIdentity, spec: TradingClusterSpec, gateway: object, port: int
+    identity: ClusterIdentity, spec: TradingClusterSpec, gateway: GatewaySpec, port: int
 ) -> Object:
-    parent: Object = {"name": gateway.name}  # type: ignore[attr-defined]
-    for field, key in (("namespace", "namespace"), ("section_name", "sectionName")):
-        if value := getattr(gateway, field, None):
-            parent[key] = value
+    parent = gateway.model_dump(by_alias=True, exclude_none=True)
     host = spec.exposure.ingress_host
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
