@@ -1,8 +1,12 @@
-"""Fixtures: an API server of its own for the control plane's tests, and operators on it."""
+"""Fixtures: an API server of its own for the control plane's tests, and operators on it.
+
+Operators run as the ServiceAccount of the chart, installed in the test's namespace alone.
+"""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,12 +15,15 @@ from pathlib import Path
 import pytest
 from stub_kubelet import StubKubelet
 
+from kubernetes_cluster.binaries import CHART, ensure
 from kubernetes_cluster.control_plane import ControlPlane
 from kubernetes_cluster.processes import free_port
 from operator_process import ROOT, Kubectl, OperatorProcess
 
 SETTINGS = {"TRADING_OPERATOR_RESYNC_SECONDS": "2", "TRADING_OPERATOR_LEASE_SECONDS": "5"}
 DEFINITION = ROOT / "crds" / "tradingclusters.yaml"
+CHART_FOLDER = ROOT / "charts" / "trading-operator"
+Helm = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
@@ -43,11 +50,32 @@ def kubectl(plane: ControlPlane) -> Kubectl:
     return Kubectl(plane.kubeconfig, str(plane.binaries / "kubectl"))
 
 
+@pytest.fixture(scope="session")
+def helm(plane: ControlPlane) -> Helm:
+    """Run helm; returns its stdout, raises with what it said."""
+    binary = ensure(CHART) / "helm"
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [str(binary), *words, "--kubeconfig", str(plane.kubeconfig)],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
 @pytest.fixture
-def namespace(kubectl: Kubectl) -> Iterator[str]:
-    """A namespace of its own."""
+def namespace(kubectl: Kubectl, helm: Helm) -> Iterator[str]:
+    """A namespace of its own, with the operator's rights in it and nowhere else."""
     name = f"t-{uuid.uuid4().hex[:8]}"
     kubectl("create", "namespace", name)
+    rights = helm(
+        "template", "trading-operator", str(CHART_FOLDER), "-n", name,
+        "--set", "rbac.scope=namespace", "-s", "templates/rbac.yaml",
+    )  # fmt: skip
+    kubectl("apply", "-f", "-", stdin=rights)
     yield name
     kubectl("delete", "namespace", name, "--wait=false")
 
@@ -61,7 +89,8 @@ def start_operator(
 
     def start(identity: str = "a", crash: str = "", **extra: str) -> OperatorProcess:
         process = OperatorProcess(
-            plane.kubeconfig, tmp_path, identity, namespace, namespace,
+            plane.account_kubeconfig(namespace, "trading-operator"),
+            tmp_path, identity, namespace, namespace,
             {**SETTINGS, **extra},
             port=free_port(),
         )  # fmt: skip

@@ -41,6 +41,11 @@ class ControlPlane:
         return self.folder / "admin.kubeconfig"
 
     @property
+    def audit_log(self) -> Path:
+        """One JSON event a line: what ServiceAccounts asked for and what they were answered."""
+        return self.folder / "audit.log"
+
+    @property
     def _etcd_port(self) -> str:
         """In a file, as another process may bring the API server back."""
         return (self.folder / "etcd-port").read_text()
@@ -88,6 +93,9 @@ class ControlPlane:
             "--endpoint-reconciler-type",
             "none" if self.address == "127.0.0.1" else "lease",
             "--shutdown-delay-duration", "0s",
+            "--audit-policy-file", str(self._audit_policy()),
+            "--audit-log-path", str(self.audit_log), "--audit-log-maxsize", "100",
+            "--audit-log-maxbackup", "1",
         ])  # fmt: skip
         self._wait_ready()
 
@@ -143,6 +151,18 @@ class ControlPlane:
         }  # fmt: skip
         path.touch(0o600)
         path.write_text(json.dumps(document, indent=1))
+
+    def _audit_policy(self) -> Path:
+        path = self.folder / "audit-policy.json"
+        rules = [
+            {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+            {"level": "None"},
+        ]
+        path.write_text(json.dumps({
+            "apiVersion": "audit.k8s.io/v1", "kind": "Policy",
+            "omitStages": ["RequestReceived"], "rules": rules,
+        }))  # fmt: skip
+        return path
 
     def _make_certificates(self) -> None:
         folder = self.folder

@@ -1,0 +1,39 @@
+"""The operator's rights are exactly those that it needs; read from the API server's audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import yaml
+
+from kubernetes_cluster.control_plane import ControlPlane
+from kubernetes_cluster.rights import Right, granted, used
+from operator_process import ROOT
+
+pytestmark = pytest.mark.kubernetes
+CHART_FOLDER = ROOT / "charts" / "trading-operator"
+GATEWAY = "gateway.networking.k8s.io"
+# What is granted and not seen here, and why.
+NOT_SEEN = {
+    # The operator grants them to Patroni, and nobody can grant what they do not hold.
+    *(Right(verb, "", "endpoints") for verb in ("list", "watch", "create", "patch", "update")),
+    # No Gateway API is installed here.
+    *(Right(verb, GATEWAY, "httproutes") for verb in ("get", "create", "patch", "delete")),
+}
+MANY = 20
+
+
+def test_every_right_is_used_and_nothing_else_is_asked_for(
+    plane: ControlPlane, helm: Callable[..., str]
+) -> None:
+    rights, refused = used(plane.audit_log, "trading-operator")
+    if len(rights) < MANY:
+        pytest.skip("it judges what the other tests of this folder did: run them all")
+    assert refused == []
+    text = helm(
+        "template", "trading-operator", str(CHART_FOLDER), "--set", "rbac.scope=namespace",
+        "-s", "templates/rbac.yaml",
+    )  # fmt: skip
+    roles = [each for each in yaml.safe_load_all(text) if each and each["kind"] == "Role"]
+    assert sorted(granted(roles) - rights - NOT_SEEN) == []
