@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-FORBIDDEN = 403
+FORBIDDEN, CREATED = 403, 201
 
 
 class Right(NamedTuple):
@@ -31,7 +31,10 @@ def used(audit_log: Path, account: str) -> tuple[set[Right], list[str]]:
             resource = "/".join(
                 part for part in (reference["resource"], reference.get("subresource")) if part
             )
-            rights.add(Right(event["verb"], reference.get("apiGroup", ""), resource))
+            group = reference.get("apiGroup", "")
+            rights.add(Right(event["verb"], group, resource))
+            if event.get("responseStatus", {}).get("code") == CREATED:  # also by an apply
+                rights.add(Right("create", group, resource))
     return rights, refused
 
 

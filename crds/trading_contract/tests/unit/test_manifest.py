@@ -113,6 +113,12 @@ def test_bare_on_and_off_mean_what_was_written() -> None:
     assert spec.rebalancing.mode is PolicyMode.OFF
 
 
+def test_null_means_the_default_as_for_the_api_server() -> None:
+    spec = load_cluster(cluster_text("backends: {replicas: null}, shards: null")).spec
+    assert (spec.backends.replicas, spec.shards.count) == (1, 1)
+    assert "spec.backends.replica: unknown field" in refusal("backends: {replica: null}")
+
+
 def test_metadata_that_kubernetes_adds_is_taken() -> None:
     text = FIVE_LINES.replace("{name: minimal}", "{name: minimal, uid: x, managedFields: []}")
     assert load_cluster(text).metadata.name == "minimal"
