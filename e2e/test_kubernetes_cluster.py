@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from kubernetes_cluster.packet_rules import deletions
+
 HERE = Path(__file__).resolve().parent
 # Stands in for Docker and kind: writes down what it is asked, and remembers the cluster.
 STAND_IN = """#!/bin/sh
@@ -68,3 +70,25 @@ def test_where_kind_is_there_it_is_asked_for_one_cluster_and_that_is_removed(
         "kind load docker-image tradingcluster:0.1.0", "kind delete cluster",
     ]  # fmt: skip
     assert f"docker build -t tradingcluster:0.1.0 {HERE.parent}" in asked
+
+
+RULES = """\
+-P INPUT ACCEPT
+-N DOCKER
+-N KUBE-FIREWALL
+-N CNI-1234
+-A INPUT -j KUBE-FIREWALL
+-A INPUT -p tcp --dport 22 -j ACCEPT
+-A FORWARD -j DOCKER
+-A POSTROUTING -s 10.1.0.2/32 -m comment --comment "name: pods" -j CNI-1234
+-A KUBE-FIREWALL -d 127.0.0.0/8 -j DROP
+"""
+
+
+def test_only_rules_of_a_node_are_removed() -> None:
+    assert deletions(RULES) == [
+        ["-D", "INPUT", "-j", "KUBE-FIREWALL"],
+        ["-D", "POSTROUTING", "-s", "10.1.0.2/32", "-m", "comment", "--comment", "name: pods",
+         "-j", "CNI-1234"],
+        ["-F", "KUBE-FIREWALL"], ["-F", "CNI-1234"], ["-X", "KUBE-FIREWALL"], ["-X", "CNI-1234"],
+    ]  # fmt: skip

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 from kubernetes_cluster import processes
 from kubernetes_cluster.binaries import NODE, ensure
 from kubernetes_cluster.control_plane import ControlPlane
+from kubernetes_cluster.packet_rules import remove_packet_rules
 from kubernetes_cluster.problems import CannotError
 
 NODE_ADDRESS = "10.245.0.1"
@@ -139,7 +139,7 @@ class Node:
         for link in (POD_LINK, NODE_LINK):
             _quietly("ip", "link", "delete", link)
         _quietly(str(self.plane.binaries / "kube-proxy"), "--cleanup")
-        remove_masquerading()
+        remove_packet_rules()
 
     def _require_parts(self) -> None:
         for name in NODE_PARTS:
@@ -300,22 +300,6 @@ def unmount_below(folder: Path) -> None:
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for mount in sorted((m for m in mounts if m.startswith(f"{folder}/")), reverse=True):
         _quietly("umount", "-l", mount)
-
-
-def remove_masquerading() -> None:
-    """The rules that the network plugin made for pods that are gone now."""
-    saved = subprocess.run(
-        ["iptables", "-t", "nat", "-S"], capture_output=True, text=True, check=False
-    ).stdout
-    for line in saved.splitlines():
-        if "CNI-" in line and line.startswith("-A POSTROUTING"):
-            words = shlex.split(line.replace("-A", "-D", 1))
-            _quietly("iptables", "-t", "nat", *words)
-    for line in saved.splitlines():
-        if line.startswith("-N CNI-"):
-            chain = line.split()[1]
-            _quietly("iptables", "-t", "nat", "-F", chain)
-            _quietly("iptables", "-t", "nat", "-X", chain)
 
 
 def _run(*words: str) -> None:
