@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -37,6 +38,21 @@ class _Server(uvicorn.Server):
         """Begin to listen."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        if self._replica.settings.listen_socket is not None:
+            self.servers.append(await self._listen_at(self._replica.settings.listen_socket))
+
+    async def _listen_at(self, path: Path) -> asyncio.Server:
+        """A UNIX socket besides; one that a dead process left is replaced."""
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 -- once, and takes no time
+        server = await asyncio.get_running_loop().create_unix_server(
+            lambda: self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            ),
+            str(path),
+            backlog=self.config.backlog,
+        )
+        path.chmod(0o666)  # noqa: ASYNC240 -- like the port: for whoever is on this machine
+        return server
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal to stop; the second one is obeyed at once."""

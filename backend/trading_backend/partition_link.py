@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -61,8 +63,15 @@ class Claim:
 class PartitionLink(asyncio.Protocol):
     """One partition: its connection, made anew whenever it is lost."""
 
-    def __init__(self, owner: LinkOwner, index: int, address: PartitionAddress) -> None:
+    def __init__(
+        self,
+        owner: LinkOwner,
+        index: int,
+        address: PartitionAddress,
+        sockets_folder: Path | None = None,
+    ) -> None:
         self.index = index
+        self._socket = sockets_folder / f"{address.name}.sock" if sockets_folder else None
         self.address = address
         self.welcomed = False
         self.retells = False
@@ -99,7 +108,7 @@ class PartitionLink(asyncio.Protocol):
         self._lost.clear()
         try:
             async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                await loop.create_connection(lambda: self, self.address.host, self.address.port)
+                await self._connect(loop)
         except (OSError, TimeoutError):
             pass
         else:
@@ -108,6 +117,14 @@ class PartitionLink(asyncio.Protocol):
         if not self._loop.ending:
             await asyncio.sleep(self._backoff * random.uniform(0.5, 1.0))
             self._backoff = min(BACKOFF_SECONDS_MAX, self._backoff * 2)
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Over the socket of a partition on this machine, which costs half of what TCP does."""
+        if self._socket is not None and self._socket.exists():
+            with contextlib.suppress(OSError):  # what a dead partition left
+                await loop.create_unix_connection(lambda: self, str(self._socket))
+                return
+        await loop.create_connection(lambda: self, self.address.host, self.address.port)
 
     async def _watch(self) -> bool:
         """Wait until the connection is lost; give a silent peer up. True: it had welcomed us."""

@@ -10,11 +10,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from trading_backend import _native
 from trading_backend.partition_link import PartitionLink
 from trading_contract.errors import WorldError
-from trading_contract.topology import Topology
+from trading_contract.topology import PartitionAddress, Topology
 from trading_contract.wire import (
     Depth,
     Kind,
@@ -43,6 +44,7 @@ class Partitions:
         self.replica = replica
         self.cluster = ""
         self.deliver = deliver
+        self.sockets_folder: Path | None = None  # of partitions on this machine
         self._native = native
         self._links: list[PartitionLink] = []
         self._wanted: set[str] = set()
@@ -95,10 +97,13 @@ class Partitions:
             if address.name in known:
                 known[address.name].move(address)
             else:
-                self._links.append(PartitionLink(self, len(self._links), address))
+                self._links.append(self._link_to(address))
         self._route()
         if self._started:
             self.start()
+
+    def _link_to(self, address: PartitionAddress) -> PartitionLink:
+        return PartitionLink(self, len(self._links), address, self.sockets_folder)
 
     def _route(self) -> None:
         if self._topology is None:

@@ -64,10 +64,14 @@ class Replica:
         self.limits = RateLimits(self.channels, settings.replica)
         self.store = Store(settings.secrets_folder, settings.shard_connections_max)
         self.entry = OrderEntry(
-            settings.replica, self.limits, self.store, deadline_seconds=settings.deadline_seconds
+            settings.replica,
+            self.limits,
+            self.store,
+            deadline_seconds=settings.deadline_seconds,
         )
         self.entry.native.set_stream_limit(settings.stream_messages_per_second_max)
         self.partitions = self.entry.partitions
+        self.partitions.sockets_folder = settings.partition_sockets_folder
         self.feed = MarketFeed(self.channels, self.partitions, self.store)
         self.draining = False
         self.stream_clients: set[StreamClient] = set()

@@ -17,6 +17,12 @@ class BackendSettings(BaseModel):
     secrets_folder: Path = Field(description="folder with api-keys.json and database passwords")
     listen_host: str = "127.0.0.1"
     listen_port: int = Field(ge=1, le=65535)
+    listen_socket: Path | None = Field(
+        default=None, description="a UNIX socket besides, for a load balancer of the same machine"
+    )
+    partition_sockets_folder: Path | None = Field(
+        default=None, description="where partitions of the same machine listen, as NAME.sock"
+    )
     log_level: str = "info"
     deadline_seconds: float = Field(default=5, gt=0, description="then an order is UNKNOWN")
     drain_notice_seconds: float = Field(

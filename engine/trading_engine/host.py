@@ -165,6 +165,8 @@ class Partition:
         if settings.health_port:  # before anything that may take long
             await _listen(self._health, settings.listen_host, settings.health_port)
         await _listen(self._server, settings.listen_host, settings.listen_port)
+        if settings.listen_socket is not None:
+            await self._server.listen_at(settings.listen_socket)
         self.start(self._publisher.run())
         self.start(self._follow_topology())
         self.start(self._trimmer.run())

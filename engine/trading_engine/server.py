@@ -7,6 +7,7 @@ import json
 import logging
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from trading_contract.wire import FRAME_BYTES_MAX, HEADER_BYTES, FrameType, frame
@@ -168,12 +169,18 @@ class PartitionServer:
         self.connections: dict[int, ReplicaConnection] = {}
         self.paused: set[ReplicaConnection] = set()
         self._number = 0
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
     async def listen(self, host: str, port: int) -> None:
         """Open the port; raises OSError when it is taken."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._make(), host, port)
+        self._servers.append(await loop.create_server(self._make(), host, port))
+
+    async def listen_at(self, path: Path) -> None:
+        """Open a UNIX socket besides; one that a dead process left is replaced."""
+        loop = asyncio.get_running_loop()
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 -- once, and takes no time
+        self._servers.append(await loop.create_unix_server(self._make(), str(path)))
 
     def _make(self) -> Callable[[], ReplicaConnection]:
         def make() -> ReplicaConnection:
@@ -211,7 +218,7 @@ class PartitionServer:
 
     def close(self) -> None:
         """No new connections, and an end to those there are once their answers are written."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in list(self.connections.values()):
             connection.close()

@@ -17,6 +17,9 @@ class EngineSettings(BaseModel):
     secrets_folder: Path = Field(description="folder with one password file per database role")
     listen_host: str = "127.0.0.1"
     listen_port: int = Field(ge=1, le=65535)
+    listen_socket: Path | None = Field(
+        default=None, description="a UNIX socket besides, for replicas of the same machine"
+    )
     health_port: int = Field(
         default=0, ge=0, le=65535, description="HTTP with /healthz and /readyz; 0 = none"
     )

@@ -27,9 +27,9 @@ from trading_operator.planner.redis_cluster import NodeWanted, hash_slots_of
 
 HOST = "127.0.0.1"
 BALANCER = "load-balancer"
-BALANCER_FORM = (
-    "2"  # raised when the text of its configuration changes, so that a new version reloads
-)
+# Raised when what a version makes of the settings changes, so that a new version starts it anew.
+BALANCER_FORM = "3"
+REPLICA_FORM = "2"
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
 
@@ -202,6 +202,8 @@ def _components(
             }
         elif role in (Role.PARTITION, Role.REPLICA):
             settings = {"log_level": spec.observability.log_level}
+            if role is Role.REPLICA:
+                settings["form"] = REPLICA_FORM
         elif role is Role.BALANCER:
             members = [
                 f"{each}={HOST}:{ports[each]}" for each in names[Role.REPLICA] if each in ports

@@ -62,6 +62,11 @@ async def serve(kind: str, name: str, port: int, topology: Path) -> None:
 
     answer = answer_status if kind == "partition" else answer_http
     server = await asyncio.start_server(answer, "127.0.0.1", port)
+    socket = Layout(topology.parent).socket_file(name)
+    if socket is not None:
+        socket.unlink(missing_ok=True)
+        await asyncio.start_unix_server(answer, socket)
+        socket.chmod(0o666)
     await server.serve_forever()
 
 

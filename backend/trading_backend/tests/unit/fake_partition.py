@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -66,6 +68,7 @@ class FakePartition(asyncio.Protocol):
         self._decoder = FrameDecoder()
         self._transport: asyncio.Transport | None = None
         self._server: asyncio.Server | None = None
+        self._local: asyncio.Server | None = None
         self.port = 0
 
     async def start(self, port: int = 0) -> None:
@@ -74,10 +77,22 @@ class FakePartition(asyncio.Protocol):
         self._server = await loop.create_server(lambda: self, "127.0.0.1", port)
         self.port = self._server.sockets[0].getsockname()[1]
 
+    async def start_at(self, path: Path) -> None:
+        """Listen on a UNIX socket besides."""
+        self._local = await asyncio.get_running_loop().create_unix_server(lambda: self, str(path))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the connection there is came over the UNIX socket."""
+        assert self._transport is not None
+        peer: socket.socket = self._transport.get_extra_info("socket")
+        return peer.family == socket.AF_UNIX
+
     async def stop(self) -> None:
         """Refuse connections and drop the one there is."""
-        if self._server is not None:
-            self._server.close()
+        for server in (self._server, self._local):
+            if server is not None:
+                server.close()
             self._server = None
         self.drop()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from pathlib import Path
 
 import pytest
 
@@ -244,5 +246,25 @@ def test_a_resent_order_gets_its_first_answer_from_the_shard() -> None:
             assert b" 200 " in answer
             assert b'"orderId":31' in answer
             assert b'"price":"0.77"' in answer
+
+    run(check())
+
+
+def test_a_partition_on_this_machine_is_reached_at_its_socket(tmp_path: Path) -> None:
+    async def check() -> None:
+        cluster = await make_cluster(2)
+        first, second = cluster.partitions
+        await first.start_at(tmp_path / f"{first.name}.sock")
+        with socket.socket(socket.AF_UNIX) as dead:  # what a killed partition leaves
+            dead.bind(str(tmp_path / f"{second.name}.sock"))
+        entry = OrderEntry("r7")
+        entry.partitions.sockets_folder = tmp_path
+        entry.set_topology(cluster.topology)
+        await entry.start()
+        await wait_for(lambda: entry.partitions.ready)
+        assert [p.is_local for p in cluster.partitions] == [True, False]
+        await entry.close()
+        for partition in cluster.partitions:
+            await partition.stop()
 
     run(check())

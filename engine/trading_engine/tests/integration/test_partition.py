@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,19 @@ def test_an_acknowledged_order_is_on_the_shard(site: Site, start: Start) -> None
         (1, 1, 2, 100)
     ]
     assert site.rows("SELECT last_seq FROM slot_owner") == [(2,)]
+
+
+def test_a_unix_socket_serves_as_the_port_does_also_after_a_kill(
+    site: Site, start: Start, tmp_path: Path
+) -> None:
+    path = tmp_path / "p0.sock"
+    for number in range(2):
+        process = start(site, listen_socket=path)
+        with WireClient(path) as client:
+            placed = client.one(place("AAPL", Side.BUY, 90, 1, client_id=f"local-{number}"))
+            assert placed.code is Code.OK
+        process.kill()
+    assert site.rows("SELECT count(*) FROM orders") == [(2,)]
 
 
 def test_kill_9_loses_nothing_and_keeps_places_ids_and_client_ids(site: Site, start: Start) -> None:

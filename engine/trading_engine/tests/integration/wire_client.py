@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from trading_contract.wire import (
@@ -30,9 +31,15 @@ FLAG_MORE = 1
 class WireClient:
     """One connection. Request ids are given here; answers are matched by them."""
 
-    def __init__(self, port: int, cluster: str = "test", greet: bool = True) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, at: int | Path, cluster: str = "test", greet: bool = True) -> None:
+        """`at`: a port of this machine, or a UNIX socket."""
+        if isinstance(at, Path):
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(20)
+            self.socket.connect(str(at))
+        else:
+            self.socket = socket.create_connection(("127.0.0.1", at), timeout=20)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.welcome: dict[str, Any] = {}
         self.errors: list[str] = []
         self._decoder = FrameDecoder()

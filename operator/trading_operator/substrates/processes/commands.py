@@ -75,6 +75,7 @@ def replica_command(layout: Layout, component: Component) -> Command:
     """A backend process."""
     environment = {
         "TRADING_BACKEND_REPLICA": component.name,
+        "TRADING_BACKEND_PARTITION_SOCKETS_FOLDER": str(layout.sockets_folder),
         **_common("TRADING_BACKEND_", layout, component),
     }
     return Command((own_program("trading-backend"), "run"), environment)
@@ -89,7 +90,9 @@ def prepare_argv(layout: Layout, shard: str) -> tuple[str, ...]:
 
 
 def _common(prefix: str, layout: Layout, component: Component) -> dict[str, str]:
+    socket = layout.socket_file(component.name)
     return {
+        **({f"{prefix}LISTEN_SOCKET": str(socket)} if socket else {}),
         f"{prefix}TOPOLOGY_FILE": str(layout.topology_file),
         f"{prefix}SECRETS_FOLDER": str(layout.secrets_folder),
         f"{prefix}LISTEN_HOST": component.setting("host", "127.0.0.1"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from trading_operator.planner.actions import Component
@@ -31,9 +32,16 @@ ANSWERS = {
 }
 
 
-def balancer_config(folder: Path, component: Component) -> str:
-    """The whole configuration for these replicas."""
-    servers = [text.split("=") for text in component.setting("replicas").split(",") if text]
+def balancer_config(
+    folder: Path, component: Component, socket_of: Callable[[str], Path | None]
+) -> str:
+    """The whole configuration for these replicas, each at its UNIX socket or else at its port."""
+    servers = [
+        (name, f"unix@{socket}" if (socket := socket_of(name)) else address)
+        for name, address in (
+            text.split("=") for text in component.setting("replicas").split(",") if text
+        )
+    ]
     errors = "\n".join(f"  errorfile {code} {folder}/{code}.http" for code in ANSWERS)
     lines = "\n".join(f"  server {name} {address} check" for name, address in servers)
     return f"""# generated, do not edit
@@ -92,7 +100,7 @@ def write_config(layout: Layout, component: Component) -> None:
     give_to(folder, user)
     for code in ANSWERS:
         write_atomically(folder / f"{code}.http", error_file(code))
-    write_atomically(folder / "haproxy.cfg", balancer_config(folder, component))
+    write_atomically(folder / "haproxy.cfg", balancer_config(folder, component, layout.socket_file))
 
 
 def haproxy_command(layout: Layout, _: Component, older: tuple[int, ...] = ()) -> Command:

@@ -36,6 +36,9 @@ def ordinary_user(preferred: str = "postgres") -> str | None:
     return None
 
 
+SOCKET_CHARACTERS_MAX = 100  # the system's own limit is 107
+
+
 @dataclass(frozen=True)
 class Layout:
     """Paths below one data folder."""
@@ -92,6 +95,16 @@ class Layout:
         """Configuration and socket of the load balancer."""
         return self.root / "load-balancer"
 
+    @property
+    def sockets_folder(self) -> Path:
+        """UNIX sockets of partitions and replicas."""
+        return self.root / "sockets"
+
+    def socket_file(self, name: str) -> Path | None:
+        """Where a component listens besides its port; None where the path is too long for that."""
+        path = self.sockets_folder / f"{name}.sock"
+        return path if len(str(path)) <= SOCKET_CHARACTERS_MAX else None
+
     def log_file(self, name: str) -> Path:
         """The log of one component."""
         return self.logs_folder / f"{name}.log"
@@ -124,7 +137,7 @@ class Layout:
     def make(self) -> None:
         """Create the folders; idempotent. Only the secrets are closed to other users."""
         self.root.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for folder in ("locks", "logs", "shards", "redis", "load-balancer"):
+        for folder in ("locks", "logs", "shards", "redis", "load-balancer", "sockets"):
             (self.root / folder).mkdir(mode=0o755, exist_ok=True)
         self.secrets_folder.mkdir(mode=0o700, exist_ok=True)
         if not self.uid_file.exists():
