@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.requests import Request
 
+from trading_backend.bodies import read_body
 from trading_backend.errors import INSISTENT, ApiError
 from trading_backend.replica import Replica, now_ms
 from trading_contract.codes import Refusal
@@ -103,11 +104,9 @@ async def signed(
 
 
 async def _body(request: Request) -> str:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            raise ApiError(Refusal.BODY_TOO_LARGE)
+    body = await read_body(request, BODY_BYTES_MAX)
+    if body is None:
+        raise ApiError(Refusal.BODY_TOO_LARGE)
     return body.decode("latin-1")
 
 

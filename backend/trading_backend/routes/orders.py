@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from trading_backend.bodies import read_body
 from trading_backend.order_entry import HttpAnswer, OrderEntry, error_body
 from trading_backend.routes.order_parameters import ORDER, TARGET, documented
 
@@ -18,17 +19,12 @@ TOO_LARGE = HttpAnswer(
 
 async def serve_order(entry: OrderEntry, request: Request) -> Response:
     """Read the request as it was sent, ask order entry, answer."""
-    body = bytearray()
-    answer: HttpAnswer | None = None
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > entry.body_bytes_max:
-            answer = TOO_LARGE
-            break
-    if answer is None:
-        scope = request.scope
+    body, scope = await read_body(request, entry.body_bytes_max), request.scope
+    if body is None:
+        answer = TOO_LARGE
+    else:
         answer = await entry.handle(
-            request.method, scope["path"], scope["query_string"], bytes(body), scope["headers"]
+            request.method, scope["path"], scope["query_string"], body, scope["headers"]
         )
     response = Response(answer.body, answer.status)
     response.raw_headers = [

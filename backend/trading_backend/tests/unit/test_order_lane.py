@@ -169,6 +169,22 @@ def test_a_body_too_large_is_413_and_never_held() -> None:
     run(check())
 
 
+def test_who_reads_only_after_sending_a_body_too_large_still_reads_the_refusal() -> None:
+    async def check() -> None:
+        async with live_replica() as replica:
+            size = 8 << 20  # more than the buffers of a connection hold
+            head = http("POST", "/api/v3/batchOrders")[:-2]
+            reader, writer = await asyncio.open_connection("127.0.0.1", replica.port)
+            writer.write(head + b"Content-Length: %d\r\n\r\n" % size)
+            for _ in range(size >> 16):
+                writer.write(b"x" * (1 << 16))
+                await writer.drain()
+            assert (await read_response(reader)).startswith(b"HTTP/1.1 413")
+            writer.close()
+
+    run(check())
+
+
 def test_limits_are_asked_once_and_shown_in_headers() -> None:
     async def check() -> None:
         async with live_replica() as replica:
