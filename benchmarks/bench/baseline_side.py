@@ -14,7 +14,11 @@ from pathlib import Path
 import psycopg
 
 from bench.processes import BenchError, free_port, is_listening, stop, wait_until
-from trading_operator.substrates.processes.postgres import SETTINGS, postgres_folder
+from trading_operator.substrates.processes.postgres import (
+    SETTINGS,
+    page_compression,
+    postgres_folder,
+)
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
 CONNECTIONS = 40  # as many as the driver's: no request waits for one
@@ -53,7 +57,8 @@ class BaselineDatabase:
         if made.returncode != 0:
             raise BenchError(f"baseline: initdb failed: {made.stderr.strip()}")
         argv = [str(binaries / "postgres"), "-D", str(data)]
-        for key, value in {**SETTINGS, "port": str(self.port)}.items():
+        compression = {"wal_compression": page_compression(binaries, data)}
+        for key, value in {**SETTINGS, **compression, "port": str(self.port)}.items():
             argv += ["-c", f"{key}={value}"]
         with (self.folder / "log").open("wb") as log:
             self._server = subprocess.Popen(  # type: ignore[call-overload]

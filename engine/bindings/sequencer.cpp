@@ -31,9 +31,9 @@ py::list slot_commits(const Batch& batch) {
   return out;
 }
 
-py::list parameters(Batch& batch) {
+py::list parameters(Batch& batch, const Batch::Types& types) {
   py::list out;
-  for (const std::string_view each : batch.parameters()) out.append(py::bytes(each));
+  for (const std::string_view each : batch.parameters(types)) out.append(py::bytes(each));
   return out;
 }
 

@@ -1,5 +1,7 @@
 """The matching core and what stands on it, in C++ (engine/core, engine/bindings)."""
 
+from collections.abc import Sequence
+
 from typing_extensions import Buffer
 
 COMMAND_BYTES: int
@@ -60,8 +62,8 @@ class Batch:
     @property
     def slots(self) -> list[tuple[int, int, int, int, bytes]]:
         """(slot id, epoch, sequence before, sequence after, chain after)."""
-    def parameters(self) -> list[bytes]:
-        """Parameters 2.. of commit_batch in binary format. To be read once."""
+    def parameters(self, types: Sequence[int]) -> list[bytes]:
+        """Parameters 2.. of commit_rows in binary format, with the shard's numbers of its types."""
     @property
     def outboxes(self) -> list[tuple[int, bytes]]:
         """(connection, frames)."""

@@ -37,7 +37,6 @@ class Rim(Protocol):
 @dataclass
 class _Prepared:
     batch: Batch
-    parameters: list[bytes]
     publications: list[tuple[str, bytes, bool]]
     answered: bool = False
 
@@ -149,8 +148,7 @@ class CommitPipeline:
         publications: list[tuple[str, bytes, bool]] = []
         if time.monotonic() - self._published >= self.publish_interval_seconds:
             publications = self._collect()  # the memory is that of this batch's end
-        parameters = [self._owner, *batch.parameters()] if batch.changes else []
-        return _Prepared(batch, parameters, publications)
+        return _Prepared(batch, publications)
 
     def _collect(self) -> list[tuple[str, bytes, bool]]:
         """What may be told once all that is sealed is durable. Only between seal and match."""
@@ -167,7 +165,7 @@ class CommitPipeline:
         """Make the batch durable; meanwhile what comes is matched into the next one."""
         self.batches += 1
         begun = time.monotonic()
-        outcome = self._writer.send(prepared.parameters)
+        outcome = self._writer.send(self._owner, prepared.batch)
         outcome.add_done_callback(lambda _: self._wake.set())
         with self._hold_up(prepared, HANGS_SECONDS):
             while not outcome.done():
@@ -176,7 +174,7 @@ class CommitPipeline:
                 await self._wake.wait()  # the outcome sets it too
         if not self._writer.is_committed(outcome.result()):
             with self._hold_up(prepared, AWAY_SECONDS):
-                await self._writer.resolve(prepared.batch, prepared.parameters)
+                await self._writer.resolve(self._owner, prepared.batch)
         self.commit_seconds += time.monotonic() - begun
 
     @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from psycopg.conninfo import make_conninfo
 
 from trading_contract.topology import ShardAddress
@@ -24,6 +26,21 @@ COMMIT_OPTIONS = " ".join(
     )
 )
 LOAD_OPTIONS = "-c work_mem=256MB -c jit=off -c max_parallel_workers_per_gather=0"
+
+
+def over_sockets(shard: ShardAddress, folder: Path | None) -> ShardAddress:
+    """The shard with its servers of this machine at their UNIX sockets, in `folder`/SHARD.
+
+    A round trip costs half of what it does over TCP. Where there is no socket nothing changes.
+    """
+    if folder is None:
+        return shard
+    ours = folder / shard.name
+    hosts = (host.rsplit(":", 1) for host in shard.hosts)
+    reached = tuple(
+        f"{ours if (ours / f'.s.PGSQL.{port}').exists() else host}:{port}" for host, port in hosts
+    )
+    return shard.model_copy(update={"hosts": reached})
 
 
 def shard_conninfo(

@@ -13,7 +13,7 @@ from trading_contract.errors import WorldError
 from trading_contract.topology import ShardAddress, SlotPlacement, Topology
 from trading_engine._core import Sequencer
 from trading_engine.commit import CommitPipeline, Rim
-from trading_engine.conninfo import COMMIT_OPTIONS, LOAD_OPTIONS, shard_conninfo
+from trading_engine.conninfo import COMMIT_OPTIONS, LOAD_OPTIONS, over_sockets, shard_conninfo
 from trading_engine.passwords import ENGINE, read_password
 from trading_engine.recovery import adopt, fetch_slot
 from trading_engine.settings import EngineSettings
@@ -205,7 +205,8 @@ class Holdings:
         password = read_password(self._settings.secrets_folder, ENGINE)
         # Who takes a slot over knows its owner by this name; see `taking.py`.
         name = f"engine/{self._settings.partition}/{self._host.incarnation}"
-        return shard_conninfo(shard, ENGINE, password, name, options)
+        reached = over_sockets(shard, self._settings.shard_sockets_folder)
+        return shard_conninfo(reached, ENGINE, password, name, options)
 
     def close(self) -> None:
         """End all pipelines."""

@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import cast
 
 import msgspec
@@ -39,9 +40,12 @@ class RedisAwayError(WorldError):
     """No node of the Redis Cluster can be told anything now."""
 
 
-def command(*parts: bytes) -> bytes:
-    """One command in Redis's protocol."""
-    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(p), p) for p in parts)
+@lru_cache(maxsize=1 << 16)
+def telling(name: str, *, keep: bool) -> tuple[int, bytes]:
+    """The hash slot of a channel or key, and its command in Redis's protocol up to the value."""
+    verb, key = b"SET" if keep else b"SPUBLISH", name.encode()
+    head = b"*3\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(verb), verb, len(key), key)
+    return hash_slot(name), head
 
 
 class NodeLink(asyncio.Protocol):
@@ -174,12 +178,13 @@ class Publisher:
         for at, (name, message, keep) in enumerate(taken):
             if keep and newest[name] != at:
                 continue  # a later snapshot follows
-            verb = b"SET" if keep else b"SPUBLISH"
-            node = self._owners[hash_slot(name)]
+            slot, head = telling(name, keep=keep)
+            node = self._owners[slot]
             if node is None or node not in self._links:
                 self.dropped += 1
             else:
-                by_node.setdefault(node, []).append(command(verb, name.encode(), message))
+                commands = by_node.setdefault(node, [])
+                commands.append(b"%b$%d\r\n%b\r\n" % (head, len(message), message))
         for node, commands in by_node.items():
             if self._links[node].write(b"".join(commands), len(commands)):
                 self.sent += len(commands)

@@ -20,6 +20,9 @@ class EngineSettings(BaseModel):
     listen_socket: Path | None = Field(
         default=None, description="a UNIX socket besides, for replicas of the same machine"
     )
+    shard_sockets_folder: Path | None = Field(
+        default=None, description="UNIX sockets of shards on this machine: FOLDER/SHARD/.s.PGSQL.*"
+    )
     health_port: int = Field(
         default=0, ge=0, le=65535, description="HTTP with /healthz and /readyz; 0 = none"
     )

@@ -2,7 +2,7 @@
 
 A commit whose outcome is not known (connection lost, warning, no answer in time) is resolved on a
 new connection: `SELECT .. FOR UPDATE` waits for the old server process, then sequence and chain of
-the slots tell. Surely absent: the same bytes are sent again, exactly one copy can pass the fence.
+the slots tell. Surely absent: the same rows are sent again, exactly one copy can pass the fence.
 Fenced: the process ends, its memory is worth nothing.
 """
 
@@ -19,15 +19,20 @@ from trading_engine.shard_connection import Outcome, ShardConnection, ShardLostE
 
 logger = logging.getLogger(__name__)
 
-PARAMETERS = 71
-COMMIT = f"SELECT commit_batch({', '.join(f'${n + 1}' for n in range(PARAMETERS))})"
-_BINARY = [1] * PARAMETERS
+# The row types of commit_rows, in the order of its parameters; the shard numbers them.
+ROW_TYPES = (
+    "slot_commit", "symbol_commit", "opened_order", "updated_order", "order_key", "ended_order",
+    "made_trade",
+)  # fmt: skip
+COMMIT = f"SELECT commit_rows($1, {', '.join(f'${n + 2}' for n in range(len(ROW_TYPES)))})"
+_BINARY = [1] * (1 + len(ROW_TYPES))
+_TYPES = "SELECT " + ", ".join(f"to_regtype('{name}')::oid" for name in ROW_TYPES)
 _SLOTS = (
     "SELECT slot_id, epoch, last_seq, encode(chain, 'hex') FROM slot_owner "
     "WHERE slot_id = ANY ($1::int[]) ORDER BY slot_id FOR UPDATE"
 )
 FENCED = "TC001"
-# The transaction was surely rolled back by something that may pass: the same bytes may be sent
+# The transaction was surely rolled back by something that may pass: the same rows may be sent
 # again.
 RETRY = ("40P01", "40001", "53", "55P03", "25006")
 # The server is going down or the connection is: nobody knows.
@@ -49,6 +54,7 @@ class ShardWriter:
         self.ending = False
         self._connect = connect
         self._connection: ShardConnection | None = None
+        self._types: tuple[int, ...] = ()
 
     async def open(self, deadline: float | None = None) -> None:
         """A connection to the writable member. Raises `WorldError` after the deadline."""
@@ -60,6 +66,7 @@ class ShardWriter:
         while not self.ending:
             try:
                 self._connection = await self._connect()
+                self._types = await _row_types(self._connection)
                 await self._connection.prepare(COMMIT)
                 return
             except ShardLostError as problem:
@@ -69,8 +76,8 @@ class ShardWriter:
             pause = min(pause * 2, BACKOFF_SECONDS_MAX)
         raise WorldError(f"shard {self.shard} is let go")
 
-    def send(self, parameters: list[bytes]) -> asyncio.Future[Outcome]:
-        """Begin to commit; the future never fails."""
+    def send(self, owner: bytes, batch: Batch) -> asyncio.Future[Outcome]:
+        """Begin to commit a batch of this incarnation; the future never fails."""
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
         def done(result: Outcome) -> None:
@@ -80,6 +87,7 @@ class ShardWriter:
         if self._connection is None or not self._connection.alive:
             outcome.set_result(Outcome(lost=True, message="not connected"))
         else:
+            parameters = [owner, *batch.parameters(self._types)]
             self._connection.start(parameters, _BINARY, done, COMMIT_SECONDS_MAX)
         return outcome
 
@@ -92,8 +100,8 @@ class ShardWriter:
         logger.warning("shard %s: commit in doubt: %s", self.shard, outcome)
         return False
 
-    async def resolve(self, batch: Batch, parameters: list[bytes]) -> None:
-        """Find out whether the batch was committed; send the same bytes again until it is."""
+    async def resolve(self, owner: bytes, batch: Batch) -> None:
+        """Find out whether the batch was committed; send the same rows again until it is."""
         deadline = time.monotonic() + self.reconnect_seconds_max
         while True:
             await self.open(deadline)
@@ -102,7 +110,7 @@ class ShardWriter:
                 continue
             if verdict(batch, rows):
                 return
-            if self.is_committed(await self.send(parameters)):
+            if self.is_committed(await self.send(owner, batch)):
                 return
             await asyncio.sleep(0.05)
 
@@ -123,6 +131,16 @@ class ShardWriter:
         self.ending = True
         if self._connection is not None:
             self._connection.close()
+
+
+async def _row_types(connection: ShardConnection) -> tuple[int, ...]:
+    """The numbers of ROW_TYPES on this shard. Raises `ShardLostError` while it lacks them."""
+    answer = await connection.ask(_TYPES)
+    if not answer.good:
+        raise ShardLostError(answer.message)
+    if None in answer.rows[0]:
+        raise ShardLostError("it is not prepared for this version yet")
+    return tuple(int(number or 0) for number in answer.rows[0])
 
 
 def verdict(batch: Batch, rows: dict[int, tuple[int, int, str]]) -> bool:

@@ -12,61 +12,26 @@ static_assert(kFrameAim + sizeof(wire::Reply) + kReplyFillsMax * sizeof(wire::Fi
                   sizeof(wire::FrameHeader) <=
               wire::kFrameBytesMax);
 
-template <typename... Arrays>
-void emit(std::vector<std::string_view>& out, Arrays&... arrays) {
-  (out.push_back(arrays.finish()), ...);
-}
-
-template <typename... Arrays>
-void clear_all(Arrays&... arrays) {
-  (arrays.clear(), ...);
+// What open_orders and closed_orders have in common, in the order of the schema.
+template <typename... More>
+void add_order(PgRows& rows, std::string_view symbol, const ColdOrder& order,
+               std::int32_t attributes, More... more) {
+  rows.add(symbol, order.order_id, order.account, order.client(), attributes, order.price,
+           order.quantity, order.executed, order.executed_quote, order.prevented, order.priority,
+           order.entry_trade_id, order.body_hash, order.created_us, order.seq, more...);
 }
 
 }  // namespace
-
-void OrderRows::clear() {
-  clear_all(symbol_, order_, account_, client_, attributes_, price_, quantity_, executed_, quote_,
-            prevented_, priority_, entry_, body_, created_, seq_, ended_);
-}
-
-void OrderRows::add(std::string_view symbol, const ColdOrder& order, std::int32_t attributes) {
-  symbol_.add(symbol);
-  order_.add(order.order_id);
-  account_.add(order.account);
-  client_.add(order.client());
-  attributes_.add(attributes);
-  price_.add(order.price);
-  quantity_.add(order.quantity);
-  executed_.add(order.executed);
-  quote_.add(order.executed_quote);
-  prevented_.add(order.prevented);
-  priority_.add(order.priority);
-  entry_.add(order.entry_trade_id);
-  body_.add(order.body_hash);
-  created_.add(order.created_us);
-  seq_.add(order.seq);
-}
-
-void OrderRows::finish(std::vector<std::string_view>& out, bool with_ended) {
-  emit(out, symbol_, order_, account_, client_, attributes_, price_, quantity_, executed_, quote_,
-       prevented_, priority_, entry_, body_, created_, seq_);
-  if (with_ended) emit(out, ended_);
-}
 
 void Batch::clear() {
   commands = 0;
   slots_.clear();
   outboxes_used_ = outbox_last_ = 0;
   weight_ = 0;
-  opened_.clear();
-  closed_.clear();
-  clear_all(sl_id_, sl_epoch_, sl_previous_, sl_sequence_, sl_chain_, sl_payload_);
-  clear_all(st_symbol_, st_order_, st_trade_, st_prevented_, st_priority_, st_update_, st_sym_,
-            st_last_, st_halted_, st_seq_);
-  clear_all(up_symbol_, up_order_, up_attributes_, up_price_, up_quantity_, up_executed_, up_quote_,
-            up_prevented_, up_priority_, up_seq_, de_symbol_, de_order_);
-  clear_all(tr_symbol_, tr_trade_, tr_maker_, tr_taker_, tr_maker_account_, tr_taker_account_,
-            tr_price_, tr_quantity_, tr_side_, tr_time_, tr_seq_);
+  for (PgRows* rows :
+       {&slot_rows_, &symbols_, &opened_, &updated_, &deleted_, &closed_, &trades_}) {
+    rows->clear();
+  }
 }
 
 Outbox& Batch::outbox(std::uint64_t connection) {
@@ -134,86 +99,47 @@ void Batch::add_depth(std::uint64_t connection, const wire::DepthHeader& header,
 
 void Batch::add_slot(const SlotCommit& slot, std::string_view payload) {
   slots_.push_back(slot);
-  sl_id_.add(slot.id);
-  sl_epoch_.add(slot.epoch);
-  sl_previous_.add(slot.previous);
-  sl_sequence_.add(slot.sequence);
-  sl_chain_.add(
-      std::string_view(reinterpret_cast<const char*>(slot.chain.data()), slot.chain.size()));
-  sl_payload_.add(payload);
+  const std::string_view chain(reinterpret_cast<const char*>(slot.chain.data()),
+                               slot.chain.size());
+  slot_rows_.add(slot.id, slot.epoch, slot.previous, slot.sequence, Bytea{chain}, Bytea{payload});
 }
 
 void Batch::add_trade(const TradeRow& row) {
   weight_ += kRowWeight;
-  tr_symbol_.add(row.symbol);
-  tr_trade_.add(row.trade_id);
-  tr_maker_.add(row.maker_order);
-  tr_taker_.add(row.taker_order);
-  tr_maker_account_.add(row.maker_account);
-  tr_taker_account_.add(row.taker_account);
-  tr_price_.add(row.price);
-  tr_quantity_.add(row.quantity);
-  tr_side_.add(row.taker_side);
-  tr_time_.add(row.time_us);
-  tr_seq_.add(row.seq);
+  trades_.add(row.symbol, row.trade_id, row.maker_order, row.taker_order, row.maker_account,
+              row.taker_account, row.price, row.quantity, row.taker_side, row.time_us, row.seq);
 }
 
 void Batch::add_symbol(const SymbolRow& row) {
-  st_symbol_.add(row.symbol);
-  st_order_.add(row.order_seq);
-  st_trade_.add(row.trade_seq);
-  st_prevented_.add(row.prevented_seq);
-  st_priority_.add(row.priority_seq);
-  st_update_.add(row.update_seq);
-  st_sym_.add(row.sym_seq);
-  st_last_.add(row.last_price);
-  st_halted_.add(row.halted);
-  st_seq_.add(row.seq);
+  symbols_.add(row.symbol, row.order_seq, row.trade_seq, row.prevented_seq, row.priority_seq,
+               row.update_seq, row.sym_seq, row.last_price, row.halted, row.seq);
 }
 
 void Batch::add_open(std::string_view symbol, const ColdOrder& order) {
-  opened_.add(symbol, order, order.attributes(order.open_status(), wire::EndReason::kNone));
+  add_order(opened_, symbol, order, order.attributes(order.open_status(), wire::EndReason::kNone));
 }
 
 void Batch::add_update(std::string_view symbol, const ColdOrder& order) {
-  up_symbol_.add(symbol);
-  up_order_.add(order.order_id);
-  up_attributes_.add(order.attributes(order.open_status(), wire::EndReason::kNone));
-  up_price_.add(order.price);
-  up_quantity_.add(order.quantity);
-  up_executed_.add(order.executed);
-  up_quote_.add(order.executed_quote);
-  up_prevented_.add(order.prevented);
-  up_priority_.add(order.priority);
-  up_seq_.add(order.seq);
+  updated_.add(symbol, order.order_id,
+               order.attributes(order.open_status(), wire::EndReason::kNone), order.price,
+               order.quantity, order.executed, order.executed_quote, order.prevented,
+               order.priority, order.seq);
 }
 
 void Batch::add_delete(std::string_view symbol, std::int64_t order_id) {
-  de_symbol_.add(symbol);
-  de_order_.add(order_id);
+  deleted_.add(symbol, order_id);
 }
 
 void Batch::add_closed(std::string_view symbol, const ColdOrder& order, std::int32_t attributes,
                        std::int64_t ended_us) {
   weight_ += kRowWeight;
-  closed_.add(symbol, order, attributes);
-  closed_.add_ended(ended_us);
+  add_order(closed_, symbol, order, attributes, ended_us);
 }
 
-std::vector<std::string_view> Batch::parameters() {
-  std::vector<std::string_view> out;
-  out.reserve(70);
-  emit(out, sl_id_, sl_epoch_, sl_previous_, sl_sequence_, sl_chain_, sl_payload_);
-  emit(out, st_symbol_, st_order_, st_trade_, st_prevented_, st_priority_, st_update_, st_sym_,
-       st_last_, st_halted_, st_seq_);
-  opened_.finish(out, false);
-  emit(out, up_symbol_, up_order_, up_attributes_, up_price_, up_quantity_, up_executed_, up_quote_,
-       up_prevented_, up_priority_, up_seq_);
-  emit(out, de_symbol_, de_order_);
-  closed_.finish(out, true);
-  emit(out, tr_symbol_, tr_trade_, tr_maker_, tr_taker_, tr_maker_account_, tr_taker_account_,
-       tr_price_, tr_quantity_, tr_side_, tr_time_, tr_seq_);
-  return out;
+std::array<std::string_view, Batch::kParameters> Batch::parameters(const Types& types) {
+  return {slot_rows_.finish(types[0]), symbols_.finish(types[1]), opened_.finish(types[2]),
+          updated_.finish(types[3]),   deleted_.finish(types[4]), closed_.finish(types[5]),
+          trades_.finish(types[6])};
 }
 
 std::unique_ptr<Batch> BatchPool::take() {

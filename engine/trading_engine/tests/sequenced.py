@@ -1,4 +1,4 @@
-"""A sequencer without a shard: batches are applied to tables in memory, as `commit_batch` would."""
+"""A sequencer without a shard: batches are applied to tables in memory, as `commit_rows` would."""
 
 from __future__ import annotations
 
@@ -35,43 +35,52 @@ TRADE_COLUMNS = (
     "price", "quantity", "taker_side", "time_us", "seq",
 )  # fmt: skip
 SLOT_COLUMNS = ("slot_id", "epoch", "previous", "sequence", "chain", "payload")
+PARAMETERS = (
+    SLOT_COLUMNS, STATE_COLUMNS, ORDER_COLUMNS, UPDATE_COLUMNS, ("symbol", "order_id"),
+    (*ORDER_COLUMNS, "ended_us"), TRADE_COLUMNS,
+)  # fmt: skip
+TYPES = range(90_001, 90_008)  # numbers that a shard might have given its row types
 _TEXT, _INTEGERS = 25, {20: ">q", 21: ">h", 23: ">i"}
 _BYTEA, _BOOL = 17, 16
 
 Row = dict[str, Any]
 
 
-def decode_array(raw: bytes) -> list[Any]:
-    """A one-dimensional PostgreSQL array in binary format."""
+def rows_of(columns: tuple[str, ...], raw: bytes, number: int) -> list[Row]:
+    """An array of rows of this type in PostgreSQL's binary format."""
     dimensions, _, element = struct.unpack_from(">iiI", raw)
+    assert element == number
     if dimensions == 0:
         assert len(raw) == 12
         return []
     count, lower = struct.unpack_from(">ii", raw, 12)
     assert (dimensions, lower) == (1, 1)
     at = 20
-    values: list[Any] = []
+    rows: list[Row] = []
     for _ in range(count):
-        (size,) = struct.unpack_from(">i", raw, at)
-        item = raw[at + 4 : at + 4 + size]
-        at += 4 + size
-        if element == _TEXT:
-            values.append(item.decode())
-        elif element == _BYTEA:
-            values.append(item)
-        elif element == _BOOL:
-            values.append(item != b"\0")
-        else:
-            values.append(struct.unpack(_INTEGERS[element], item)[0])
+        size, width = struct.unpack_from(">ii", raw, at)
+        assert width == len(columns)
+        end = at + 4 + size
+        at += 8
+        row: Row = {}
+        for column in columns:
+            kind, size = struct.unpack_from(">Ii", raw, at)
+            row[column] = _value(kind, raw[at + 8 : at + 8 + size])
+            at += 8 + size
+        assert at == end
+        rows.append(row)
     assert at == len(raw)
-    return values
+    return rows
 
 
-def rows_of(columns: tuple[str, ...], arrays: list[bytes]) -> list[Row]:
-    """Arrays, one per column, as rows."""
-    decoded = [decode_array(raw) for raw in arrays]
-    assert len({len(each) for each in decoded}) == 1, "columns differ in length"
-    return [dict(zip(columns, values, strict=True)) for values in zip(*decoded, strict=True)]
+def _value(kind: int, item: bytes) -> Any:
+    if kind == _TEXT:
+        return item.decode()
+    if kind == _BYTEA:
+        return item
+    if kind == _BOOL:
+        return item != b"\0"
+    return struct.unpack(_INTEGERS[kind], item)[0]
 
 
 def copy_of(columns: tuple[str, ...], rows: list[Row]) -> bytes:
@@ -103,18 +112,13 @@ class Tables:
 
     def commit(self, batch: Batch) -> None:
         """Apply a batch; asserts what the shard's keys would refuse."""
-        parameters = batch.parameters()
-        assert len(parameters) == 70
-        take = iter(parameters)
-
-        def rows(columns: tuple[str, ...]) -> list[Row]:
-            return rows_of(columns, list(itertools.islice(take, len(columns))))
-
-        self.slots += rows(SLOT_COLUMNS)
-        for row in rows(STATE_COLUMNS):
+        slots, states, opened, updated, deleted, closed, trades = (
+            rows_of(columns, raw, number)
+            for columns, raw, number in zip(PARAMETERS, batch.parameters(TYPES), TYPES, strict=True)
+        )
+        self.slots += slots
+        for row in states:
             self.states[row["symbol"]] = row
-        opened, updated = rows(ORDER_COLUMNS), rows(UPDATE_COLUMNS)
-        deleted, closed = rows(("symbol", "order_id")), rows((*ORDER_COLUMNS, "ended_us"))
         for row in deleted:
             del self.open_orders[row["symbol"], row["order_id"]]
         for row in updated:
@@ -127,7 +131,7 @@ class Tables:
             key = (row["symbol"], row["order_id"])
             assert key not in self.closed_orders and key not in self.open_orders
             self.closed_orders[key] = row
-        for row in rows(TRADE_COLUMNS):
+        for row in trades:
             key = (row["symbol"], row["trade_id"])
             assert key not in self.trades
             self.trades[key] = row

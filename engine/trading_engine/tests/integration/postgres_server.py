@@ -42,24 +42,24 @@ class PostgresServer:
         assert binaries is not None
         self._binaries = binaries
         self._user = "postgres" if os.getuid() == 0 else None
-        self._folder = Path(tempfile.mkdtemp(prefix="tc-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="tc-postgres-"))
         if self._user:
             account = pwd.getpwnam(self._user)
-            os.chown(self._folder, account.pw_uid, account.pw_gid)
+            os.chown(self.folder, account.pw_uid, account.pw_gid)
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        password = self._folder / "password"
+        password = self.folder / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
         if primary is not None:
             whom = f"host=127.0.0.1 port={primary.port} user=postgres password={PASSWORD}"
             self._run(
-                "pg_basebackup", "-D", str(self._folder / "data"), "-R", "-c", "fast", "--no-sync",
+                "pg_basebackup", "-D", str(self.folder / "data"), "-R", "-c", "fast", "--no-sync",
                 "-d", f"{whom} application_name=standby",
             )  # fmt: skip
             return
         self._run(
-            "initdb", "-D", str(self._folder / "data"), "-U", "postgres", "--auth=scram-sha-256",
+            "initdb", "-D", str(self.folder / "data"), "-U", "postgres", "--auth=scram-sha-256",
             f"--pwfile={password}", "--encoding=UTF8", "--locale=C", "--no-sync",
         )  # fmt: skip
 
@@ -70,21 +70,21 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
-            [self._binaries / program, *arguments], user=self._user, cwd=self._folder, check=True,
+            [self._binaries / program, *arguments], user=self._user, cwd=self.folder, check=True,
             stdout=subprocess.DEVNULL, env={"LC_ALL": "C", "PATH": os.environ["PATH"]}, timeout=60,
         )  # fmt: skip
 
     def start(self) -> None:
         """Start it and wait until it accepts connections."""
-        log = open(self._folder / "log", "ab")  # noqa: SIM115 - lives as long as the server
+        log = open(self.folder / "log", "ab")  # noqa: SIM115 - lives as long as the server
         self._process = subprocess.Popen(
             [
-                self._binaries / "postgres", "-D", self._folder / "data", "-p", str(self.port),
-                "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._folder}",
+                self._binaries / "postgres", "-D", self.folder / "data", "-p", str(self.port),
+                "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.folder}",
                 "-c", "fsync=on", "-c", "max_connections=50",
                 *(part for setting in self.settings for part in ("-c", setting)),
             ],
-            user=self._user, cwd=self._folder, stdout=log, stderr=log,
+            user=self._user, cwd=self.folder, stdout=log, stderr=log,
         )  # fmt: skip
         log.close()
         deadline = time.monotonic() + 30
@@ -122,4 +122,4 @@ class PostgresServer:
     def remove(self) -> None:
         """End it and delete its folder."""
         self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)

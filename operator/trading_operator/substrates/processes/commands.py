@@ -66,6 +66,7 @@ def partition_command(layout: Layout, component: Component) -> Command:
     """An engine process."""
     environment = {
         "TRADING_ENGINE_PARTITION": component.name,
+        "TRADING_ENGINE_SHARD_SOCKETS_FOLDER": str(layout.shards_folder),
         **_common("TRADING_ENGINE_", layout, component),
     }
     return Command((own_program("trading-engine"), "run"), environment)

@@ -113,9 +113,19 @@ class Layout:
         """Held by the component for as long as it lives."""
         return self.root / "locks" / f"{name}.lock"
 
+    @property
+    def shards_folder(self) -> Path:
+        """One folder per shard."""
+        return self.root / "shards"
+
     def shard_folder(self, name: str) -> Path:
-        """All that belongs to one shard."""
-        return self.root / "shards" / name
+        """All that belongs to one shard, its UNIX socket among it."""
+        return self.shards_folder / name
+
+    def has_shard_socket(self, name: str) -> bool:
+        """Whether the path of its socket is short enough to listen there."""
+        longest = self.shard_folder(name) / ".s.PGSQL.65535"
+        return len(str(longest)) <= SOCKET_CHARACTERS_MAX
 
     def shard_data(self, name: str) -> Path:
         """PGDATA: a sub-folder, so that our own files lie beside it."""

@@ -75,6 +75,17 @@ def postgres_folder() -> Path:
     )
 
 
+def page_compression(binaries: Path, data: Path) -> str:
+    """The value of wal_compression: lz4 where the server was built with it.
+
+    It takes a fraction of the time of PostgreSQL's own compression.
+    """
+    server = str(binaries / "postgres")
+    argv = [server, "-C", "wal_compression", "-c", "wal_compression=lz4", "-D", str(data)]
+    asked = subprocess.run(argv, capture_output=True, check=False, timeout=30)
+    return "lz4" if asked.returncode == 0 else SETTINGS["wal_compression"]
+
+
 def major_version(binaries: Path) -> str:
     """The major version of these binaries, as PG_VERSION spells it."""
     answer = subprocess.run(
@@ -166,8 +177,15 @@ def refuse_unreachable(folder: Path, user: str | None) -> None:
 
 def postgres_command(layout: Layout, component: Component) -> Command:
     """The server in the foreground; every setting on the command line, so that none can drift."""
-    settings = {**SETTINGS, "port": str(component.port), **dict(component.settings)}
-    argv = [str(postgres_folder() / "postgres"), "-D", str(layout.shard_data(component.name))]
+    binaries, data = postgres_folder(), layout.shard_data(component.name)
+    settings = {
+        **SETTINGS,
+        "wal_compression": page_compression(binaries, data),
+        "unix_socket_directories": socket_folder(layout, component.name),
+        "port": str(component.port),
+        **dict(component.settings),
+    }
+    argv = [str(binaries / "postgres"), "-D", str(data)]
     for key, value in sorted(settings.items()):
         argv += ["-c", f"{key}={value}"]
     return Command(
@@ -178,19 +196,25 @@ def postgres_command(layout: Layout, component: Component) -> Command:
     )
 
 
+def socket_folder(layout: Layout, name: str) -> str:
+    """Where the server listens besides its port: beside its data; empty: nowhere."""
+    return str(layout.shard_folder(name)) if layout.has_shard_socket(name) else ""
+
+
 def remove_stale_pid_file(layout: Layout, name: str) -> None:
-    """Remove postmaster.pid of a server that is gone, when the shard's lock is ours.
+    """Remove lock files of a server that is gone, when the shard's lock is ours.
 
     PostgreSQL takes a zombie that nobody has reaped yet for a running server. The lock is inherited
     by the server's children too, so holding it proves that none of them is alive.
     """
-    path = layout.shard_data(name) / "postmaster.pid"
-    try:
-        pid = int(path.read_text().split("\n", 1)[0])
-    except (OSError, ValueError):
-        return
-    if not is_alive(pid):
-        path.unlink(missing_ok=True)
+    sockets = layout.shard_folder(name).glob(".s.PGSQL.*.lock")
+    for path in (layout.shard_data(name) / "postmaster.pid", *sockets):
+        try:
+            pid = int(path.read_text().split("\n", 1)[0])
+        except (OSError, ValueError):
+            continue
+        if not is_alive(pid):
+            path.unlink(missing_ok=True)
 
 
 def is_postmaster(layout: Layout, name: str, pid: int) -> bool:

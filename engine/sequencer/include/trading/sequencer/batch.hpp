@@ -10,7 +10,7 @@
 
 #include "trading/sequencer/bytes.hpp"
 #include "trading/sequencer/cold_order.hpp"
-#include "trading/sequencer/pg_array.hpp"
+#include "trading/sequencer/pg_rows.hpp"
 #include "trading/wire.hpp"
 
 namespace trading::sequencer {
@@ -27,21 +27,6 @@ struct SlotCommit {
   std::int64_t previous = 0;
   std::int64_t sequence = 0;
   Chain chain{};
-};
-
-// Columns of open_orders and closed_orders in the order of the schema.
-class OrderRows {
- public:
-  void clear();
-  void add(std::string_view symbol, const ColdOrder& order, std::int32_t attributes);
-  void add_ended(std::int64_t ended_us) { ended_.add(ended_us); }
-  void finish(std::vector<std::string_view>& parameters, bool with_ended);
-
- private:
-  PgArray symbol_{oid::kText}, order_{oid::kInt8}, account_{oid::kInt8}, client_{oid::kText},
-      attributes_{oid::kInt4}, price_{oid::kInt8}, quantity_{oid::kInt8}, executed_{oid::kInt8},
-      quote_{oid::kInt8}, prevented_{oid::kInt8}, priority_{oid::kInt8}, entry_{oid::kInt8},
-      body_{oid::kInt8}, created_{oid::kInt8}, seq_{oid::kInt8}, ended_{oid::kInt8};
 };
 
 struct Outbox {  // frames for one connection
@@ -87,9 +72,11 @@ class Batch {
   // are kBusy, refusals stay, all others are kUnknownOutcome.
   void doubt();
 
-  // Parameters 2.. of commit_batch in binary format; the first is the owner. They live as long as
-  // the batch.
-  [[nodiscard]] std::vector<std::string_view> parameters();
+  // Parameters 2.. of commit_rows in binary format; the first is the owner. `types` are the shard's
+  // numbers of the row types, in the order of the parameters. They live as long as the batch.
+  static constexpr std::size_t kParameters = 7;
+  using Types = std::array<std::uint32_t, kParameters>;
+  [[nodiscard]] std::array<std::string_view, kParameters> parameters(const Types& types);
   [[nodiscard]] std::span<Outbox> outboxes() { return {outboxes_.data(), outboxes_used_}; }
   [[nodiscard]] const std::vector<SlotCommit>& slots() const { return slots_; }
   [[nodiscard]] bool changes() const { return !slots_.empty(); }
@@ -108,26 +95,11 @@ class Batch {
   std::size_t outboxes_used_ = 0;
   std::size_t outbox_last_ = 0;
   std::size_t weight_ = 0;
-  OrderRows opened_;
-  OrderRows closed_;
-  PgArray sl_id_{oid::kInt4}, sl_epoch_{oid::kInt8}, sl_previous_{oid::kInt8},
-      sl_sequence_{oid::kInt8}, sl_chain_{oid::kBytea}, sl_payload_{oid::kBytea};
-  PgArray st_symbol_{oid::kText}, st_order_{oid::kInt8}, st_trade_{oid::kInt8},
-      st_prevented_{oid::kInt8}, st_priority_{oid::kInt8}, st_update_{oid::kInt8},
-      st_sym_{oid::kInt8}, st_last_{oid::kInt8}, st_halted_{oid::kBool}, st_seq_{oid::kInt8};
-  PgArray up_symbol_{oid::kText}, up_order_{oid::kInt8}, up_attributes_{oid::kInt4},
-      up_price_{oid::kInt8}, up_quantity_{oid::kInt8}, up_executed_{oid::kInt8},
-      up_quote_{oid::kInt8}, up_prevented_{oid::kInt8}, up_priority_{oid::kInt8},
-      up_seq_{oid::kInt8};
-  PgArray de_symbol_{oid::kText}, de_order_{oid::kInt8};
-  PgArray tr_symbol_{oid::kText}, tr_trade_{oid::kInt8}, tr_maker_{oid::kInt8},
-      tr_taker_{oid::kInt8}, tr_maker_account_{oid::kInt8}, tr_taker_account_{oid::kInt8},
-      tr_price_{oid::kInt8}, tr_quantity_{oid::kInt8}, tr_side_{oid::kInt2}, tr_time_{oid::kInt8},
-      tr_seq_{oid::kInt8};
+  PgRows slot_rows_, symbols_, opened_, updated_, deleted_, closed_, trades_;
 };
 
-// Batches that are done, for the next ones: a batch has some 70 buffers. Not for two threads at
-// once.
+// Batches that are done, for the next ones: their buffers have grown already. Not for two
+// threads at once.
 class BatchPool {
  public:
   std::unique_ptr<Batch> take();
