@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from stub_kubelet import StubKubelet
 
+from diagnostics import keep_logs
 from kubernetes_cluster.binaries import CHART, ensure
 from kubernetes_cluster.control_plane import ControlPlane
 from kubernetes_cluster.processes import free_port
@@ -27,7 +28,7 @@ Helm = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def plane() -> Iterator[ControlPlane]:
+def plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
     """An API server with its controllers and our definition; pods become ready by a stub."""
     folder = Path(tempfile.mkdtemp(prefix="tc-plane-", dir="/var/tmp"))
     made = ControlPlane(folder)
@@ -41,6 +42,8 @@ def plane() -> Iterator[ControlPlane]:
         kubelet.stop()
     finally:
         made.stop()
+        if request.session.testsfailed:
+            keep_logs(folder, "control-plane")
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -82,7 +85,7 @@ def namespace(kubectl: Kubectl, helm: Helm) -> Iterator[str]:
 
 @pytest.fixture
 def start_operator(
-    plane: ControlPlane, namespace: str, tmp_path: Path
+    plane: ControlPlane, namespace: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., OperatorProcess]]:
     """Starts operators that serve the test's namespace alone; they end with the test."""
     started: list[OperatorProcess] = []
@@ -100,3 +103,5 @@ def start_operator(
     yield start
     for process in started:
         process.kill()
+    if request.session.testsfailed:
+        keep_logs(tmp_path, request.node.name)

@@ -6,16 +6,21 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import shutil
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kubernetes_cluster import binaries, kind, processes
-from kubernetes_cluster.control_plane import ControlPlane, environment
+from kubernetes_cluster.control_plane import PARTS, ControlPlane, environment
 from kubernetes_cluster.image import build_image, require_builders
-from kubernetes_cluster.node import NODE_ADDRESS, Node, require_tools, unmount_below
+from kubernetes_cluster.leftovers import unmount_below
+from kubernetes_cluster.node import NODE_ADDRESS, NODE_PARTS, Node, require_tools
 from kubernetes_cluster.problems import CannotError
 
 API_PORT = 16_443
@@ -28,10 +33,35 @@ def the_plane() -> ControlPlane:
     return plane
 
 
-def up() -> None:
-    """Start it unless it runs."""
+@contextmanager
+def held() -> Iterator[None]:
+    """The machine's node for one user at a time; who waits says so. It ends with the process."""
+    binaries.cache().mkdir(parents=True, exist_ok=True)
+    with (binaries.cache() / "node.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("waiting: another run uses the node of this machine", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def runs() -> bool:
+    """Whether there is a node of this machine with all its parts, and it answers."""
     plane = the_plane()
-    if processes.is_running(plane.folder, "kubelet"):
+    if not all(processes.is_running(plane.folder, name) for name in (*PARTS, *NODE_PARTS)):
+        return False
+    try:
+        plane.kubectl("get", "--raw", "/readyz")
+    except (RuntimeError, subprocess.SubprocessError):
+        return False
+    return True
+
+
+def up() -> None:
+    """Start it unless it runs; what is left of one that was killed goes first."""
+    plane = the_plane()
+    if runs():
         print(f"runs already: export KUBECONFIG={plane.kubeconfig}")
         return
     require_tools()
@@ -50,11 +80,10 @@ def down() -> None:
     plane = the_plane()
     if not plane.folder.exists():
         return
-    if (plane.folder / "netns-before").exists():
-        Node(plane).stop()
+    Node(plane).stop()
     plane.stop()
     unmount_below(plane.folder)
-    shutil.rmtree(plane.folder, ignore_errors=True)
+    shutil.rmtree(plane.folder)
 
 
 def require_all() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from kubernetes_cluster.problems import CannotError
 
 GO_FOLDER = Path(__file__).resolve().parent / "go"
 KUBERNETES = "1.34.4"
+GO_VERSION_MIN = (1, 24)
 MAJOR, MINOR, _ = KUBERNETES.split(".")
 VERSION = "k8s.io/component-base/version"
 VERSION_FLAGS = (
@@ -86,12 +88,18 @@ def ensure(names: Sequence[str]) -> Path:
 
 
 def require_go() -> str:
-    """The Go command. Raises CannotError when it is needed and not there."""
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    if go is None and not all((binaries() / name).exists() for name in (*NODE, *CHART)):
-        text = "Go is missing: install Go 1.24 or newer, or set KUBECONFIG to a cluster"
-        raise CannotError(text)
-    return go or ""
+    """The Go command. Raises CannotError when it is needed and not there, or too old."""
+    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin") or ""
+    if all((binaries() / name).exists() for name in (*NODE, *CHART)):
+        return go
+    wanted = ".".join(map(str, GO_VERSION_MIN))
+    if not go:
+        raise CannotError(f"Go is missing: install Go {wanted} or newer")
+    told = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False)
+    version = re.match(r"go(\d+)\.(\d+)", told.stdout)
+    if version is None or (int(version[1]), int(version[2])) < GO_VERSION_MIN:
+        raise CannotError(f"Go is too old ({told.stdout.strip()}): install Go {wanted} or newer")
+    return go
 
 
 def _build(source: Source, names: Sequence[str], folder: Path) -> None:

@@ -6,23 +6,67 @@ import os
 import shutil
 import ssl
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 from kubernetes_cluster.binaries import cache
+from kubernetes_cluster.leftovers import unmount_below
 from kubernetes_cluster.problems import CannotError
 
 PROJECT = Path(__file__).resolve().parents[2]
 SUITE = "trixie"
 BASE = f"localhost/tradingcluster-base:{SUITE}"
 IMAGE = "tradingcluster:0.1.0"
+# What the Dockerfile copies, and what .dockerignore keeps out of that.
+SOURCES = (
+    "Dockerfile", "pyproject.toml", "CMakeLists.txt", "README.md", "LICENSE", "crds", "engine",
+    "backend", "operator",
+)  # fmt: skip
+SKIPPED = {"__pycache__", "tests", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+LAYERS_MAX = 60  # some gigabytes
 CERTIFICATES = "/etc/ssl/machine.crt"  # inside the build: whom this machine trusts
 
 
 def build_image(tag: str = IMAGE) -> Path:
-    """The image as an archive to import; minutes at first, less when only our code changed."""
-    require_builders()
+    """The image as an archive to import; minutes at first, less when only our code changed.
+
+    Nothing is built where nothing that goes into it has changed.
+    """
     folder = cache() / "image"
     folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / f"{tag.replace(':', '-')}.tar"
+    note, digest = archive.with_suffix(".made-of"), made_of()
+    if archive.exists() and note.exists() and note.read_text() == digest:
+        return archive
+    require_builders()
+    note.unlink(missing_ok=True)
+    if len(list(folder.glob("storage/overlay/*"))) > LAYERS_MAX:
+        _forget_storage(folder)
+    try:
+        _build(folder, tag, archive)
+    except CannotError as error:
+        # One that was killed may have left a storage that no other can work with.
+        print(f"the image is built anew from nothing, after: {error}", flush=True)
+        _forget_storage(folder)
+        _build(folder, tag, archive)
+    note.write_text(digest)
+    return archive
+
+
+def made_of(project: Path = PROJECT) -> str:
+    """Changes when the image would."""
+    digest = sha256()
+    for name in sorted(SOURCES):
+        path = project / name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            inside = file.relative_to(project)
+            if file.is_file() and not SKIPPED & set(inside.parts) and file.suffix != ".so":
+                content = sha256(file.read_bytes()).hexdigest()
+                digest.update(f"{inside} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def _build(folder: Path, tag: str, archive: Path) -> None:
     _make_base(folder)
     pip = folder / "pip.conf"
     pip.write_text(f"[global]\ncert = {CERTIFICATES}\n")
@@ -34,10 +78,14 @@ def build_image(tag: str = IMAGE) -> Path:
         folder, "build", "--isolation", "chroot", "--layers", "--build-arg", f"BASE_IMAGE={BASE}",
         *mounts, "-t", tag, "-f", str(PROJECT / "Dockerfile"), str(PROJECT),
     )  # fmt: skip
-    archive = folder / f"{tag.replace(':', '-')}.tar"
     archive.unlink(missing_ok=True)
     _buildah(folder, "push", tag, f"docker-archive:{archive}:{tag}")
-    return archive
+
+
+def _forget_storage(folder: Path) -> None:
+    unmount_below(folder)
+    for name in ("storage", "run"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def require_builders() -> None:

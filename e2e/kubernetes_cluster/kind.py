@@ -25,11 +25,16 @@ def kubeconfig() -> Path:
     return cache() / "kind.kubeconfig"
 
 
+def is_up() -> bool:
+    """Whether the cluster is there."""
+    return CLUSTER in _run("kind", "get", "clusters").split()
+
+
 def up() -> Path:
     """Start it unless it runs; returns its kubeconfig. Raises CannotError."""
     kubeconfig().parent.mkdir(parents=True, exist_ok=True)
     words = ("--name", CLUSTER, "--kubeconfig", str(kubeconfig()))
-    if CLUSTER in _run("kind", "get", "clusters").split():
+    if is_up():
         _run("kind", "export", "kubeconfig", *words)
     else:
         _run("kind", "create", "cluster", *words, "--wait", "120s")
@@ -44,7 +49,7 @@ def load_built_image(tag: str = IMAGE) -> None:
 
 def down() -> None:
     """Remove it; nothing when it is not there."""
-    if CLUSTER in _run("kind", "get", "clusters").split():
+    if is_up():
         _run("kind", "delete", "cluster", "--name", CLUSTER, "--kubeconfig", str(kubeconfig()))
     kubeconfig().unlink(missing_ok=True)
 

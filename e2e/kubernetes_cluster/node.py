@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tarfile
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -21,13 +20,21 @@ from pathlib import Path
 
 from kubernetes_cluster import processes
 from kubernetes_cluster.binaries import NODE, ensure
-from kubernetes_cluster.control_plane import ControlPlane
+from kubernetes_cluster.control_plane import SERVICES, ControlPlane
+from kubernetes_cluster.leftovers import (
+    end_pods,
+    pod_namespaces,
+    quietly,
+    remove_network,
+    unmount_below,
+)
 from kubernetes_cluster.packet_rules import remove_packet_rules
 from kubernetes_cluster.problems import CannotError
 
 NODE_ADDRESS = "10.245.0.1"
 NODE_LINK = "tc-node"
 POD_LINK = "tc-pods"
+NETWORK = "tc-pods"
 PODS = "10.244.0.0/24"
 CNI_PLUGINS = "/usr/lib/cni"
 PAUSE_IMAGE = "localhost/tc-pause:1"
@@ -126,19 +133,21 @@ class Node:
         self._require_parts()
 
     def stop(self) -> None:
-        """End pods and parts, and take away what the machine would keep of them."""
-        for name in NODE_PARTS:
+        """End pods and parts, and take away what the machine would keep of them.
+
+        Also of a node that was killed: nothing of it need run.
+        """
+        for name in (*NODE_PARTS, "containerd"):
             processes.stop(self.folder, name)
-        self._end_containers()
-        processes.stop(self.folder, "containerd")
+        end_pods(self.folder)
         unmount_below(self.folder)
         for name in ("containerd", "containerd-state", "kubelet", "disks"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        for namespace in self._network_namespaces():
-            _quietly("ip", "netns", "delete", namespace)
-        for link in (POD_LINK, NODE_LINK):
-            _quietly("ip", "link", "delete", link)
-        _quietly(str(self.plane.binaries / "kube-proxy"), "--cleanup")
+        note = self.folder / "netns-before"
+        before = note.read_text().split() if note.exists() else []
+        remove_network(NETWORK, before, (POD_LINK, NODE_LINK), SERVICES)
+        if (kube_proxy := self.plane.binaries / "kube-proxy").exists():
+            quietly(str(kube_proxy), "--cleanup")
         remove_packet_rules()
 
     def _require_parts(self) -> None:
@@ -163,29 +172,10 @@ class Node:
         )  # fmt: skip
         return done.stdout
 
-    def _end_containers(self) -> None:
-        with suppress(OSError, subprocess.SubprocessError):
-            for task in self._ctr("tasks", "ls", "-q").split():
-                with suppress(subprocess.SubprocessError):
-                    self._ctr("tasks", "kill", "-s", "SIGKILL", task)
-            time.sleep(1.0)
-            for container in self._ctr("containers", "ls", "-q").split():
-                for words in (("tasks", "delete", "--force"), ("containers", "delete")):
-                    with suppress(subprocess.SubprocessError):
-                        self._ctr(*words, container)
-
-    def _network_namespaces(self) -> list[str]:
-        before = (self.folder / "netns-before").read_text().split()
-        folder = Path("/run/netns")
-        there = [each.name for each in folder.iterdir()] if folder.is_dir() else []
-        return [name for name in there if name.startswith("cni-") and name not in before]
-
     def make_links(self) -> None:
         """The node's address; before the control plane, which listens there."""
-        folder = Path("/run/netns")
-        there = [each.name for each in folder.iterdir()] if folder.is_dir() else []
-        (self.folder / "netns-before").write_text("\n".join(there))
-        _quietly("ip", "link", "delete", NODE_LINK)
+        (self.folder / "netns-before").write_text("\n".join(pod_namespaces()))
+        quietly("ip", "link", "delete", NODE_LINK)
         _run("ip", "link", "add", NODE_LINK, "type", "bridge")
         _run("ip", "addr", "add", f"{NODE_ADDRESS}/32", "dev", NODE_LINK)
         _run("ip", "link", "set", NODE_LINK, "up")
@@ -198,7 +188,7 @@ class Node:
         text = CONTAINERD.format(folder=folder, pause=PAUSE_IMAGE, plugins=CNI_PLUGINS)
         (folder / "containerd.toml").write_text(text)
         network = {
-            "cniVersion": "0.4.0", "name": "pods", "plugins": [{
+            "cniVersion": "0.4.0", "name": NETWORK, "plugins": [{
                 "type": "bridge", "bridge": POD_LINK, "isGateway": True, "ipMasq": True,
                 "hairpinMode": True, "ipam": {
                     "type": "host-local", "dataDir": str(folder / "ipam"),
@@ -295,18 +285,7 @@ def require_tools() -> None:
         raise CannotError(f"missing on this machine: apt-get install {' '.join(missing)}")
 
 
-def unmount_below(folder: Path) -> None:
-    """Detach every mount below the folder, the deepest first."""
-    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for mount in sorted((m for m in mounts if m.startswith(f"{folder}/")), reverse=True):
-        _quietly("umount", "-l", mount)
-
-
 def _run(*words: str) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise CannotError(f"{' '.join(words)}: {done.stderr.strip()}")
-
-
-def _quietly(*words: str) -> None:
-    subprocess.run(words, capture_output=True, check=False)

@@ -1,8 +1,8 @@
 """Fixtures: a Kubernetes with a real kubelet, our image in it, and the operator from its chart.
 
 KUBECONFIG names a cluster to use, which must know the image. Without it, a cluster of kind is made
-where Docker and kind are there, else a node of this machine; it stays for the next run;
-`python -m kubernetes_cluster down` removes it.
+where Docker and kind are there, else a node of this machine. It goes at the end, unless it was
+there before (`python -m kubernetes_cluster up`) or E2E_KEEP is set.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import json
 import os
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from diagnostics import DIAGNOSTICS, keep_logs
 from kubernetes_cluster import kind
-from kubernetes_cluster.__main__ import require_all, the_plane, up
+from kubernetes_cluster.__main__ import down, held, require_all, runs, the_plane, up
 from kubernetes_cluster.binaries import CHART, ensure
 from kubernetes_cluster.image import IMAGE, build_image
 from kubernetes_cluster.node import Node
 from kubernetes_cluster.problems import CannotError
-from kubernetes_cluster.processes import is_running
 from operator_process import ROOT, Kubectl
 
 CHART_FOLDER = ROOT / "charts" / "trading-operator"
 OPERATOR_NAMESPACE = "trading-system"
 TIMES = ROOT / "build" / "e2e-times.json"
-DIAGNOSTICS = ROOT / "build" / "e2e-diagnostics"
 
 
 @pytest.fixture(scope="session")
@@ -39,33 +39,51 @@ def given() -> str:
 
 
 @pytest.fixture(scope="session")
-def kubectl(given: str) -> Kubectl:
+def kubectl(given: str, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
     """As the administrator of a cluster that runs and has the image."""
-    try:
-        require_all()
-        kubectl = str(ensure(("kubectl", *CHART)) / "kubectl")
-        return Kubectl(Path(given) if given else make_cluster(), kubectl)
-    except CannotError as error:
-        pytest.exit(f"no cluster to test on: {error}", returncode=1)
+    with ExitStack() as end:
+        try:
+            require_all()
+            binary = str(ensure(("kubectl", *CHART)) / "kubectl")
+            kubeconfig = Path(given) if given else make_cluster(end)
+        except CannotError as error:
+            pytest.exit(f"no cluster to test on: {error}", returncode=1)
+        yield Kubectl(kubeconfig, binary)
+        if request.session.testsfailed and not given:
+            keep_logs(the_plane().folder, "node")
 
 
-def make_cluster() -> Path:
-    """One with our image in it; returns the administrator's kubeconfig. Raises CannotError."""
+def make_cluster(end: ExitStack) -> Path:
+    """One with our image in it, until `end`; returns the administrator's kubeconfig.
+
+    Raises CannotError.
+    """
     if kind.is_there():
+        was_there = kind.is_up()
         made = kind.up()
+        if not was_there:
+            end.callback(_unless_kept, kind.down)
         kind.load_built_image()
         return made
+    end.enter_context(held())
+    if not runs():
+        end.callback(_unless_kept, down)
     up()
     plane = the_plane()
     Node(plane).load_image(build_image())
     return plane.kubeconfig
 
 
+def _unless_kept(take_down: Callable[[], None]) -> None:
+    if not os.environ.get("E2E_KEEP"):
+        take_down()
+
+
 @pytest.fixture(scope="session")
 def node(given: str) -> Node:
     """The node that we made, to do to it what a kubectl cannot."""
-    if given or not is_running(the_plane().folder, "kubelet"):
-        pytest.skip("KUBECONFIG is given: the cluster is not ours to take apart")
+    if given or kind.is_there():
+        pytest.skip("the cluster is not one of ours to take apart")
     return Node(the_plane())
 
 
