@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from trading_contract.errors import InvariantError
+from trading_contract.status import ConditionType, Phase, Reason
 from trading_contract.symbols import SymbolSpec
 from trading_contract.tradingcluster import KIND, TradingCluster
 
@@ -157,6 +158,22 @@ _KEYED_STATUS_LISTS = (("conditions", "type"), ("tiers", "name"))
 # Newer than the first release: were their defaults written into stored objects, an operator of the
 # version before, which runs on while a newer one is rolled out, would refuse all specifications.
 _NOT_WRITTEN = (("", "imagePullPolicy"), ("", "imagePullSecrets"), ("backends", "managedBy"))
+# What a cluster says of itself before an operator has looked at it, or where none serves its
+# namespace. Without any status, tools that follow kstatus would call it current at once.
+_UNSEEN: Schema = {
+    "phase": Phase.PENDING.value,
+    "observedGeneration": 0,
+    "conditions": [
+        {
+            "type": ConditionType.READY.value,
+            "status": "Unknown",
+            "reason": Reason.NOT_SEEN.value,
+            "message": "no operator has looked at it yet: one that serves this namespace must run",
+            "observedGeneration": 0,
+            "lastTransitionTime": "1970-01-01T00:00:00Z",
+        }
+    ],
+}
 # (name, type, path, priority): 0 is always shown, 1 with `-o wide`.
 _COLUMNS = (
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0),
@@ -258,6 +275,15 @@ def _leave_to_the_models(parent: Schema, field: str) -> None:
     parent.get("default", {}).pop(field, None)
 
 
+def _status_schema(schema: Schema, definitions: dict[str, Schema]) -> Schema:
+    status = structural(schema, definitions)
+    for path, key in _KEYED_STATUS_LISTS:
+        keyed = _below(status, path)
+        keyed["x-kubernetes-list-type"] = "map"
+        keyed["x-kubernetes-list-map-keys"] = [key]
+    return {**status, "default": _UNSEEN}
+
+
 def definition() -> Schema:
     """The CustomResourceDefinition of TradingCluster."""
     whole = TradingCluster.model_json_schema(by_alias=True)
@@ -273,11 +299,7 @@ def definition() -> Schema:
         keyed = _below(spec, path)
         keyed["x-kubernetes-list-type"] = "map"
         keyed["x-kubernetes-list-map-keys"] = [key]
-    status = structural(parts["status"], definitions)
-    for path, key in _KEYED_STATUS_LISTS:
-        keyed = _below(status, path)
-        keyed["x-kubernetes-list-type"] = "map"
-        keyed["x-kubernetes-list-map-keys"] = [key]
+    status = _status_schema(parts["status"], definitions)
     pattern = definitions["Metadata"]["properties"]["name"]["pattern"]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     PAUSED = "Paused"
     PAUSED_BY_SPEC = "PausedBySpec"
     HIBERNATED_BY_SPEC = "HibernatedBySpec"
+    NOT_SEEN = "NotSeen"
     WORLD_UNKNOWN = "WorldUnknown"
     WAITING_FOR_REPLICA = "WaitingForReplica"
     WAITING_FOR_LOAD_BALANCER = "WaitingForLoadBalancer"

@@ -7,6 +7,7 @@ a workload of N changes is done by N processes, and recovering is interrupted as
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from kubernetes_cluster.control_plane import ControlPlane
+from kubernetes_cluster.rights import created_and_deleted
 from operator_process import Kubectl, OperatorProcess, until
 
 pytestmark = pytest.mark.kubernetes
@@ -82,34 +85,50 @@ def _live_and_die(start: Start, kubectl: Kubectl, namespace: str, mode: str) -> 
     raise AssertionError(f"it did not converge within {DEATHS_MAX} deaths")
 
 
+def _count(plane: ControlPlane, namespace: str, since: int) -> Counter[str]:
+    return created_and_deleted(plane.audit_log, "trading-operator", namespace, since)
+
+
 def _reference(
-    start: Start, kubectl: Kubectl, namespace: str, *specs: dict[str, Any]
-) -> dict[str, Any]:
-    """What there is after these specifications, one after the other, without any death."""
+    start: Start, plane: ControlPlane, kubectl: Kubectl, namespace: str, *specs: dict[str, Any]
+) -> tuple[dict[str, Any], Counter[str]]:
+    """What there is after these specifications, one after the other, without any death.
+
+    Also how often each object was created and deleted for the last of them.
+    """
     process = start("reference")
     for spec in specs:
+        since = plane.audit_log.stat().st_size
         _apply(kubectl, namespace, spec)
         kubectl.wait_condition(namespace, "demo", "Ready")
     process.stop()
-    state = _state(kubectl, namespace)
+    state, counts = _state(kubectl, namespace), _count(plane, namespace, since)
     kubectl("delete", "tradingcluster", "demo", "-n", namespace)
     kubectl("delete", "all,pvc,secret,configmap", "-n", namespace,
             "-l", "hft.trading/cluster=demo")  # fmt: skip
     until(lambda: not _state(kubectl, namespace), "everything is gone", 60)
-    return state
+    return state, counts
 
 
 @pytest.mark.parametrize("mode", [MODES[0], pytest.param(MODES[1], marks=pytest.mark.long)])
 def test_making_a_cluster_survives_a_death_at_every_change(
-    kubectl: Kubectl, namespace: str, start_operator: Start, tmp_path: Path, mode: str
+    plane: ControlPlane,
+    kubectl: Kubectl,
+    namespace: str,
+    start_operator: Start,
+    tmp_path: Path,
+    mode: str,
 ) -> None:
-    wanted = _reference(start_operator, kubectl, namespace, START)
+    wanted, counts = _reference(start_operator, plane, kubectl, namespace, START)
+    assert len(counts) > 20
     _forget_stubs(tmp_path)
+    since = plane.audit_log.stat().st_size
     _apply(kubectl, namespace, START)
     deaths = _live_and_die(start_operator, kubectl, namespace, mode)
     assert deaths > 20
     assert _is_ready(kubectl, namespace)
     assert _state(kubectl, namespace) == wanted
+    assert _count(plane, namespace, since) == counts
     _stays_at_rest(start_operator)
 
 
@@ -122,6 +141,7 @@ CHANGES = [
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: f"{change[0]}, {change[1]}")
 def test_changing_a_cluster_survives_a_death_at_every_change(
+    plane: ControlPlane,
     kubectl: Kubectl,
     namespace: str,
     start_operator: Start,
@@ -130,16 +150,19 @@ def test_changing_a_cluster_survives_a_death_at_every_change(
 ) -> None:
     workload, mode = change
     before, after = WORKLOADS[workload]
-    wanted = _reference(start_operator, kubectl, namespace, before, after)
+    wanted, counts = _reference(start_operator, plane, kubectl, namespace, before, after)
+    assert counts
     _forget_stubs(tmp_path)
     process = start_operator("b")
     _apply(kubectl, namespace, before)
     kubectl.wait_condition(namespace, "demo", "Ready")
     process.stop()
+    since = plane.audit_log.stat().st_size
     _apply(kubectl, namespace, after)
     assert _live_and_die(start_operator, kubectl, namespace, mode) > 2
     assert _is_ready(kubectl, namespace)
     assert _state(kubectl, namespace) == wanted
+    assert _count(plane, namespace, since) == counts
     _stays_at_rest(start_operator)
 
 

@@ -53,11 +53,13 @@ SOURCES = (
     Source("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
     Source("coredns", {"coredns": "github.com/coredns/coredns"}),
     Source("helm", {"helm": "helm.sh/helm/v3/cmd/helm"}, HELM_FLAGS),
+    Source("kstatus", {"kstatus": "."}),
     Source("kubeconform", {"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}),
 )  # fmt: skip
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 NODE = (*CONTROL_PLANE, "kube-scheduler", "kubelet", "kube-proxy", "coredns")
 CHART = ("helm", "kubeconform")
+KSTATUS = "kstatus"
 
 
 def cache() -> Path:
@@ -90,7 +92,7 @@ def ensure(names: Sequence[str]) -> Path:
 def require_go() -> str:
     """The Go command. Raises CannotError when it is needed and not there, or too old."""
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin") or ""
-    if all((binaries() / name).exists() for name in (*NODE, *CHART)):
+    if all((binaries() / name).exists() for name in (*NODE, *CHART, KSTATUS)):
         return go
     wanted = ".".join(map(str, GO_VERSION_MIN))
     if not go:

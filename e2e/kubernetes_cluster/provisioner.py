@@ -21,6 +21,7 @@ STORAGE_CLASS = Kind("StorageClass", "storage.k8s.io", "v1", "storageclasses")
 CLASS = "local-folder"
 PROVISIONER = "hft.trading/local-folder"
 SELECTED = "volume.kubernetes.io/selected-node"
+ASKED = "volume.kubernetes.io/storage-provisioner"  # set for claims whose class names us
 POLL_SECONDS = 0.5
 
 
@@ -49,7 +50,8 @@ def volume(claim: dict[str, Any], folder: Path, node: str) -> dict[str, Any]:
         },
         "spec": {
             "capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]},
-            "accessModes": claim["spec"]["accessModes"], "storageClassName": CLASS,
+            "accessModes": claim["spec"]["accessModes"],
+            "storageClassName": claim["spec"]["storageClassName"],
             "persistentVolumeReclaimPolicy": "Delete", "local": {"path": str(folder)},
             "claimRef": {
                 "apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": metadata["name"],
@@ -67,7 +69,7 @@ async def look(api: KubernetesApi, disks: Path, node: str) -> None:
     for claim in await api.list(CLAIM, None):
         waits = claim.get("status", {}).get("phase") == "Pending"
         annotations = claim["metadata"].get("annotations") or {}
-        if waits and SELECTED in annotations and claim["spec"].get("storageClassName") == CLASS:
+        if waits and SELECTED in annotations and annotations.get(ASKED) == PROVISIONER:
             folder = disks / claim["metadata"]["uid"]
             folder.mkdir(exist_ok=True)
             await _create(api, VOLUME, volume(claim, folder, node))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-FORBIDDEN, CREATED = 403, 201
+FORBIDDEN, CREATED, DONE = 403, 201, 200
+TOLD_ONLY = frozenset({"events", "leases"})  # what says something and changes nothing
 
 
 class Right(NamedTuple):
@@ -38,9 +40,29 @@ def used(audit_log: Path, account: str) -> tuple[set[Right], list[str]]:
     return rights, refused
 
 
-def _events(audit_log: Path) -> Iterator[dict[str, Any]]:
-    for line in audit_log.read_text().splitlines():
-        yield json.loads(line)
+def created_and_deleted(
+    audit_log: Path, account: str, namespace: str, since: int = 0
+) -> Counter[str]:
+    """How often an account made and removed each object, from byte `since` of the log on."""
+    counts: Counter[str] = Counter()
+    for event in _events(audit_log, since):
+        reference = event.get("objectRef") or {}
+        is_ours = event["user"]["username"].rpartition(":")[2] == account
+        if not is_ours or reference.get("namespace") != namespace:
+            continue
+        code = event.get("responseStatus", {}).get("code")
+        verb = event["verb"] if event["verb"] == "delete" and code == DONE else ""
+        verb = "create" if code == CREATED else verb
+        if verb and reference["resource"] not in TOLD_ONLY:
+            counts[f"{verb} {reference['resource']}/{reference.get('name', '')}"] += 1
+    return counts
+
+
+def _events(audit_log: Path, since: int = 0) -> Iterator[dict[str, Any]]:
+    with audit_log.open("rb") as log:
+        log.seek(since)
+        for line in log:
+            yield json.loads(line)
 
 
 def granted(roles: Iterable[Mapping[str, Any]]) -> set[Right]:

@@ -115,7 +115,7 @@ def namespace(operator: Kubectl, request: pytest.FixtureRequest) -> Iterator[str
     yield name
     if request.session.testsfailed:
         keep_diagnostics(operator, name)
-    operator("delete", "namespace", name, "--timeout=90s")
+    operator("delete", "namespace", name, "--timeout=60s")
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def room(kubectl: Kubectl) -> Iterator[str]:
     name = f"smoke-{uuid.uuid4().hex[:6]}"
     make_namespace(kubectl, name)
     yield name
-    kubectl("delete", "namespace", name, "--timeout=90s")
+    kubectl("delete", "namespace", name, "--timeout=60s")
 
 
 def make_namespace(kubectl: Kubectl, name: str) -> None:

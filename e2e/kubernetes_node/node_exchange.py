@@ -9,8 +9,30 @@ import subprocess
 import time
 from typing import Any
 
+import yaml
+
 from exchange import TRADINGCTL, Key
 from operator_process import Kubectl
+
+# What a machine of two cores has many times over.
+SMALL = {"cpu": "20m", "memory": "256Mi"}
+SMALL_NODE = {"cpu": "10m", "memory": "64Mi"}
+
+
+def small_document(name: str, **spec: Any) -> str:
+    """A TradingCluster of two replicas and one of each other part, with small resources."""
+    return yaml.safe_dump({
+        "apiVersion": "hft.trading/v1alpha1", "kind": "TradingCluster",
+        "metadata": {"name": name},
+        "spec": {
+            "symbols": [{"name": "BTCUSDT", "minNotional": "5"}],
+            "backends": {"replicas": 2, "resources": SMALL},
+            "partitions": {"resources": SMALL},
+            "shards": {"resources": SMALL, "storage": {"size": "1Gi"}},
+            "redis": {"resources": SMALL_NODE},
+            **spec,
+        },
+    })  # fmt: skip
 
 
 class NodeExchange:
@@ -55,6 +77,17 @@ class NodeExchange:
         """A new API key with an account of its own."""
         made = json.loads(self.ctl("keys", "create", name, "--scopes", scopes, "-o", "json"))
         return Key(made["apiKey"], made["secret"], made["account"])
+
+    def knows(self, api_key: str) -> bool:
+        """Whether every replica's file has the key: kubelets bring it some time later."""
+        for pod in self.pods("replica"):
+            text = self.kubectl(
+                "exec", "-n", self.namespace, pod["metadata"]["name"], "--", "cat",
+                "/etc/trading/secrets/api-keys.json", check=False,
+            )  # fmt: skip
+            if api_key not in text:
+                return False
+        return True
 
     def ctl(self, *words: str) -> str:
         """`tradingctl` for this cluster."""

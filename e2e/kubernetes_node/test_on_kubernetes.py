@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from node_exchange import NodeExchange
+from node_exchange import SMALL, SMALL_NODE, NodeExchange
 
 from history.client import Crowd
 from kubernetes_cluster.image import IMAGE
@@ -20,7 +20,6 @@ from operator_process import ROOT, Kubectl, until
 from test_survives_kills import crowd_of, judge, wait_for_acknowledgements
 
 pytestmark = pytest.mark.kubernetes
-SMALL = {"cpu": "20m", "memory": "256Mi"}
 EXAMPLES = ROOT / "examples"
 
 
@@ -46,7 +45,7 @@ def test_the_minimal_example_comes_ready_and_an_unmodified_client_trades(
     times["minimal_ready"] = round(time.monotonic() - begun, 1)
     exchange = NodeExchange(operator, namespace, "minimal")
     maker, taker = exchange.create_key("maker"), exchange.create_key("taker")
-    until(lambda: _knows(exchange, taker.api_key), "the replicas know the keys", 90)
+    until(lambda: exchange.knows(taker.api_key), "the replicas know the keys", 90)
     bot = subprocess.run(
         [
             sys.executable, str(EXAMPLES / "05-ccxt-bot" / "bot.py"), "--url", exchange.rest,
@@ -85,7 +84,7 @@ SPEC: dict[str, Any] = {
         "count": 1, "members": 2, "resources": SMALL,
         "storage": {"size": "1Gi", "reclaim": "delete"},
     },
-    "redis": {"masters": 3, "replicasPerMaster": 1, "resources": {"cpu": "10m", "memory": "64Mi"}},
+    "redis": {"masters": 3, "replicasPerMaster": 1, "resources": SMALL_NODE},
 }  # fmt: skip
 
 
@@ -100,18 +99,6 @@ def _apply(exchange: NodeExchange, **changes: Any) -> None:
     exchange.kubectl("apply", "-n", exchange.namespace, "-f", "-", stdin=_document(**changes))
 
 
-def _knows(exchange: NodeExchange, api_key: str) -> bool:
-    """Whether every replica's file has the key."""
-    for pod in exchange.pods("replica"):
-        text = exchange.kubectl(
-            "exec", "-n", exchange.namespace, pod["metadata"]["name"], "--", "cat",
-            "/etc/trading/secrets/api-keys.json", check=False,
-        )  # fmt: skip
-        if api_key not in text:
-            return False
-    return True
-
-
 def test_nothing_is_lost_or_doubled_whatever_goes_away(
     operator: Kubectl, namespace: str, node: Node, tmp_path: Path, times: dict[str, Any]
 ) -> None:
@@ -120,7 +107,7 @@ def test_nothing_is_lost_or_doubled_whatever_goes_away(
     times["busy_ready"] = round(exchange.wait_ready(300), 1)
     node.tag_image(IMAGE, f"{IMAGE}-next")
     crowd, accounts = crowd_of(exchange, tmp_path, "n")  # type: ignore[arg-type]
-    until(lambda: all(_knows(exchange, key) for key in accounts), "the keys are there", 90)
+    until(lambda: all(exchange.knows(key) for key in accounts), "the keys are there", 90)
     with crowd:
         wait_for_acknowledgements(crowd, 50, 60)
         for name, disturb in _disturbances(exchange, node).items():

@@ -1,4 +1,4 @@
-"""Whether the Secret with API keys that a person named is there and can be read."""
+"""Whether the Secret with API keys, a person's or ours, is there and can be read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from trading_contract.api_keys import ApiKeys
 from trading_contract.errors import WorldError
 from trading_contract.tradingcluster import TradingCluster
+from trading_operator.planner.child_actions import Manifest
+from trading_operator.planner.kubernetes.seen import KubernetesSeen
 from trading_operator.substrates.kubernetes.api import CHILDREN, KubernetesApi
 from trading_operator.substrates.kubernetes.mirror import ClusterKey
 
@@ -28,11 +30,13 @@ class ApiKeysCheck:
         self._asked = ""
         self._problem = ""
 
-    async def problem(self, cluster: TradingCluster) -> str:
-        """What is wrong with it and what to do; "" = nothing."""
+    async def problem(self, cluster: TradingCluster, seen: KubernetesSeen) -> str:
+        """What is wrong with it and what to do; "" = nothing. Ours may have been edited, too."""
         name = cluster.spec.access.api_keys_secret_ref
         if name is None:
-            return ""
+            ours = f"{self._key.name}-api-keys"
+            child = seen.child("Secret", ours)
+            return _problem_of(f"Secret {ours}", child.manifest) if child else ""
         if name != self._asked or time.monotonic() - self._asked_at > CHECK_SECONDS:
             self._problem = await self._look(name)
             self._asked, self._asked_at = name, time.monotonic()
@@ -46,11 +50,15 @@ class ApiKeysCheck:
             return f"{field} cannot be read: {error}"
         if body is None:
             return f"{field} is not there: create it with the key {FILE}, or leave the field out"
-        try:
-            text = base64.b64decode((body.get("data") or {})[FILE])
-            ApiKeys.model_validate_json(text)
-        except KeyError:
-            return f"{field} has no key {FILE}: add it"
-        except (binascii.Error, ValidationError, ValueError):
-            return f"{field}: {FILE} is malformed: it holds {{'keys': [...], 'nextAccount': n}}"
-        return ""
+        return _problem_of(field, body)
+
+
+def _problem_of(field: str, body: Manifest) -> str:
+    try:
+        text = base64.b64decode((body.get("data") or {})[FILE])
+        ApiKeys.model_validate_json(text)
+    except KeyError:
+        return f"{field} has no key {FILE}: add it"
+    except (binascii.Error, ValidationError, ValueError):
+        return f"{field}: {FILE} is malformed: it holds {{'keys': [...], 'nextAccount': n}}"
+    return ""

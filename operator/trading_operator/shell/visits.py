@@ -38,7 +38,7 @@ from trading_operator.planner.plan import Plan
 from trading_operator.shell.api_keys import ApiKeysCheck
 from trading_operator.shell.reports import Reporter
 from trading_operator.substrates.kubernetes.api import Body, KubernetesApi
-from trading_operator.substrates.kubernetes.apply import Applier, CollisionError
+from trading_operator.substrates.kubernetes.apply import Applier, CollisionError, UnservedError
 from trading_operator.substrates.kubernetes.children.all import wanted_children
 from trading_operator.substrates.kubernetes.children.building import ClusterIdentity
 from trading_operator.substrates.kubernetes.children.differences import differences
@@ -81,6 +81,7 @@ class Visitor:
         self._api_keys = ApiKeysCheck(key, around.api)
         self._failures: dict[str, Failure] = {}
         self._collisions: dict[ChildKey, tuple[str, float]] = {}
+        self._unserved: dict[ChildKey, float] = {}
 
     async def visit(self) -> float | None:
         """One pass. Returns seconds until the next one at the latest; None = the cluster is gone.
@@ -111,11 +112,13 @@ class Visitor:
         seen, credentials = look(self._key, uid, self._mirror)
         seen = await ask(seen, credentials or {}, self._components)
         self._collisions = {k: each for k, each in self._collisions.items() if each[1] > now}
+        self._unserved = {k: until for k, until in self._unserved.items() if until > now}
         seen = replace(
             seen,
+            unserved=frozenset(self._unserved),
             failures=dict(self._failures),
             collisions={key: text for key, (text, _) in self._collisions.items()},
-            api_keys_problem=await self._api_keys.problem(cluster),
+            api_keys_problem=await self._api_keys.problem(cluster, seen),
         )
         self._applier.uid, self._applier.seen = uid, seen
         self._applier.credentials = credentials or {}
@@ -142,6 +145,8 @@ class Visitor:
         except CollisionError as error:
             until = time.time() + COLLISION_SECONDS
             self._collisions[error.key] = (str(error), until)
+        except UnservedError as error:
+            self._unserved[error.key] = time.time() + COLLISION_SECONDS
         except TradingError as error:
             before = self._failures.get(task)
             count = before.count + 1 if before else 1

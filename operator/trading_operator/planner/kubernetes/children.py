@@ -79,7 +79,9 @@ def child_actions(
     for manifest in wanted:
         key = key_of(manifest)
         live = seen.child(*key)
-        if key in seen.collisions or (live and (live.is_deleting or not live.is_ours)):
+        if key in seen.collisions or key in seen.unserved:
+            continue
+        if live and (live.is_deleting or not live.is_ours):
             continue
         if live is None:
             if permissions.may_create(manifest):

@@ -7,7 +7,7 @@ own nothing; a hibernating or leaving cluster stops from the front to the disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from trading_contract.status import ClusterStatus, Endpoints, TierStatus
@@ -16,19 +16,19 @@ from trading_contract.tradingcluster import ReclaimPolicy, TradingCluster
 from trading_operator.planner.actions import Action
 from trading_operator.planner.assessment import Health, health_of, is_published
 from trading_operator.planner.child_actions import ConfigureShard, MakeSecret, Manifest, TellPod
-from trading_operator.planner.conditions import Facts, Obstacle, status_of
+from trading_operator.planner.conditions import Facts, status_of
 from trading_operator.planner.kubernetes.children import (
     COMPONENT_LABEL,
     Differences,
     Permissions,
     child_actions,
-    collisions,
     key_of,
     role_of,
     template_hash_of,
     templates,
 )
 from trading_operator.planner.kubernetes.durability import config_changes
+from trading_operator.planner.kubernetes.obstacles import has_data, losses, obstacles_of
 from trading_operator.planner.kubernetes.rollout import Tiers, outdated_components, rolls
 from trading_operator.planner.kubernetes.salvage import salvaged_slots
 from trading_operator.planner.kubernetes.seen import ChildKey, KubernetesSeen
@@ -65,7 +65,7 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
     intent = replace(intent, cluster=as_scaled(intent.cluster, seen))
     spec, name = intent.cluster.spec, intent.cluster.metadata.name
     salvaged = None
-    if seen.topology is None and seen.topology_known and _has_data(seen):
+    if seen.topology is None and seen.topology_known and has_data(seen):
         salvaged = salvaged_slots(spec, seen, intent.previous)
     bare, topology = wanted_on_kubernetes(intent.cluster, intent.namespace, seen, salvaged, now)
     children = intent.build(topology)
@@ -73,8 +73,8 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
     observed = observed_of(seen, wanted, now)
     health = {each.name: health_of(each, observed) for each in wanted.components}
     redis = _redis(intent, wanted, seen)
-    lost = tuple(_losses(name, seen, has_slots=salvaged is not None))
-    obstacles = (*lost, *_obstacles(intent, children, seen))
+    lost = tuple(losses(name, seen, has_slots=salvaged is not None))
+    obstacles = (*lost, *obstacles_of(name, children, seen))
     if seen.children is None or spec.paused or intent.is_deleting or lost:
         actions: tuple[Action, ...] = ()
     elif secrets := tuple(_missing_secrets(intent, seen)):
@@ -237,32 +237,6 @@ def _missing_secrets(intent: KubernetesIntent, seen: KubernetesSeen) -> Iterator
         key = ChildKey("Secret", each.name)
         if seen.child(*key) is None and key not in seen.collisions:
             yield each
-
-
-def _has_data(seen: KubernetesSeen) -> bool:
-    return any(claim.startswith(f"{Role.SHARD}-") for claim in seen.claims)
-
-
-def _losses(name: str, seen: KubernetesSeen, *, has_slots: bool) -> Iterator[Obstacle]:
-    """What shards with data need and nobody can make anew."""
-    if not _has_data(seen):
-        return
-    way_out = "while shards hold data: put it back, or delete their PersistentVolumeClaims too"
-    if seen.topology is None and not has_slots:
-        what = "is gone" if seen.topology_known else "cannot be read"
-        yield Obstacle("UnsafeChange", f"ConfigMap {name}-topology {what} {way_out}")
-    if not seen.has_credentials and seen.children is not None:
-        yield Obstacle("UnsafeChange", f"Secret {name}-credentials is gone {way_out}")
-
-
-def _obstacles(
-    intent: KubernetesIntent, children: Sequence[Manifest], seen: KubernetesSeen
-) -> Iterator[Obstacle]:
-    if seen.api_keys_problem:
-        yield Obstacle("SecretMissing", seen.api_keys_problem)
-    for key, why in collisions(children, seen):
-        text = f"{key.kind} {key.name}: {why}; it is left alone: delete or rename it"
-        yield Obstacle("NameCollision", text)
 
 
 def _endpoints(intent: KubernetesIntent) -> Endpoints:

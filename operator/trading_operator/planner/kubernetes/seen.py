@@ -83,6 +83,7 @@ class KubernetesSeen:
     topology: Topology | None = None
     topology_known: bool = True
     has_credentials: bool = False
+    credentials_problem: str = ""
     api_keys_problem: str = ""
     shards: Mapping[str, ShardSeen] = field(default_factory=dict)
     members: Mapping[str, tuple[MemberSeen, ...]] = field(default_factory=dict)
@@ -93,6 +94,7 @@ class KubernetesSeen:
     failures: Mapping[str, Failure] = field(default_factory=dict)
     busy: Mapping[str, str] = field(default_factory=dict)
     collisions: Mapping[ChildKey, str] = field(default_factory=dict)
+    unserved: frozenset[ChildKey] = frozenset()  # of kinds that the API server does not know
 
     def child(self, kind: str, name: str) -> ChildSeen | None:
         """The object of that kind and name, if it was seen."""

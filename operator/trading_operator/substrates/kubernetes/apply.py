@@ -29,6 +29,8 @@ from trading_operator.planner.kubernetes.seen import (
 from trading_operator.substrates.kubernetes.api import (
     CHILDREN,
     CONFLICT,
+    NOT_FOUND,
+    OPTIONAL,
     POD,
     ApiError,
     Body,
@@ -47,6 +49,14 @@ class CollisionError(WorldError):
 
     def __init__(self, key: ChildKey) -> None:
         super().__init__(f"{key.kind} {key.name}: an object that is not ours has this name")
+        self.key = key
+
+
+class UnservedError(WorldError):
+    """The API server does not know the kind of an object; what defines it can be added."""
+
+    def __init__(self, key: ChildKey) -> None:
+        super().__init__(f"{key.kind} {key.name}: the API server does not know this kind")
         self.key = key
 
 
@@ -105,7 +115,12 @@ class Applier:
             if there is not None:
                 self._adopt_or_refuse(key, there)
                 return
-        body = await self._api.apply(kind, self._key.namespace, manifest)
+        try:
+            body = await self._api.apply(kind, self._key.namespace, manifest)
+        except ApiError as error:
+            if kind.name in OPTIONAL and error.code == NOT_FOUND:
+                raise UnservedError(key) from error
+            raise
         self._mirror.put({**body, "kind": kind.name})
 
     def _adopt_or_refuse(self, key: ChildKey, there: Body) -> None:

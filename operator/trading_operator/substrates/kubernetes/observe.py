@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from trading_contract.topology import Topology
 from trading_operator.planner.kubernetes.children import COMPONENT_LABEL
+from trading_operator.planner.kubernetes.plan import CREDENTIALS
 from trading_operator.planner.kubernetes.seen import (
     PREPARED_ANNOTATION,
     ChildKey,
@@ -65,20 +66,28 @@ def read_topology(members: Iterable[Body], name: str) -> tuple[Topology | None, 
     return None, True, 0.0
 
 
-def read_secret(members: Iterable[Body], name: str) -> dict[str, str] | None:
-    """The values of one of our Secrets; None when it is not there."""
+def read_secret(
+    members: Iterable[Body], name: str, keys: Iterable[str]
+) -> tuple[dict[str, str] | None, str]:
+    """The values of one of our Secrets and what is wrong with it; None when it is not there."""
     for body in members:
         if body["kind"] == "Secret" and body["metadata"]["name"] == name:
+            values, bad = {}, []
             data = body.get("data") or {}
-            return {key: base64.b64decode(value).decode() for key, value in data.items()}
-    return None
+            for key in keys:
+                try:
+                    values[key] = base64.b64decode(data[key]).decode("ascii")
+                except (KeyError, ValueError):
+                    bad.append(key)
+            return values, f"lacks {', '.join(bad)}: put back what was there" if bad else ""
+    return None, ""
 
 
 def look(key: ClusterKey, uid: str, mirror: Mirror) -> tuple[KubernetesSeen, Credentials | None]:
     """What the API server's objects say, before any component is asked."""
     members = mirror.members(key)
     topology, known, changed_at = read_topology(members, key.name)
-    credentials = read_secret(members, f"{key.name}-credentials")
+    credentials, problem = read_secret(members, f"{key.name}-credentials", CREDENTIALS)
     pods = [pod_seen(body, changed_at) for body in members if body["kind"] == POD.name]
     claims = (body for body in members if body["kind"] == CLAIM.name)
     seen = KubernetesSeen(
@@ -88,6 +97,7 @@ def look(key: ClusterKey, uid: str, mirror: Mirror) -> tuple[KubernetesSeen, Cre
         topology=topology,
         topology_known=known,
         has_credentials=credentials is not None,
+        credentials_problem=problem,
     )
     return seen, credentials
 

@@ -117,7 +117,10 @@ def _flux(body: Body) -> str:
 
 
 def _kstatus(body: Body) -> str:
-    """The generic rules of kstatus (sigs.k8s.io/cli-utils) for a resource with conditions."""
+    """The generic rules of kstatus (sigs.k8s.io/cli-utils) for a resource with conditions.
+
+    Without a status the API server fills in one that has observed nothing yet.
+    """
     status = body.get("status", {})
     if status.get("observedGeneration") != body["metadata"]["generation"]:
         return "InProgress"

@@ -58,7 +58,7 @@ REACHES = {
 def _matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """An empty selector takes all; expressions are not used by us."""
     assert set(selector) <= {"matchLabels"}
-    return selector.get("matchLabels", {}).items() <= labels.items()
+    return bool(selector.get("matchLabels", {}).items() <= labels.items())
 
 
 def _lets_in(rule: Mapping[str, Any], policy: Policy, source: Peer, port: int) -> bool:
