@@ -58,16 +58,20 @@ CREATE FUNCTION commit_rows(
   me uuid, slots slot_commit[], symbols symbol_commit[], opened opened_order[],
   updated updated_order[], gone order_key[], closed ended_order[], made made_trade[]
 ) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE known int;
 BEGIN
   PERFORM fence(slots, me);
   INSERT INTO slot_log (slot_id, seq_hi, seq_lo, epoch, payload, chain)
     SELECT slot_id, sequence, previous + 1, epoch, payload, chain FROM unnest(slots);
-  INSERT INTO symbol_state AS s SELECT * FROM unnest(symbols)
-    ON CONFLICT (symbol) DO UPDATE SET
-      order_seq = excluded.order_seq, trade_seq = excluded.trade_seq,
-      prevented_seq = excluded.prevented_seq, priority_seq = excluded.priority_seq,
-      update_seq = excluded.update_seq, sym_seq = excluded.sym_seq,
-      last_price = excluded.last_price, halted = excluded.halted, seq = excluded.seq;
+  UPDATE symbol_state s SET
+      order_seq = n.order_seq, trade_seq = n.trade_seq, prevented_seq = n.prevented_seq,
+      priority_seq = n.priority_seq, update_seq = n.update_seq, sym_seq = n.sym_seq,
+      last_price = n.last_price, halted = n.halted, seq = n.seq
+    FROM unnest(symbols) n WHERE s.symbol = n.symbol;
+  GET DIAGNOSTICS known = ROW_COUNT;
+  IF known < cardinality(symbols) THEN  -- some are new; ON CONFLICT alone would lock each row first
+    INSERT INTO symbol_state SELECT * FROM unnest(symbols) ON CONFLICT (symbol) DO NOTHING;
+  END IF;
   IF cardinality(gone) > 0 THEN
     DELETE FROM open_orders o USING unnest(gone) d
      WHERE o.symbol = d.symbol AND o.order_id = d.order_id;
