@@ -12,6 +12,7 @@ from typing import Protocol
 
 from trading_contract.wire import Code
 from trading_engine._core import Batch, Sequencer
+from trading_engine.shard_connection import Outcome
 from trading_engine.shard_writer import ShardWriter
 
 # Of a hold-up: (what waits is refused, surely not applied; what was matched is told to be unknown,
@@ -64,6 +65,7 @@ class CommitPipeline:
         self._sealed = 0  # batches, and how many of them are through
         self._through = 0
         self._refusing = False
+        self._under_way: asyncio.Future[Outcome] | None = None
         self._ahead: _Prepared | None = None
         self._published = 0.0
         self._snapshot = 0.0
@@ -92,7 +94,14 @@ class CommitPipeline:
         """Commands may wait."""
         if self._refusing:
             self._refuse_waiting()
-        self._wake.set()
+        under_way = self._under_way
+        if under_way is None or under_way.done():
+            self._wake.set()
+            return
+        try:
+            self._match()  # at once: waking `run` for it costs more than matching does
+        except Exception as problem:
+            under_way.set_exception(problem)
 
     async def run(self) -> None:
         """Commit until closed. What it raises is fatal: fenced, refused, shard away."""
@@ -165,14 +174,11 @@ class CommitPipeline:
         """Make the batch durable; meanwhile what comes is matched into the next one."""
         self.batches += 1
         begun = time.monotonic()
-        outcome = self._writer.send(self._owner, prepared.batch)
-        outcome.add_done_callback(lambda _: self._wake.set())
+        self._under_way = self._writer.send(self._owner, prepared.batch)
         with self._hold_up(prepared, HANGS_SECONDS):
-            while not outcome.done():
-                self._wake.clear()
-                self._match()
-                await self._wake.wait()  # the outcome sets it too
-        if not self._writer.is_committed(outcome.result()):
+            self._match()
+            outcome = await self._under_way
+        if not self._writer.is_committed(outcome):
             with self._hold_up(prepared, AWAY_SECONDS):
                 await self._writer.resolve(self._owner, prepared.batch)
         self.commit_seconds += time.monotonic() - begun

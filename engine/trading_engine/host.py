@@ -74,7 +74,8 @@ class Partition:
         if not pipelines:  # nothing is owned yet, so nothing can be answered from a book
             self._refuse_all()
         for pipeline in pipelines.values():
-            pipeline.poke()
+            if self._sequencer.waiting(pipeline.index):
+                pipeline.poke()
         return True
 
     def _refuse_all(self) -> None:

@@ -138,7 +138,13 @@ class Publisher:
         while self._waiting_bytes > WAITING_BYTES_MAX:
             self._waiting_bytes -= len(self._waiting.popleft()[1])
             self.dropped += 1
-        self._wake.set()
+        if self._owners and not self._problem:
+            try:
+                self._send()
+            except OSError as problem:
+                self._failed(str(problem))
+        else:
+            self._wake.set()
 
     def retell(self, channel: str, after: int) -> bytes:
         """Content of a RETELL frame: Redis may have lost what was told there."""
