@@ -79,6 +79,8 @@ def ensure(names: Sequence[str]) -> Path:
     Raises CannotError without Go.
     """
     folder = binaries()
+    if all((folder / name).exists() for name in names):
+        return folder  # also while another run builds what it needs
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
