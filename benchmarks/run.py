@@ -36,7 +36,7 @@ CORE = (
     "core_python_batch_messages_per_second",
 )  # fmt: skip
 RESTART = ("partition_restart_seconds_1m", "memory_megabytes_per_million_open_orders")
-TOPOLOGY = ("cpu_microseconds_per_order",)
+TOPOLOGY = ("cpu_microseconds_per_order", "cpu_microseconds_per_order_load_per_part")
 PROTOTYPE = ("rest_single_orders_per_second_by_backends",)
 ALL = HEADLINE + CORE + RESTART + TOPOLOGY + PROTOTYPE
 

@@ -60,18 +60,18 @@ class Baseline:
 def run_ours(side: ClusterSide, pace: Pace, mode: str, purpose: str, rate: float = 0) -> LoadResult:
     """One run on symbols that no run used before."""
     side.settle()
-    result = send_ours(side, pace, mode, purpose, rate)
+    result = send_ours(side, pace, mode, purpose, rate=rate)
     check_ours(side, result, mode, purpose)
     return result
 
 
 def send_ours(
-    side: ClusterSide, pace: Pace, mode: str, purpose: str, rate: float = 0
+    side: ClusterSide, pace: Pace, mode: str, purpose: str, **fields: float
 ) -> LoadResult:
-    """The load alone; `check_ours` must follow."""
+    """The load alone, with these fields of `Load` besides; `check_ours` must follow."""
     load = pace.load(
-        mode=mode, url=side.url, symbols=symbols_for(purpose), prefix=f"{purpose}-", rate=rate,
-        keys_file=side.keys_file,
+        mode=mode, url=side.url, symbols=symbols_for(purpose), prefix=f"{purpose}-",
+        keys_file=side.keys_file, **fields,
     )  # fmt: skip
     return run_load(load)
 

@@ -1,11 +1,17 @@
-"""CPU time of an order, by process, for several topologies: it must not grow with the parts."""
+"""CPU time of an order, by process, for several topologies: it must not grow with the parts.
+
+Two series. One has the same number of orders in flight for every topology: more parts share it, so
+each commits smaller batches. The other has as many in flight for each part, as a cluster is given
+parts because it has the load for them.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import median
 
 from bench.cluster_side import ClusterSide, Shape
 from bench.figures import Figure
@@ -15,6 +21,33 @@ SHAPES = tuple(Shape(s, p) for s in (1, 2, 3) for p in (1, 2, 4))
 SHAPES_QUICK = (Shape(1, 1), Shape(3, 4))
 PASSES = 2
 RUNS_OF_A_PASS_MIN = 3
+IN_FLIGHT = 64  # orders on each connection
+
+
+@dataclass
+class Series:
+    """What was measured of one topology at one load."""
+
+    name: str
+    in_flight: int  # on each connection
+    totals: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    parts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def figure(self, shape: Shape) -> Figure:
+        """Medians."""
+        return Figure(
+            self.name, "us", self.totals,
+            details={
+                "topology": str(shape),
+                "by_process": {
+                    role: round(median(values), 2) for role, values in sorted(self.parts.items())
+                },
+                "orders_per_second": round(median(self.rates)),
+                "mode": "stream, closed loop",
+                "in_flight_per_connection": self.in_flight,
+            },
+        )  # fmt: skip
 
 
 @dataclass
@@ -26,57 +59,50 @@ class CpuByTopology:
     shapes: Sequence[Shape] = SHAPES
 
     def measure(self) -> list[Figure]:
-        """One figure per topology."""
-        totals: dict[Shape, list[float]] = defaultdict(list)
-        parts: dict[Shape, dict[str, list[float]]] = {
-            shape: defaultdict(list) for shape in self.shapes
+        """Two figures per topology."""
+        series = {
+            shape: (
+                Series("cpu_microseconds_per_order", IN_FLIGHT),
+                Series(
+                    "cpu_microseconds_per_order_load_per_part",
+                    IN_FLIGHT * max(shape.shards, shape.partitions),
+                ),
+            )
+            for shape in self.shapes
         }
-        rates: dict[Shape, list[float]] = defaultdict(list)
         passes = max(1, min(PASSES, self.pace.runs // RUNS_OF_A_PASS_MIN))
         for number in range(passes):
             for shape in self.shapes:
                 runs = self.pace.runs // passes + (number < self.pace.runs % passes)
-                self._one(shape, runs, totals[shape], parts[shape], rates[shape])
-        return [
-            Figure(
-                "cpu_microseconds_per_order", "us", totals[shape],
-                details={
-                    "topology": str(shape),
-                    "by_process": {
-                        role: round(sorted(values)[len(values) // 2], 2)
-                        for role, values in sorted(parts[shape].items())
-                    },
-                    "orders_per_second": round(sorted(rates[shape])[len(rates[shape]) // 2]),
-                    "mode": "stream, closed loop",
-                },
-            )
-            for shape in self.shapes
-        ]  # fmt: skip
+                self._one(shape, runs, series[shape])
+        return [each[kind].figure(shape) for kind in (0, 1) for shape, each in series.items()]
 
-    def _one(self, shape: Shape, runs: int, totals: list[float], parts: dict[str, list[float]],
-             rates: list[float]) -> None:  # fmt: skip
-        purposes = ["WARM", *(f"CPU{n}" for n in range(runs))]
-        side = ClusterSide(shape, purposes)
+    def _one(self, shape: Shape, runs: int, series: Sequence[Series]) -> None:
+        side = ClusterSide(shape, ["WARM", *(f"CPU{n}X{k}" for n in range(runs) for k in (0, 1))])
         try:
             side.up()
             run_ours(side, Pace(1, 2, 0.5), "stream", "WARM")
             for number in range(runs):
-                side.settle()
-                before = side.cpu_seconds_by_process()
-                result = send_ours(side, self.pace, "stream", f"CPU{number}")
-                after = side.cpu_seconds_by_process()
-                check_ours(side, result, "stream", f"CPU{number}")
-                spent = _by_role(
-                    {name: after[name] - before.get(name, 0.0) for name in after},
-                    result.acknowledged,
-                )
-                totals.append(sum(spent.values()))
-                rates.append(result.orders_per_second)
-                for role, value in spent.items():
-                    parts[role].append(value)
+                for kind, each in enumerate(series):
+                    self._run(side, f"CPU{number}X{kind}", each)
         finally:
             side.remove()
-        self.say(f"{shape}: {totals[-1]:.1f} us CPU per order at {rates[-1]:,.0f}/s")
+        told = " and ".join(f"{s.totals[-1]:.1f} us at {s.rates[-1]:,.0f}/s" for s in series)
+        self.say(f"{shape}: CPU per order {told}")
+
+    def _run(self, side: ClusterSide, purpose: str, series: Series) -> None:
+        side.settle()
+        before = side.cpu_seconds_by_process()
+        result = send_ours(side, self.pace, "stream", purpose, in_flight=series.in_flight)
+        after = side.cpu_seconds_by_process()
+        check_ours(side, result, "stream", purpose)
+        spent = _by_role(
+            {name: after[name] - before.get(name, 0.0) for name in after}, result.acknowledged
+        )
+        series.totals.append(sum(spent.values()))
+        series.rates.append(result.orders_per_second)
+        for role, value in spent.items():
+            series.parts[role].append(value)
 
 
 def _by_role(seconds: dict[str, float], orders: int) -> dict[str, float]:
