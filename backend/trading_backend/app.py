@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from trading_backend.errors import ApiError
 from trading_backend.last_answers import LastAnswers
@@ -59,6 +60,7 @@ def create_app(replica: Replica) -> FastAPI:
     app.include_router(health_routes(replica))
     app.add_exception_handler(TradingError, _on_trading_error)
     app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_any_error)
     app.add_middleware(UsedWeight)
     app.add_middleware(LastAnswers, entry=replica.entry)
@@ -81,6 +83,12 @@ async def _on_trading_error(request: Request, problem: Exception) -> JSONRespons
         logger.warning("%s: %s", request.url.path, problem)
         return _answer(ApiError(Refusal.BUSY, retry_after_seconds=1))
     return await _on_any_error(request, problem)
+
+
+async def _on_disconnect(request: Request, _: Exception) -> JSONResponse:
+    """The client went in the middle of its body: nobody hears this answer, and nothing is amiss."""
+    logger.debug("%s: the client went before its request was whole", request.url.path)
+    return JSONResponse({"code": -1000, "msg": "The request is not whole."}, 400)
 
 
 async def _on_any_error(request: Request, problem: Exception) -> JSONResponse:

@@ -51,11 +51,11 @@ class Unlimited:
     """Limits for clusters and tests without any."""
 
     def take_orders(self, account: int, count: int) -> Verdict:
-        """Everything is allowed, nothing is shown."""
+        """Everything is allowed, nothing is counted."""
         return _UNLIMITED
 
 
-_UNLIMITED = Verdict()
+_UNLIMITED = Verdict(used_weight_1m=0)
 
 
 class OrderLookups(Protocol):

@@ -216,4 +216,4 @@ class RateLimits:
             return  # the number known before stays in use
 
 
-_ALLOWED = Verdict()
+_ALLOWED = Verdict(used_weight_1m=0)

@@ -9,26 +9,33 @@ from fastapi import APIRouter, Request
 from trading_backend.balances import balances_of
 from trading_backend.replica import Replica, now_ms
 from trading_backend.requests import signed
+from trading_backend.routes import answers
 from trading_backend.routes.market_data import page_of
 from trading_backend.routes.read_parameters import documented
 from trading_backend.store import Page
 from trading_backend.symbol_formats import SymbolFormat
-from trading_contract.wire import OrderStatus, Reply
+from trading_contract.wire import EndReason, Reply
 
 ORDERS = ("symbol", "orderId", "startTime", "endTime", "limit")
 TRADES = ("symbol", "orderId", "startTime", "endTime", "fromId", "limit")
-PREVENTED = ("symbol", "preventedMatchId", "orderId", "fromPreventedMatchId", "limit")
 ACCOUNT = ("omitZeroBalances",)
+# The words of the native order entry (`render.cpp`); a test compares its answers with ours.
+EXPIRY_REASONS = {
+    EndReason.IOC_UNFILLED: "UNFILLED_IOC_QUANTITY_EXPIRED",
+    EndReason.FOK_UNFILLED: "UNFILLED_FOK_ORDER_EXPIRED",
+    EndReason.NO_LIQUIDITY: "INSUFFICIENT_LIQUIDITY",
+    EndReason.PRICE_BAND: "EXECUTION_RULE_PRICE_RANGE_EXCEEDED",
+    EndReason.EXCHANGE: "EXCHANGE_CANCELED",
+}
 
 
-def _signed(known: tuple[str, ...]) -> dict[str, Any]:
-    return documented(known, "symbol", signed=True)
+def _signed(known: tuple[str, ...], example: Any) -> dict[str, Any]:
+    return documented(known, "symbol", answer=answers.content(example), signed=True)
 
 
 def order_json(style: SymbolFormat, order: Reply) -> dict[str, Any]:
     """An order as GET order and allOrders show it."""
-    working = order.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
-    return {
+    shown = {
         "symbol": order.symbol,
         "orderId": order.order_id,
         "orderListId": -1,
@@ -42,14 +49,19 @@ def order_json(style: SymbolFormat, order: Reply) -> dict[str, Any]:
         "timeInForce": order.time_in_force.name,
         "type": order.type.name,
         "side": order.side.name,
-        "stopPrice": style.price(0),
-        "icebergQty": style.quantity(0),
+        "stopPrice": "0",
+        "icebergQty": "0",
         "time": order.created_us // 1000,
         "updateTime": order.time_us // 1000,
-        "isWorking": working,
+        "isWorking": True,
         "workingTime": order.created_us // 1000,
         "selfTradePreventionMode": order.self_trade.name,
     }
+    if order.prevented:
+        shown["preventedQuantity"] = style.quantity(order.prevented)
+    if order.end_reason in EXPIRY_REASONS:
+        shown["expiryReason"] = EXPIRY_REASONS[order.end_reason]
+    return shown
 
 
 async def all_orders_of(replica: Replica, symbol: str, account: int, page: Page) -> list[Reply]:
@@ -78,7 +90,10 @@ def account_routes(replica: Replica) -> APIRouter:
 
 
 def _add_lists(router: APIRouter, replica: Replica) -> None:
-    @router.get("/allOrders", summary="All orders of a symbol", openapi_extra=_signed(ORDERS))
+    @router.get(
+        "/allOrders", summary="All orders of a symbol",
+        openapi_extra=_signed(ORDERS, [answers.ORDER]),
+    )  # fmt: skip
     async def all_orders(request: Request) -> list[dict[str, Any]]:
         account, given = await signed(replica, request, ORDERS, 20)
         style = replica.format(given.symbol())
@@ -86,7 +101,10 @@ def _add_lists(router: APIRouter, replica: Replica) -> None:
         orders = await all_orders_of(replica, given.symbol(), account, page)
         return [order_json(style, order) for order in orders]
 
-    @router.get("/myTrades", summary="Your trades of a symbol", openapi_extra=_signed(TRADES))
+    @router.get(
+        "/myTrades", summary="Your trades of a symbol",
+        openapi_extra=_signed(TRADES, [answers.MY_TRADE]),
+    )  # fmt: skip
     async def my_trades(request: Request) -> list[dict[str, Any]]:
         account, given = await signed(replica, request, TRADES, 20)
         style = replica.format(given.symbol())
@@ -101,20 +119,11 @@ def _add_lists(router: APIRouter, replica: Replica) -> None:
             if row[side] == account
         ]
 
-    @router.get(
-        "/myPreventedMatches", summary="Matches with oneself that were prevented: not kept yet",
-        openapi_extra=_signed(PREVENTED),
-    )  # fmt: skip
-    async def my_prevented_matches(request: Request) -> list[dict[str, Any]]:
-        _, given = await signed(replica, request, PREVENTED, 10)
-        replica.format(given.symbol())
-        return []
-
 
 def _add_account(router: APIRouter, replica: Replica) -> None:
     @router.get(
         "/account", summary="Positions: the sum of an account's trades per asset, maybe negative",
-        openapi_extra=documented(ACCOUNT, signed=True),
+        openapi_extra=documented(ACCOUNT, answer=answers.content(answers.ACCOUNT), signed=True),
     )  # fmt: skip
     async def account(request: Request) -> dict[str, Any]:
         number, given = await signed(replica, request, ACCOUNT, 20)
@@ -135,8 +144,9 @@ def _add_account(router: APIRouter, replica: Replica) -> None:
         }  # fmt: skip
 
     @router.get(
-        "/account/commission", summary="Commission rates: none", openapi_extra=_signed(("symbol",))
-    )
+        "/account/commission", summary="Commission rates: none",
+        openapi_extra=_signed(("symbol",), answers.COMMISSION),
+    )  # fmt: skip
     async def commission(request: Request) -> dict[str, Any]:
         _, given = await signed(replica, request, ("symbol",), 20)
         replica.format(given.symbol())
@@ -145,7 +155,9 @@ def _add_account(router: APIRouter, replica: Replica) -> None:
 
     @router.get(
         "/rateLimit/order", summary="Orders counted against the limits",
-        openapi_extra=documented((), signed=True),
+        openapi_extra=documented(
+            (), answer=answers.content([answers.ORDER_COUNT]), signed=True
+        ),
     )  # fmt: skip
     async def order_counts(request: Request) -> list[dict[str, Any]]:
         number, _ = await signed(replica, request, (), 40)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from trading_backend.order_entry import OrderEntry
+from trading_backend.routes.answers import PLACED, each_or_refused
 from trading_backend.routes.order_parameters import documented
 from trading_backend.routes.orders import serve_order
 
@@ -26,7 +27,7 @@ def batch_order_routes(entry: OrderEntry) -> APIRouter:
 
     router.add_api_route(
         "/batchOrders", serve, methods=["POST"], summary="New orders in a batch",
-        description=DESCRIPTION, openapi_extra=documented(("batchOrders",)),
-        response_class=Response, operation_id="post_batch_orders",
+        description=DESCRIPTION, response_class=Response, operation_id="post_batch_orders",
+        openapi_extra=documented(("batchOrders",), each_or_refused(PLACED)),
     )  # fmt: skip
     return router

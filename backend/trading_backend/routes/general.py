@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from trading_backend.errors import ApiError
 from trading_backend.replica import Replica, now_ms
 from trading_backend.requests import INT64_MAX, Parameters, public
+from trading_backend.routes.answers import EXCHANGE_INFO, TIME, content
 from trading_backend.routes.read_parameters import documented
 from trading_backend.symbol_formats import SymbolFormat
 from trading_contract.codes import Refusal
@@ -29,19 +30,23 @@ def general_routes(replica: Replica) -> APIRouter:
     """The public routes about the exchange itself."""
     router = APIRouter(prefix="/api/v3", tags=["general"])
 
-    @router.get("/ping", summary="Is somebody there", openapi_extra=documented(()))
+    @router.get(
+        "/ping", summary="Is somebody there", openapi_extra=documented((), answer=content({}))
+    )
     async def ping(request: Request) -> dict[str, Any]:
         public(request, ())
         return {}
 
-    @router.get("/time", summary="The server's clock", openapi_extra=documented(()))
+    @router.get(
+        "/time", summary="The server's clock", openapi_extra=documented((), answer=content(TIME))
+    )
     async def time(request: Request) -> dict[str, Any]:
         public(request, ())
         return {"serverTime": now_ms()}
 
     @router.get(
         "/exchangeInfo", summary="Symbols with their filters, limits",
-        openapi_extra=documented(INFO),
+        openapi_extra=documented(INFO, answer=content(EXCHANGE_INFO)),
     )  # fmt: skip
     async def exchange_info(request: Request) -> dict[str, Any]:
         given = public(request, INFO)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from trading_backend.errors import ApiError
 from trading_backend.replica import Replica, now_ms
 from trading_backend.requests import Parameters, public
+from trading_backend.routes import answers
 from trading_backend.routes.read_parameters import documented
 from trading_backend.store import UNTIL_MAX_US, Page
 from trading_backend.stream_events import checksum, levels_json
@@ -77,7 +78,10 @@ def market_data_routes(replica: Replica) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api/v3", tags=["market data"])
 
-    @router.get("/depth", summary="The order book", openapi_extra=documented(DEPTH, "symbol"))
+    @router.get(
+        "/depth", summary="The order book",
+        openapi_extra=documented(DEPTH, "symbol", answer=answers.content(answers.DEPTH)),
+    )  # fmt: skip
     async def depth(request: Request) -> dict[str, Any]:
         given = public(request, DEPTH)
         style = replica.format(given.symbol())
@@ -101,13 +105,15 @@ def market_data_routes(replica: Replica) -> APIRouter:
         ("/historicalTrades", "Trades from an id on"),
     ):
         router.add_api_route(
-            path, public_trades, summary=summary, openapi_extra=documented(TRADES, "symbol"),
-            operation_id=f"get_{path[1:]}",
+            path, public_trades, summary=summary, operation_id=f"get_{path[1:]}",
+            openapi_extra=documented(TRADES, "symbol", answer=answers.content([answers.TRADE])),
         )  # fmt: skip
 
     @router.get(
         "/aggTrades", summary="Trades in short form, each by itself",
-        openapi_extra=documented(AGGREGATES, "symbol"),
+        openapi_extra=documented(
+            AGGREGATES, "symbol", answer=answers.content([answers.AGGREGATE])
+        ),
     )  # fmt: skip
     async def aggregate_trades(request: Request) -> list[dict[str, Any]]:
         given = public(request, AGGREGATES)
@@ -117,7 +123,9 @@ def market_data_routes(replica: Replica) -> APIRouter:
 
     @router.get(
         "/klines", summary="Candles, computed from trades; intervals without any are left out",
-        openapi_extra=documented(KLINES, "symbol", "interval"),
+        openapi_extra=documented(
+            KLINES, "symbol", "interval", answer=answers.content([answers.CANDLE])
+        ),
     )  # fmt: skip
     async def klines(request: Request) -> list[list[Any]]:
         given = public(request, KLINES)

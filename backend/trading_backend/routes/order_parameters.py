@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from trading_backend.routes.answers import REFUSED, content
+
 _WORDS: dict[str, tuple[str, str]] = {
     "symbol": ("string", "for example BTCUSDT"),
     "side": ("string", "BUY or SELL"),
@@ -42,11 +44,6 @@ ORDER = (
 )  # fmt: skip
 TARGET = ("symbol", "orderId", "origClientOrderId")
 
-ERROR = {
-    "type": "object",
-    "properties": {"code": {"type": "integer"}, "msg": {"type": "string"}},
-    "required": ["code", "msg"],
-}
 _MEANINGS = {
     "200": "committed on the shard",
     "400": "surely not applied; `code` and `msg` say why",
@@ -58,8 +55,13 @@ _MEANINGS = {
 }
 
 
-def documented(names: tuple[str, ...], *, optional: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """The `openapi_extra` of a route that takes these parameters, signed."""
+def documented(
+    names: tuple[str, ...], answer: dict[str, Any], *, optional: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """The `openapi_extra` of a signed route with these parameters.
+
+    `answer`: see `answers.content`.
+    """
     parameters: list[dict[str, Any]] = [
         {
             "name": name,
@@ -76,7 +78,7 @@ def documented(names: tuple[str, ...], *, optional: frozenset[str] = frozenset()
     responses = {
         status: {
             "description": meaning,
-            "content": {"application/json": {"schema": {} if status == "200" else ERROR}},
+            "content": answer if status == "200" else content(REFUSED),
         }
         for status, meaning in _MEANINGS.items()
     }

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from trading_backend.bodies import read_body
 from trading_backend.order_entry import HttpAnswer, OrderEntry, error_body
+from trading_backend.routes import answers
 from trading_backend.routes.order_parameters import ORDER, TARGET, documented
 
 TOO_LARGE = HttpAnswer(
@@ -51,16 +52,21 @@ def order_routes(entry: OrderEntry) -> APIRouter:
         *ORDER, "cancelReplaceMode", "cancelOrderId", "cancelOrigClientOrderId",
         "cancelNewClientOrderId",
     )  # fmt: skip
-    add("POST", "/order", "New order", documented(ORDER))
-    add("DELETE", "/order", "Cancel an order", documented((*TARGET, "newClientOrderId")))
-    add("GET", "/order", "An order's state, after all commands before it", documented(TARGET))
+    show = answers.content
+    add("POST", "/order", "New order", documented(ORDER, show(answers.PLACED)))
+    add("DELETE", "/order", "Cancel an order",
+        documented((*TARGET, "newClientOrderId"), show(answers.CANCELLED)))  # fmt: skip
+    add("GET", "/order", "An order's state, after all commands before it",
+        documented(TARGET, show(answers.ORDER)))  # fmt: skip
     add("POST", "/order/test", "Check an order, place nothing",
-        documented((*ORDER, "computeCommissionRates")))  # fmt: skip
+        documented((*ORDER, "computeCommissionRates"), show({})))  # fmt: skip
     add("POST", "/order/cancelReplace", "Cancel an order and place another, in one step",
-        documented(replace))  # fmt: skip
+        documented(replace, show(answers.REPLACED)))  # fmt: skip
     add("PUT", "/order/amend/keepPriority", "Reduce an order's quantity at its place in the queue",
-        documented((*TARGET, "newQty")))  # fmt: skip
+        documented((*TARGET, "newQty"), show(answers.AMENDED)))  # fmt: skip
     add("GET", "/openOrders", "Open orders of one symbol, or of all",
-        documented(("symbol",), optional=frozenset({"symbol"})))  # fmt: skip
-    add("DELETE", "/openOrders", "Cancel all open orders of a symbol", documented(("symbol",)))
+        documented(("symbol",), show([answers.ORDER]), optional=frozenset({"symbol"})),
+    )  # fmt: skip
+    add("DELETE", "/openOrders", "Cancel all open orders of a symbol",
+        documented(("symbol",), show([answers.CANCELLED])))  # fmt: skip
     return router

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from trading_backend.routes.answers import REFUSED, content
+
 _WORDS: dict[str, tuple[str, str]] = {
     "symbol": ("string", "for example BTCUSDT"),
     "symbols": ("string", 'a JSON array, for example ["BTCUSDT","ETHUSDT"]; instead of symbol'),
@@ -17,18 +19,11 @@ _WORDS: dict[str, tuple[str, str]] = {
     "type": ("string", "FULL or MINI"),
     "orderId": ("integer", "orders from this id on, or the trades of this order"),
     "omitZeroBalances": ("string", "true or false"),
-    "preventedMatchId": ("integer", "this one"),
-    "fromPreventedMatchId": ("integer", "from this one on"),
     "recvWindow": ("integer", "milliseconds, 5000 if missing, 60000 at most"),
     "timestamp": ("integer", "milliseconds since 1970"),
     "signature": ("string", "HMAC-SHA256 in hex over query and body as sent"),
 }
 _SIGNED = ("recvWindow", "timestamp", "signature")
-_ERROR = {
-    "type": "object",
-    "properties": {"code": {"type": "integer"}, "msg": {"type": "string"}},
-    "required": ["code", "msg"],
-}
 _MEANINGS = {
     "400": "`code` and `msg` say what is wrong with which parameter",
     "503": "a shard or a partition does not answer now; try again",
@@ -36,8 +31,10 @@ _MEANINGS = {
 _SIGNED_MEANINGS = {"401": "bad key", "418": "going on after 429", "429": "see Retry-After"}
 
 
-def documented(known: tuple[str, ...], *mandatory: str, signed: bool = False) -> dict[str, Any]:
-    """The `openapi_extra` of a route with these parameters."""
+def documented(
+    known: tuple[str, ...], *mandatory: str, answer: dict[str, Any], signed: bool = False
+) -> dict[str, Any]:
+    """The `openapi_extra` of a route with these parameters; `answer`: see `answers.content`."""
     names = (*known, *_SIGNED) if signed else known
     needed = {*mandatory, "timestamp", "signature"}
     parameters: list[dict[str, Any]] = [
@@ -55,7 +52,7 @@ def documented(known: tuple[str, ...], *mandatory: str, signed: bool = False) ->
     return {
         "parameters": parameters,
         "responses": {
-            status: {"description": text, "content": {"application/json": {"schema": _ERROR}}}
-            for status, text in meanings.items()
+            "200": {"description": "what was asked for", "content": answer},
+            **{s: {"description": m, "content": content(REFUSED)} for s, m in meanings.items()},
         },
     }

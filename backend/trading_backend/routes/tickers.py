@@ -10,6 +10,8 @@ from fastapi import APIRouter, Request
 
 from trading_backend.replica import Replica, now_ms
 from trading_backend.requests import public
+from trading_backend.routes.answers import BEST, PRICE, one_or_many
+from trading_backend.routes.answers import DAY as DAY_ANSWER
 from trading_backend.routes.general import wanted_symbols
 from trading_backend.routes.market_data import book_of
 from trading_backend.routes.read_parameters import documented
@@ -45,15 +47,24 @@ def ticker_routes(replica: Replica) -> APIRouter:
         rows = await asyncio.gather(*(one(style) for style in wanted_symbols(replica, given)))
         return rows[0] if "symbol" in given.values else rows
 
-    @router.get("/bookTicker", summary="Best bid and ask", openapi_extra=documented(TICKER))
+    @router.get(
+        "/bookTicker", summary="Best bid and ask",
+        openapi_extra=documented(TICKER, answer=one_or_many(BEST)),
+    )  # fmt: skip
     async def book_ticker(request: Request) -> Any:
         return await answer(request, TICKER, lambda style: _best(replica, style))
 
-    @router.get("/price", summary="Last price", openapi_extra=documented(TICKER))
+    @router.get(
+        "/price", summary="Last price",
+        openapi_extra=documented(TICKER, answer=one_or_many(PRICE)),
+    )  # fmt: skip
     async def price(request: Request) -> Any:
         return await answer(request, TICKER, lambda style: _price(replica, style))
 
-    @router.get("/24hr", summary="The last 24 hours", openapi_extra=documented(DAY))
+    @router.get(
+        "/24hr", summary="The last 24 hours",
+        openapi_extra=documented(DAY, answer=one_or_many(DAY_ANSWER)),
+    )  # fmt: skip
     async def day(request: Request) -> Any:
         return await answer(request, DAY, lambda style: _day(replica, style))
 

@@ -7,11 +7,12 @@ import zlib
 from typing import Any
 
 import httpx
+import pytest
 
 from trading_backend.tests.integration.replica_server import TRADE_KEY, Served, served
 from trading_backend.tests.integration.servers import RedisCluster, Shard
 from trading_backend.tests.integration.test_store import TRADES, store_of
-from trading_backend.tests.unit.live_replica import run
+from trading_backend.tests.unit.live_replica import run, wait_for
 from trading_contract.wire import Code, Depth
 
 BIG = "9" * 19
@@ -103,6 +104,26 @@ def test_reads_beyond_the_weight_are_refused_and_who_goes_on_is_told_so(
             assert refused[0].json()["code"] == -1003
 
     run(scenario())
+
+
+def test_who_goes_in_the_middle_of_a_body_is_no_error_of_ours(
+    shard: Shard, redis_cluster: RedisCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with served(shard, redis_cluster) as it:
+            for what in ("GET /api/v3/account", "POST /api/v3/order?later=1"):
+                _, writer = await asyncio.open_connection("127.0.0.1", it.port)
+                # Expect: the fast lane leaves it to the ordinary routes.
+                head = f"{what} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                writer.write(f"{head}Content-Length: 500\r\n\r\nsymbol=".encode())
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
+            await wait_for(lambda: caplog.text.count("before its request was whole") == 2, 10)
+
+    with caplog.at_level("DEBUG", "trading_backend"):
+        run(scenario())
+    assert not [each for each in caplog.records if each.levelname == "ERROR"], caplog.text
 
 
 async def check_answers(it: Served) -> None:
