@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from kubernetes_cluster.problems import CannotError
@@ -17,6 +18,8 @@ GO_FOLDER = Path(__file__).resolve().parent / "go"
 KUBERNETES = "1.34.4"
 GO_VERSION_MIN = (1, 24)
 MAJOR, MINOR, _ = KUBERNETES.split(".")
+# Our own program around a library: the name says of which text it was built.
+KSTATUS = f"kstatus-{sha256((GO_FOLDER / 'kstatus' / 'main.go').read_bytes()).hexdigest()[:8]}"
 VERSION = "k8s.io/component-base/version"
 VERSION_FLAGS = (
     f"-X {VERSION}.gitVersion=v{KUBERNETES} -X {VERSION}.gitMajor={MAJOR}"
@@ -53,13 +56,12 @@ SOURCES = (
     Source("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
     Source("coredns", {"coredns": "github.com/coredns/coredns"}),
     Source("helm", {"helm": "helm.sh/helm/v3/cmd/helm"}, HELM_FLAGS),
-    Source("kstatus", {"kstatus": "."}),
+    Source("kstatus", {KSTATUS: "."}),
     Source("kubeconform", {"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}),
 )  # fmt: skip
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 NODE = (*CONTROL_PLANE, "kube-scheduler", "kubelet", "kube-proxy", "coredns")
 CHART = ("helm", "kubeconform")
-KSTATUS = "kstatus"
 
 
 def cache() -> Path:

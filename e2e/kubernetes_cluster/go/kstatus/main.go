@@ -2,27 +2,41 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 )
 
 func main() {
-	var objects []map[string]any
-	decoder := json.NewDecoder(os.Stdin)
-	if err := decoder.Decode(&objects); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "kstatus:", err)
 		os.Exit(1)
 	}
-	for _, object := range objects {
+}
+
+func run() error {
+	text, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return err
+	}
+	var objects []any
+	if err := json.Unmarshal(text, &objects); err != nil {
+		return err
+	}
+	for _, each := range objects {
+		object, isObject := each.(map[string]any)
+		if !isObject {
+			return fmt.Errorf("no object: %v", each)
+		}
 		result, err := status.Compute(&unstructured.Unstructured{Object: object})
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "kstatus:", err)
-			os.Exit(1)
+			return err
 		}
 		fmt.Println(result.Status)
 	}
+	return nil
 }
