@@ -75,7 +75,7 @@ def test_a_storage_class_that_does_not_exist_is_told_and_heals_when_it_does(
     operator("apply", "-n", namespace, "-f", "-", stdin=document)
     stalled = operator.wait_condition(namespace, "homeless", "Stalled", timeout_seconds=120)
     assert stalled["reason"] == "StorageUnavailable"
-    assert "tc-nowhere" in stalled["message"]
+    assert "spec.shards.storage.storageClass" in stalled["message"]
     body = _default_class(operator)
     body["metadata"] = {"name": "tc-nowhere"}
     operator("apply", "-f", "-", stdin=json.dumps(body))
