@@ -21,7 +21,7 @@ from kubernetes_cluster.control_plane import ControlPlane
 from kubernetes_cluster.processes import free_port
 from operator_process import ROOT, Kubectl, OperatorProcess
 
-SETTINGS = {"TRADING_OPERATOR_RESYNC_SECONDS": "2", "TRADING_OPERATOR_LEASE_SECONDS": "5"}
+SETTINGS = {"TRADING_OPERATOR_RESYNC_SECONDS": "2"}
 DEFINITION = ROOT / "crds" / "tradingclusters.yaml"
 CHART_FOLDER = ROOT / "charts" / "trading-operator"
 Helm = Callable[..., str]

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from kubernetes_cluster.control_plane import ControlPlane
-from operator_process import ROOT, Kubectl, OperatorProcess, until
+from operator_process import ROOT, SHORT_LEASE, Kubectl, OperatorProcess, until
 
 pytestmark = pytest.mark.kubernetes
 Start = Callable[..., OperatorProcess]
@@ -264,10 +264,10 @@ def test_a_hibernating_cluster_stops_and_wakes_up(
 def test_another_operator_takes_over_at_once_when_asked_and_soon_when_killed(
     kubectl: Kubectl, namespace: str, start_operator: Start
 ) -> None:
-    first = start_operator("a")
+    first = start_operator("a", **SHORT_LEASE)
     _apply(kubectl, namespace)
     kubectl.wait_condition(namespace, "demo", "Ready")
-    second = start_operator("b")
+    second = start_operator("b", **SHORT_LEASE)
 
     def holder() -> str:
         lease = kubectl.get("lease", namespace, "trading-operator")
@@ -277,7 +277,7 @@ def test_another_operator_takes_over_at_once_when_asked_and_soon_when_killed(
     assert holder() == "a"
     first.stop()
     until(lambda: holder() == "b", "the second one leads", 6)
-    third = start_operator("c")
+    third = start_operator("c", **SHORT_LEASE)
     time.sleep(4)
     second.kill()
     until(lambda: holder() == "c", "the third one leads", 20)
@@ -289,7 +289,7 @@ def test_another_operator_takes_over_at_once_when_asked_and_soon_when_killed(
 def test_an_operator_that_loses_its_lease_ends(
     kubectl: Kubectl, namespace: str, start_operator: Start
 ) -> None:
-    operator = start_operator("a")
+    operator = start_operator("a", **SHORT_LEASE)
     _apply(kubectl, namespace)
     kubectl.wait_condition(namespace, "demo", "Ready")
     now = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())

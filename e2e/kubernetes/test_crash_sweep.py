@@ -17,7 +17,7 @@ import yaml
 
 from kubernetes_cluster.control_plane import ControlPlane
 from kubernetes_cluster.rights import created_and_deleted
-from operator_process import Kubectl, OperatorProcess, until
+from operator_process import SHORT_LEASE, Kubectl, OperatorProcess, until
 
 pytestmark = pytest.mark.kubernetes
 Start = Callable[..., OperatorProcess]
@@ -70,7 +70,7 @@ def _is_ready(kubectl: Kubectl, namespace: str) -> bool:
 def _live_and_die(start: Start, kubectl: Kubectl, namespace: str, mode: str) -> int:
     """Processes one after the other until there is nothing left to change; how many died."""
     for deaths in range(DEATHS_MAX):
-        process = start("a", mode)
+        process = start("a", mode, **SHORT_LEASE)
         died = False
 
         def has_ended(process: OperatorProcess = process) -> bool:
@@ -96,7 +96,7 @@ def _reference(
 
     Also how often each object was created and deleted for the last of them.
     """
-    process = start("reference")
+    process = start("reference", **SHORT_LEASE)
     for spec in specs:
         since = plane.audit_log.stat().st_size
         _apply(kubectl, namespace, spec)
@@ -129,7 +129,7 @@ def test_making_a_cluster_survives_a_death_at_every_change(
     assert _is_ready(kubectl, namespace)
     assert _state(kubectl, namespace) == wanted
     assert _count(plane, namespace, since) == counts
-    _stays_at_rest(start_operator)
+    _stays_at_rest(start_operator, kubectl, namespace)
 
 
 CHANGES = [
@@ -153,7 +153,7 @@ def test_changing_a_cluster_survives_a_death_at_every_change(
     wanted, counts = _reference(start_operator, plane, kubectl, namespace, before, after)
     assert counts
     _forget_stubs(tmp_path)
-    process = start_operator("b")
+    process = start_operator("b", **SHORT_LEASE)
     _apply(kubectl, namespace, before)
     kubectl.wait_condition(namespace, "demo", "Ready")
     process.stop()
@@ -163,13 +163,19 @@ def test_changing_a_cluster_survives_a_death_at_every_change(
     assert _is_ready(kubectl, namespace)
     assert _state(kubectl, namespace) == wanted
     assert _count(plane, namespace, since) == counts
-    _stays_at_rest(start_operator)
+    _stays_at_rest(start_operator, kubectl, namespace)
 
 
-def _stays_at_rest(start: Start) -> None:
-    """Three full lists of a fresh process change nothing."""
-    process = start("c")
+def _stays_at_rest(start: Start, kubectl: Kubectl, namespace: str) -> None:
+    """Three full lists of a fresh process that leads change nothing."""
+    process = start("c", **SHORT_LEASE)
     before = process.changes()
+
+    def leads() -> bool:
+        lease = kubectl.get("lease", namespace, "trading-operator")
+        return bool(lease["spec"].get("holderIdentity") == "c")
+
+    until(leads, "it leads", 60)
     time.sleep(8.0)
     assert process.changes() == before
 
