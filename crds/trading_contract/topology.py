@@ -7,10 +7,12 @@ really owns a slot is in the shard's `slot_owner`.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
+
+from trading_contract.moves import MoveOrder, check_disjoint
 
 
 class _Model(BaseModel):
@@ -104,3 +106,9 @@ class Topology(_Model):
     slots: tuple[SlotPlacement, ...]
     limits: Limits = Limits()
     idempotency: Idempotency = Idempotency()
+    moves: tuple[MoveOrder, ...] = Field(default=(), description="no slot is in two of them")
+
+    @model_validator(mode="after")
+    def _moves_are_disjoint(self) -> Self:
+        check_disjoint(self.moves)
+        return self
