@@ -152,6 +152,9 @@ def there_are_no_gaps(calls: Sequence[Call], dump: Dump) -> list[Violation]:
     last: dict[int, tuple[int, int]] = {}
     for row in dump.log:
         sequence, epoch = last.get(row.slot_id, (row.seq_lo - 1, row.epoch))
+        birth = dump.birth_before(row, last[row.slot_id][1] if row.slot_id in last else -1)
+        if birth is not None:
+            sequence, epoch = birth.born_seq, birth.epoch
         if row.seq_lo != sequence + 1 or row.seq_hi < row.seq_lo:
             broken.append(f"slot {row.slot_id} goes from {sequence} to {row.seq_lo}..{row.seq_hi}")
         if row.epoch < epoch:

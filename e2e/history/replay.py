@@ -11,11 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from history.rows import Dump, LogRow, TradeRow
-from trading_engine.core_records import Command, EventKind
+from history.rows import Dump, TradeRow
+from trading_engine.core_records import Command, EventKind, Kind
 from trading_engine.reference import ReferenceBook
 
-LOG_VERSION = 2
+LOG_VERSION = 3
+BODY_HASH_BYTES = {2: 0, 3: 8}  # by version: of a command that places an order
 HEAD_BYTES = 6
 WORDS = 7
 CHAIN_BYTES = 32
@@ -44,7 +45,8 @@ class Replayed:
 
 def decode_payload(payload: bytes) -> Iterator[LoggedCommand]:
     """The commands of one batch; raises ValueError for what is not one."""
-    if payload[:1] != bytes([LOG_VERSION]):
+    body_hash_bytes = BODY_HASH_BYTES.get(payload[0] if payload else 0)
+    if body_hash_bytes is None:
         raise ValueError(f"version {payload[:1].hex()} of the log is unknown")
     at, time_us = 1, 0
     while at < len(payload):
@@ -60,6 +62,10 @@ def decode_payload(payload: bytes) -> Iterator[LoggedCommand]:
             words.append(word)
         order_id, target_id, account, price, quantity, quote_quantity, step_us = words
         time_us += step_us
+        if kind in (Kind.PLACE, Kind.CANCEL_REPLACE):
+            at += body_hash_bytes
+        if at > len(payload):
+            raise ValueError("a record is cut short")
         yield LoggedCommand(
             symbol=texts[:symbol_bytes].decode(),
             client_id=texts[symbol_bytes:].decode(),
@@ -85,12 +91,16 @@ def _varint(payload: bytes, at: int) -> tuple[int, int]:
             return (bits >> 1) ^ -(bits & 1), at
 
 
-def chain_faults(log: tuple[LogRow, ...]) -> list[str]:
+def chain_faults(dump: Dump) -> list[str]:
     """Rows whose hash does not continue that of the row before."""
     chains: dict[int, bytes] = {}
+    epochs: dict[int, int] = {}
     faults = []
-    for row in log:
+    for row in dump.log:
         before = chains.get(row.slot_id, bytes(CHAIN_BYTES) if row.seq_lo == 1 else None)
+        birth = dump.birth_before(row, epochs.get(row.slot_id, -1))
+        before = before if birth is None else birth.chain
+        epochs[row.slot_id] = row.epoch
         if before is not None:
             expected = hashlib.sha256(before + row.seq_hi.to_bytes(8, "big") + row.payload).digest()
             if expected != row.chain:
@@ -101,9 +111,10 @@ def chain_faults(log: tuple[LogRow, ...]) -> list[str]:
 
 def replayed_as_stored(dump: Dump) -> list[str]:
     """What differs between the replayed log and the stored trades and orders."""
-    faults = chain_faults(dump.log)
+    faults = chain_faults(dump)
     symbols: dict[str, Replayed] = defaultdict(Replayed)
-    for row in dump.log:
+    # A symbol's slots have rising epochs, whatever was split and merged.
+    for row in sorted(dump.log, key=lambda each: (each.epoch, each.seq_hi)):
         try:
             commands = list(decode_payload(row.payload))
         except ValueError as error:

@@ -24,6 +24,7 @@ SELECT symbol, trade_id, maker_order_id, taker_order_id, maker_account, taker_ac
 LOG = """
 SELECT slot_id, seq_lo, seq_hi, epoch, payload, chain FROM slot_log ORDER BY slot_id, seq_hi
 """
+BIRTHS = "SELECT slot_id, epoch, born_seq, chain FROM slot_birth ORDER BY slot_id, epoch"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,16 @@ class LogRow:
 
 
 @dataclass(frozen=True)
+class BirthRow:
+    """From this epoch on, a slot that was split off or merged goes on from here."""
+
+    slot_id: int
+    epoch: int
+    born_seq: int
+    chain: bytes
+
+
+@dataclass(frozen=True)
 class Grid:
     """A symbol's steps."""
 
@@ -92,6 +103,14 @@ class Dump:
     trades: tuple[TradeRow, ...] = ()
     log: tuple[LogRow, ...] = ()
     grids: dict[str, Grid] = field(default_factory=dict)
+    births: tuple[BirthRow, ...] = ()
+
+    def birth_before(self, row: LogRow, epoch: int) -> BirthRow | None:
+        """How the row's slot began anew after that epoch and not after the row."""
+        found = [
+            b for b in self.births if b.slot_id == row.slot_id and epoch < b.epoch <= row.epoch
+        ]
+        return max(found, key=lambda birth: birth.epoch, default=None)
 
 
 def read_shards(conninfos: Iterable[str], grids: dict[str, Grid]) -> Dump:
@@ -99,13 +118,15 @@ def read_shards(conninfos: Iterable[str], grids: dict[str, Grid]) -> Dump:
     orders: list[OrderRow] = []
     trades: list[TradeRow] = []
     log: list[LogRow] = []
+    births: list[BirthRow] = []
     for conninfo in conninfos:
         with psycopg.connect(conninfo) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             orders += _all(connection, ORDERS, OrderRow)
             trades += _all(connection, TRADES, TradeRow)
             log += _all(connection, LOG, LogRow)
-    return Dump(tuple(orders), tuple(trades), tuple(log), grids)
+            births += _all(connection, BIRTHS, BirthRow)
+    return Dump(tuple(orders), tuple(trades), tuple(log), grids, tuple(births))
 
 
 def _all(connection: psycopg.Connection[Any], query: str, row: type[T]) -> list[T]:

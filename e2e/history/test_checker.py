@@ -37,7 +37,8 @@ def encoded(c: Command, symbol: str, client_id: str) -> bytes:
         len(symbol), len(client_id),
     )  # fmt: skip
     words = (c.order_id, c.target_id, c.account, c.price, c.quantity, c.quote_quantity, 0)
-    return bytes(head) + (symbol + client_id).encode() + b"".join(map(varint, words))
+    body_hash = bytes(8) if c.kind in (Kind.PLACE, Kind.CANCEL_REPLACE) else b""
+    return bytes(head) + (symbol + client_id).encode() + b"".join(map(varint, words)) + body_hash
 
 
 class World:
@@ -380,6 +381,8 @@ def test_a_payload_reads_back_and_a_short_one_is_refused() -> None:
             list(decode_payload(payload[:cut]))
     with pytest.raises(ValueError, match="version"):
         list(decode_payload(b"\x07" + payload[1:]))
+    (older,) = decode_payload(b"\x02" + payload[1:-8])
+    assert older == logged
 
 
 def test_a_description_counts_by_law() -> None:

@@ -54,14 +54,41 @@ py::list publications(const std::vector<sequencer::Publication>& made) {
   return out;
 }
 
+sequencer::Chain chain_of(const std::string& bytes) {
+  sequencer::Chain chain{};
+  if (bytes.size() == chain.size()) {
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(chain.data()));
+  }
+  return chain;
+}
+
+template <void (Sequencer::*set)(const SlotState&)>
 void set_slot(Sequencer& self, std::int32_t id, std::string first, std::string past,
               std::uint32_t shard, std::int64_t epoch, std::int64_t sequence,
               const std::string& chain) {
-  SlotState slot{id, std::move(first), std::move(past), shard, epoch, sequence, {}};
-  if (chain.size() == slot.chain.size()) {
-    std::copy(chain.begin(), chain.end(), reinterpret_cast<char*>(slot.chain.data()));
-  }
-  self.set_slot(slot);
+  (self.*set)(
+      {id, std::move(first), std::move(past), shard, epoch, sequence, chain_of(chain)});
+}
+
+py::tuple slot_tuple(const SlotState& s) {
+  return py::make_tuple(s.id, s.first, s.past, s.shard, s.epoch, s.sequence, chain_bytes(s.chain));
+}
+
+py::object one_slot(const Sequencer& self, std::int32_t id) {
+  const SlotState* slot = self.slot(id);
+  return slot == nullptr ? py::object(py::none()) : slot_tuple(*slot);
+}
+
+py::object digest(const Sequencer& self, std::int32_t id, const std::string& from,
+                  const std::string& past, std::size_t orders_max, std::int64_t since_us) {
+  const sequencer::DigestPart part = self.digest(id, from, past, orders_max, since_us);
+  if (!part.known) return py::none();
+  return py::make_tuple(chain_bytes(part.sum), part.past);
+}
+
+bool merge_slots(Sequencer& self, std::int32_t left, std::int32_t right, std::int64_t epoch,
+                 std::int64_t sequence, const std::string& chain) {
+  return self.merge_slots({left, {}, {}, 0, epoch, sequence, chain_of(chain)}, right);
 }
 
 template <bool (SlotRows::*add)(std::string_view)>
@@ -74,10 +101,7 @@ bool add_part(SlotRows& self, const py::buffer& part) {
 
 py::list slots(const Sequencer& self) {
   py::list out;
-  for (const SlotState& s : self.slots()) {
-    out.append(
-        py::make_tuple(s.id, s.first, s.past, s.shard, s.epoch, s.sequence, chain_bytes(s.chain)));
-  }
+  for (const SlotState& s : self.slots()) out.append(slot_tuple(s));
   return out;
 }
 
@@ -119,7 +143,30 @@ void bind_sequencer(py::module_& module) {
           py::arg("name"), py::arg("price_band_percent") = 0,
           py::arg("open_orders_per_account_max") = 0, py::arg("halted") = false,
           py::arg("listed") = true)
-      .def("set_slot", &set_slot)
+      .def("set_slot", &set_slot<&Sequencer::set_slot>)
+      .def("follow_slot", &set_slot<&Sequencer::follow_slot>)
+      .def("replay",
+           [](Sequencer& self, std::int32_t id, const py::bytes& payload, std::int64_t sequence,
+              const std::string& chain) {
+             return self.replay(id, std::string_view(payload), sequence, chain_of(chain));
+           })
+      .def("open_slot",
+           [](Sequencer& self, std::int32_t id, std::uint32_t shard, std::int64_t epoch,
+              std::int64_t sequence, const std::string& chain) {
+             return self.open_slot(id, shard, epoch, sequence, chain_of(chain));
+           })
+      .def("slot", &one_slot)
+      .def("hold_slot", &Sequencer::hold_slot)
+      .def("held", &Sequencer::held)
+      .def("resume_held", &Sequencer::resume_held)
+      .def("refuse_held",
+           [](Sequencer& self, std::uint32_t shard, std::uint16_t code, std::int64_t now_us) {
+             return self.refuse_held(shard, static_cast<trading::wire::Code>(code), now_us);
+           })
+      .def("split_slot", &Sequencer::split_slot)
+      .def("merge_slots", &merge_slots)
+      .def("digest", &digest)
+      .def("digest_since_us", &Sequencer::digest_since_us)
       .def("drop_slot", &Sequencer::drop_slot)
       .def("forget_slot", &Sequencer::forget_slot)
       .def("slots", &slots)

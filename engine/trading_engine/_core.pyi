@@ -117,6 +117,48 @@ class Sequencer:
         """Free the books of a dropped slot, of which everything is durable."""
     def slots(self) -> list[tuple[int, str, str, int, int, int, bytes]]:
         """(id, first, past, shard, epoch, sequence, chain)."""
+    def slot(self, id: int) -> tuple[int, str, str, int, int, int, bytes] | None:
+        """The same of one slot, served or followed."""
+    def follow_slot(
+        self,
+        id: int,
+        first: str,
+        past: str,
+        shard: int,
+        epoch: int,
+        sequence: int,
+        chain: bytes,
+    ) -> None:
+        """Feed it by `replay` alone from now on; its rows are adopted."""
+    def replay(self, id: int, payload: bytes, sequence: int, chain: bytes) -> int:
+        """Apply one row of the log; its number of commands.
+
+        -1: it does not continue what is here or gave another result there. Drop the slot.
+        """
+    def open_slot(self, id: int, shard: int, epoch: int, sequence: int, chain: bytes) -> bool:
+        """Serve a followed slot; False, changing nothing: it is not at that point."""
+    def hold_slot(self, id: int) -> None:
+        """Set its commands aside from now on. Right after `seal`."""
+    def held(self, shard: int) -> int:
+        """How many are set aside."""
+    def resume_held(self, shard: int) -> None:
+        """End the holding: what was set aside goes first."""
+    def refuse_held(self, shard: int, code: int, now_us: int) -> Batch:
+        """End the holding: what was set aside is answered with the code."""
+    def split_slot(self, id: int, at: str, right: int, epoch: int) -> bool:
+        """A held slot becomes two, both at this epoch. False, changing nothing: not possible."""
+    def merge_slots(self, left: int, right: int, epoch: int, sequence: int, chain: bytes) -> bool:
+        """Two held neighbours become one. False, changing nothing: not possible."""
+    def digest(
+        self, id: int, first: str, past: str, orders_max: int, since_us: int
+    ) -> tuple[bytes, str] | None:
+        """Digest of its symbols in [first, past), and the first symbol that is not in it.
+
+        No further symbol once that many orders are in it; past "" = the slot's end. Orders that
+        ended are in it from `since_us` on; None: not all of those are remembered.
+        """
+    def digest_since_us(self, now_us: int) -> int:
+        """From when on a digest made now can have the orders that ended."""
     def adopt(self, rows: SlotRows, most: int) -> int:
         """Take orders out of finished rows; how many are left, -1 = they make no book."""
     def enqueue(self, connection: int, commands: bytes) -> bool:

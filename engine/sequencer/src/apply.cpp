@@ -44,10 +44,6 @@ bool is_query(Kind kind) {
   return kind == Kind::kQueryOrder || kind == Kind::kQueryOpen || kind == Kind::kQueryDepth;
 }
 
-bool places(Kind kind) {
-  return kind == Kind::kPlace || kind == Kind::kCancelReplace;
-}
-
 std::int64_t body_hash(const wire::Command& c) {
   std::uint64_t hash = 0xCBF29CE484222325ULL;
   const auto mix = [&hash](std::uint64_t word) {
@@ -95,14 +91,11 @@ void Sequencer::one(const wire::Command& command) {
     return;
   }
   Run& run = run_;
-  run.command = &command;
-  run.symbol = symbol;
-  run.index = static_cast<std::uint32_t>(symbol - symbols_.data());
-  run.subject = nullptr;
-  run.refused = Code::kOk;
-  run.ended = 0;
-  run.accepted = run.changed = false;
-  run.fills.clear();
+  if (slots_[symbol->slot].held) {
+    shard_->held.push_back(command);
+    return;
+  }
+  start(run, command, static_cast<std::uint32_t>(symbol - symbols_.data()));
   switch (static_cast<Kind>(command.kind)) {
     case Kind::kQueryOrder:
       return query_order(run);
@@ -113,6 +106,17 @@ void Sequencer::one(const wire::Command& command) {
     default:
       return order(run);
   }
+}
+
+void Sequencer::start(Run& run, const wire::Command& command, std::uint32_t index) {
+  run.command = &command;
+  run.symbol = &symbols_[index];
+  run.index = index;
+  run.subject = nullptr;
+  run.refused = Code::kOk;
+  run.ended = 0;
+  run.accepted = run.changed = false;
+  run.fills.clear();
 }
 
 Code Sequencer::admit(const wire::Command& command, Symbol*& symbol) {
@@ -242,7 +246,7 @@ void Sequencer::run_core(Run& run) {
   }
   const wire::Command& c = *run.command;
   append_log(slot.payload, run.core, run.symbol->name, text_of(c.client_id, sizeof c.client_id),
-             now_us_ - slot.logged_us);
+             now_us_ - slot.logged_us, run.fresh.body_hash);
   slot.logged_us = now_us_;
 }
 
@@ -277,7 +281,7 @@ void Sequencer::on_event(Run& run, const core::Event& e) {
       run.reason = EndReason::kNone;
       run.accepted = run.changed = true;
       run.symbol->order_seq = e.order_id;
-      idempotency_.insert({fresh.key, fresh.order_id, fresh.body_hash});
+      idempotency_.put({fresh.key, fresh.order_id, fresh.body_hash});
       publish(run, fresh, {.kind = ExecutionKind::kNew, .status = OrderStatus::kNew});
       return;
     }
@@ -417,7 +421,7 @@ void Sequencer::end_order(Run& run, ColdOrder& cold, const core::Event& e) {
   cold.open = false;
   cold.seq = slots_[run.symbol->slot].state.sequence;
   batch_->add_closed(run.symbol->name, cold, cold.attributes(e.status, e.reason), now_us_);
-  idempotency_.ended(cold.key, now_us_);
+  idempotency_.ended(cold.key, cold.order_id, now_us_, run.symbol->tag);
   if (e.status != OrderStatus::kFilled) {
     publish(run, cold,
             {.kind = e.status == OrderStatus::kCanceled ? ExecutionKind::kCanceled

@@ -60,6 +60,10 @@ bool IdempotencySet::insert(const Entry& entry) {
   return true;
 }
 
+void IdempotencySet::put(const Entry& entry) {
+  if (!insert(entry)) table_[slot_of(entry.key)] = entry;
+}
+
 void IdempotencySet::reserve(std::size_t more) {
   std::size_t size = table_.size();
   while ((used_ + more) * 10 > size * 7) size *= 2;
@@ -74,22 +78,31 @@ void IdempotencySet::grow(std::size_t size) {
   }
 }
 
-void IdempotencySet::ended(const ClientKey& key, std::int64_t time_us) {
-  ended_.push_back({key, time_us});
+void IdempotencySet::ended(const ClientKey& key, std::int64_t order_id, std::int64_t time_us,
+                           std::uint32_t tag) {
+  ended_.push_back({key, time_us, tag, static_cast<std::uint32_t>(order_id)});
+  if (tag == 0) return;
+  recent_.push_back(ended_.back());
+  if (recent_.size() > kRecentMax) {
+    incomplete_until(recent_.front().time_us);
+    recent_.pop_front();
+  }
 }
 
 void IdempotencySet::evict(std::int64_t now_us) {
   while (!ended_.empty() &&
          (ended_.size() > ended_max_ || ended_.front().time_us < now_us - window_us_)) {
-    erase(ended_.front().key);
+    if (ended_.front().tag != 0) incomplete_until(ended_.front().time_us);
+    erase(ended_.front());
     ended_.pop_front();
   }
 }
 
-void IdempotencySet::erase(const ClientKey& key) {
+void IdempotencySet::erase(const Ended& ended) {
   const std::size_t mask = table_.size() - 1;
-  std::size_t hole = slot_of(key);
-  if (table_[hole].key.low == 0) return;
+  std::size_t hole = slot_of(ended.key);
+  const Entry& entry = table_[hole];
+  if (entry.key.low == 0 || static_cast<std::uint32_t>(entry.order_id) != ended.order_low) return;
   --used_;
   // Backward shift: entries behind the hole that may live in it move up, so that probing needs no
   // marks.

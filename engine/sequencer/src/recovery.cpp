@@ -15,15 +15,21 @@ std::int64_t Sequencer::adopt(SlotRows& rows, std::size_t most) {
     ColdOrder cold = rows.open_order(rows.adopted);
     if (!restore_order(rows.symbols[cold.symbol], cold)) return -1;
   }
+  const std::int64_t newest = rows.ended().empty() ? 0 : rows.ended().back().time_us;
   for (; rows.adopted < past; ++rows.adopted) {
     const SlotRows::Ended& ended = rows.ended()[rows.adopted - opened];
     const std::uint32_t tag = symbols_[rows.symbols[ended.name]].tag;
     const ClientKey key = idempotency_.key_of(tag, ended.account, ended.client());
     if (idempotency_.insert({key, ended.order_id, ended.body_hash})) {
-      idempotency_.ended(key, ended.time_us);
+      const bool recent = ended.time_us >= newest - IdempotencySet::kRecentUs;
+      idempotency_.ended(key, ended.order_id, ended.time_us, recent ? tag : 0);
     }
   }
   if (rows.adopted == total) {
+    // As many as are ever read: there may be older ones.
+    if (rows.ended().size() >= idempotency_.ended_max()) {
+      idempotency_.incomplete_until(rows.ended().empty() ? 0 : rows.ended().front().time_us);
+    }
     for (const std::uint32_t index : rows.symbols) {  // what is restored has not changed
       engine_.take_depth_changes(index, depth_changes_);
       depth_changes_.clear();

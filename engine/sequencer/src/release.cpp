@@ -5,14 +5,14 @@ namespace trading::sequencer {
 
 void Sequencer::drop_slot(std::int32_t id) {
   for (Slot& slot : slots_) {
-    if (slot.state.id == id) slot.active = false;
+    if (slot.state.id == id) slot.active = slot.followed = slot.held = false;
   }
   place_all();
 }
 
 void Sequencer::forget_slot(std::int32_t id) {
   for (const Slot& slot : slots_) {
-    if (slot.state.id != id || slot.active) continue;
+    if (slot.state.id != id || slot.active || slot.followed) continue;
     for (std::uint32_t index = 0; index < symbols_.size(); ++index) {
       const Symbol& symbol = symbols_[index];
       const bool inside = symbol.name >= slot.state.first && symbol.name < slot.state.past;
@@ -30,7 +30,7 @@ void Sequencer::forget_symbol(std::uint32_t index) {
     for (core::Handle handle = engine_.first_of_side(index, side); handle != core::kNoHandle;
          handle = engine_.next_of_side(handle)) {
       cold_[handle].open = false;
-      idempotency_.ended(cold_[handle].key, now_us_);
+      idempotency_.ended(cold_[handle].key, cold_[handle].order_id, now_us_, 0);
     }
   }
   engine_.remove_symbol(index);
@@ -42,6 +42,7 @@ void Sequencer::forget_symbol(std::uint32_t index) {
   symbol.snapshot_of = -1;
   symbol.trades.clear();
   symbol.trade_count = 0;
+  symbol.followed = false;
   set_symbol(SymbolRules(symbol.rules));
 }
 

@@ -1,9 +1,9 @@
 // What is served, queues, and the frame of a batch. The commands themselves: apply.cpp.
 #include "trading/sequencer/sequencer.hpp"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
+
+#include "trading/sequencer/sha256.hpp"
 
 namespace trading::sequencer {
 namespace {
@@ -11,34 +11,18 @@ namespace {
 // A batch is closed early when its answers and rows are that large: a few mass cancels may be.
 constexpr std::size_t kWeightMax = 32U << 20;
 
-class Hash {
- public:
-  Hash() : kind_(EVP_MD_fetch(nullptr, "SHA256", nullptr)), context_(EVP_MD_CTX_new()) {
-    TRADING_CHECK(kind_ != nullptr && context_ != nullptr);
-  }
-  Hash(const Hash&) = delete;
-  Hash& operator=(const Hash&) = delete;
-  ~Hash() {
-    EVP_MD_CTX_free(context_);
-    EVP_MD_free(kind_);
-  }
-  // chain' = SHA-256(chain, sequence as 8 bytes big-endian, payload)
-  void extend(Chain& chain, std::int64_t sequence, std::string_view payload) {
-    char head[sizeof(Chain) + sizeof sequence];
-    put_big_endian(put(head, chain), sequence);
-    const bool done = EVP_DigestInit_ex2(context_, kind_, nullptr) == 1 &&
-                      EVP_DigestUpdate(context_, head, sizeof head) == 1 &&
-                      EVP_DigestUpdate(context_, payload.data(), payload.size()) == 1 &&
-                      EVP_DigestFinal_ex(context_, chain.data(), nullptr) == 1;
-    TRADING_CHECK(done);
-  }
-
- private:
-  EVP_MD* kind_;
-  EVP_MD_CTX* context_;
-};
-
 }  // namespace
+
+// chain' = SHA-256(chain, sequence as 8 bytes big-endian, payload)
+void extend_chain(Chain& chain, std::int64_t sequence, std::string_view payload) {
+  static thread_local Sha256 hash;
+  char head[sizeof(Chain) + sizeof sequence];
+  put_big_endian(put(head, chain), sequence);
+  hash.begin();
+  hash.add({head, sizeof head});
+  hash.add(payload);
+  chain = hash.end();
+}
 
 Sequencer::Sequencer(std::size_t ended_max, std::int64_t window_us)
     : shards_(1), idempotency_(ended_max, window_us), pool_(std::make_shared<BatchPool>()) {}
@@ -46,12 +30,18 @@ Sequencer::Sequencer(std::size_t ended_max, std::int64_t window_us)
 void Sequencer::set_symbol(const SymbolRules& rules) {
   const std::uint32_t index = symbol_for(rules.name);
   if (index == kNoSlot) return;
+  symbols_[index].rules = rules;
+  set_limits(index);
+}
+
+// Whoever replays has no limits of its own: what is in the log was accepted.
+void Sequencer::set_limits(std::uint32_t index) {
+  const Symbol& symbol = symbols_[index];
   core::SymbolLimits limits;
-  if (rules.open_orders_per_account_max > 0) {
-    limits.open_orders_per_account_max = rules.open_orders_per_account_max;
+  if (symbol.rules.open_orders_per_account_max > 0 && !symbol.followed) {
+    limits.open_orders_per_account_max = symbol.rules.open_orders_per_account_max;
   }
   engine_.set_limits(index, limits);
-  symbols_[index].rules = rules;
 }
 
 std::uint32_t Sequencer::symbol_for(std::string_view name) {
@@ -65,6 +55,9 @@ std::uint32_t Sequencer::symbol_for(std::string_view name) {
   symbol.tag = ++tags_;
   symbol.rules.name = name;
   symbol.rules.listed = false;
+  for (const Slot& slot : slots_) {
+    symbol.followed = symbol.followed || (slot.followed && slot.has(name));
+  }
   names_.insert(name, index);
   place(symbol);
   return index;
@@ -99,6 +92,7 @@ void Sequencer::set_slot(const SlotState& state) {
   if (at == slots_.end()) at = slots_.insert(slots_.end(), Slot{});
   at->state = state;
   at->active = true;
+  at->followed = at->held = false;
   if (shards_.size() <= state.shard) shards_.resize(state.shard + 1);
   place_all();
 }
@@ -161,7 +155,6 @@ std::size_t Sequencer::advance(std::uint32_t shard, std::int64_t now_us, std::si
 
 BatchPtr Sequencer::seal(std::uint32_t shard) {
   begin(shard, now_us_);
-  static thread_local Hash hash;
   Shard& s = *shard_;
   for (const auto& [handle, generation] : s.touched_orders) {
     ColdOrder& cold = cold_[handle];
@@ -185,7 +178,7 @@ BatchPtr Sequencer::seal(std::uint32_t shard) {
   for (const std::uint32_t index : s.touched_slots) {
     Slot& slot = slots_[index];
     const std::string_view payload = slot.payload.view();
-    hash.extend(slot.state.chain, slot.state.sequence, payload);
+    extend_chain(slot.state.chain, slot.state.sequence, payload);
     batch_->add_slot(
         {slot.state.id, slot.state.epoch, slot.previous, slot.state.sequence, slot.state.chain},
         payload);
@@ -212,8 +205,10 @@ BatchPtr Sequencer::refuse(std::uint32_t shard, wire::Code code, std::int64_t no
   BatchPtr refusals(pool_->take().release(), BatchReturn{pool_});
   batch_ = refusals.get();
   std::vector<wire::Command>& queue = shard_->queue;
+  for (const wire::Command& each : shard_->held) answer_refused(each, code, 0);
   for (std::size_t i = shard_->queue_next; i < queue.size(); ++i) answer_refused(queue[i], code, 0);
-  refusals->commands = queue.size() - shard_->queue_next;
+  refusals->commands = shard_->held.size() + queue.size() - shard_->queue_next;
+  shard_->held.clear();
   queue.clear();
   shard_->queue_next = 0;
   refusals->seal();

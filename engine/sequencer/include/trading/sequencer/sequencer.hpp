@@ -16,6 +16,7 @@
 #include "trading/sequencer/batch.hpp"
 #include "trading/sequencer/cold_order.hpp"
 #include "trading/sequencer/idempotency.hpp"
+#include "trading/sequencer/log_format.hpp"
 #include "trading/sequencer/publications.hpp"
 #include "trading/sequencer/slot_rows.hpp"
 #include "trading/sequencer/symbol_names.hpp"
@@ -40,6 +41,14 @@ struct SlotState {
   Chain chain{};
 };
 
+struct DigestPart {
+  Chain sum{};
+  std::string past;     // the first symbol that is not in it
+  bool known = false;   // false: not enough is remembered to compute it
+};
+
+void extend_chain(Chain& chain, std::int64_t sequence, std::string_view payload);
+
 struct Publication {
   std::string channel;
   Bytes message;
@@ -58,6 +67,36 @@ class Sequencer {
   // Frees the books of a dropped slot, of which everything is durable. It may be loaded again.
   void forget_slot(std::int32_t id);
   [[nodiscard]] std::vector<SlotState> slots() const;
+
+  // --- following what another partition commits; see following.cpp ---
+  // From now on the slot is fed by replay() alone; commands for it are another's. After adopt().
+  void follow_slot(const SlotState& slot);
+  // Applies the payload of one log row; returns its number of commands. -1: it does not continue
+  // what is here, or gives another result or chain than it gave there; the slot is to be dropped.
+  std::int64_t replay(std::int32_t id, std::string_view payload, std::int64_t sequence,
+                      const Chain& chain);
+  // Serves a followed slot. False, changing nothing: it is not at that sequence and chain.
+  bool open_slot(std::int32_t id, std::uint32_t shard, std::int64_t epoch, std::int64_t sequence,
+                 const Chain& chain);
+  [[nodiscard]] const SlotState* slot(std::int32_t id) const;  // served or followed, or nullptr
+
+  // --- changes of owner and of ranges; see holding.cpp ---
+  // Sets commands of the slot aside from now on. Call right after seal().
+  void hold_slot(std::int32_t id);
+  [[nodiscard]] std::size_t held(std::uint32_t shard) const;
+  // Ends the holding: what was set aside goes first.
+  void resume_held(std::uint32_t shard);
+  // Ends the holding: what was set aside is answered with `code`.
+  BatchPtr refuse_held(std::uint32_t shard, wire::Code code, std::int64_t now_us);
+  // Only of held slots. False, changing nothing: not possible.
+  bool split_slot(std::int32_t id, std::string_view at, std::int32_t right, std::int64_t epoch);
+  bool merge_slots(const SlotState& left, std::int32_t right);
+
+  // Digest of the symbols of a slot from `from` on, before `past` ("" = to the slot's end), but no
+  // further symbol once that many orders are in it. Orders that ended are in it from `since_us` on.
+  [[nodiscard]] DigestPart digest(std::int32_t id, std::string_view from, std::string_view past,
+                                  std::size_t orders_max, std::int64_t since_us) const;
+  [[nodiscard]] std::int64_t digest_since_us(std::int64_t now_us) const;
 
   // --- recovery ---
   // Takes at most that many orders out of finished rows; returns how many are left, -1: they make
@@ -110,6 +149,7 @@ class Sequencer {
     std::uint32_t trade_count = 0;
     bool touched = false;
     bool dirty = false;
+    bool followed = false;
   };
   struct Slot {
     SlotState state;
@@ -118,10 +158,16 @@ class Sequencer {
     Bytes payload;
     bool touched = false;
     bool active = false;
+    bool followed = false;
+    bool held = false;
+    [[nodiscard]] bool has(std::string_view symbol) const {
+      return symbol >= state.first && symbol < state.past;
+    }
   };
   struct Shard {
     std::vector<wire::Command> queue;
     std::size_t queue_next = 0;  // those before are sequenced
+    std::vector<wire::Command> held;  // set aside
     BatchPtr open;
     std::vector<std::pair<core::Handle, std::uint32_t>> touched_orders;    // with the generation
     std::vector<std::pair<std::uint32_t, std::uint32_t>> touched_symbols;  // with the slot
@@ -153,6 +199,12 @@ class Sequencer {
   void place_all();
   void forget_symbol(std::uint32_t index);
   void begin(std::uint32_t shard, std::int64_t now_us);
+  void set_limits(std::uint32_t index);
+  Slot* find_slot(std::int32_t id);
+  void mark_followed(const Slot& slot, bool followed);
+  bool replay_one(std::uint32_t slot, const LogRecord& record);
+  void forget_replayed();
+  void start(Run& run, const wire::Command& command, std::uint32_t index);
   void one(const wire::Command& command);
   wire::Code admit(const wire::Command& command, Symbol*& symbol);
   void order(Run& run);
@@ -195,6 +247,7 @@ class Sequencer {
   Shard* shard_ = nullptr;  // whose batch is being filled
   Batch* batch_ = nullptr;
   Run run_;
+  Shard replay_;  // where rows and publications of replayed commands end
   std::vector<core::DepthChange> depth_changes_;
   std::vector<core::Handle> listed_;  // scratch
   std::int64_t now_us_ = 0;

@@ -1,0 +1,73 @@
+// Commands that wait while the owner or the range of their slot changes, and what changes then.
+#include "trading/sequencer/sequencer.hpp"
+
+namespace trading::sequencer {
+
+void Sequencer::hold_slot(std::int32_t id) {
+  if (Slot* slot = find_slot(id); slot != nullptr && slot->active) slot->held = true;
+}
+
+std::size_t Sequencer::held(std::uint32_t shard) const {
+  return shard < shards_.size() ? shards_[shard].held.size() : 0;
+}
+
+void Sequencer::resume_held(std::uint32_t number) {
+  for (Slot& slot : slots_) {
+    if (slot.state.shard == number) slot.held = false;
+  }
+  if (number >= shards_.size()) return;
+  Shard& shard = shards_[number];
+  shard.queue.insert(shard.queue.begin() + static_cast<std::ptrdiff_t>(shard.queue_next),
+                     shard.held.begin(), shard.held.end());
+  shard.held.clear();
+}
+
+BatchPtr Sequencer::refuse_held(std::uint32_t number, wire::Code code, std::int64_t now_us) {
+  begin(number, now_us);
+  for (Slot& slot : slots_) {
+    if (slot.state.shard == number) slot.held = false;
+  }
+  BatchPtr refusals(pool_->take().release(), BatchReturn{pool_});
+  batch_ = refusals.get();
+  for (const wire::Command& each : shard_->held) answer_refused(each, code, 0);
+  refusals->commands = shard_->held.size();
+  shard_->held.clear();
+  refusals->seal();
+  batch_ = nullptr;
+  return refusals;
+}
+
+bool Sequencer::split_slot(std::int32_t id, std::string_view at, std::int32_t right,
+                           std::int64_t epoch) {
+  Slot* slot = find_slot(id);
+  if (slot == nullptr || !slot->held || slot->touched || this->slot(right) != nullptr ||
+      at <= slot->state.first || at >= slot->state.past) {
+    return false;
+  }
+  SlotState other = slot->state;
+  other.id = right;
+  other.first = at;
+  other.epoch = slot->state.epoch = epoch;
+  slot->state.past = at;
+  set_slot(other);  // `slot` may be gone
+  return true;
+}
+
+bool Sequencer::merge_slots(const SlotState& left, std::int32_t right_id) {
+  Slot* slot = find_slot(left.id);
+  Slot* right = find_slot(right_id);
+  if (slot == nullptr || right == nullptr || !slot->held || !right->held || slot->touched ||
+      right->touched || slot->state.past != right->state.first ||
+      slot->state.shard != right->state.shard) {
+    return false;
+  }
+  slot->state.past = right->state.past;
+  slot->state.epoch = left.epoch;
+  slot->state.sequence = left.sequence;
+  slot->state.chain = left.chain;
+  right->active = right->held = false;
+  place_all();
+  return true;
+}
+
+}  // namespace trading::sequencer
