@@ -8,12 +8,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from trading_contract.wire import Code
 from trading_engine._core import Batch, Sequencer
-from trading_engine.shard_connection import Outcome
-from trading_engine.shard_writer import ShardWriter
+from trading_engine.moving.steps import Step
+from trading_engine.shard_writer import ShardWriter, Statement
 
 # Of a hold-up: (what waits is refused, surely not applied; what was matched is told to be unknown,
 # and still resolved). A commit that only hangs gets longer, but less than a replica waits.
@@ -40,6 +40,7 @@ class _Prepared:
     batch: Batch
     publications: list[tuple[str, bytes, bool]]
     answered: bool = False
+    step: tuple[Step, Statement] | None = None
 
 
 class CommitPipeline:
@@ -65,8 +66,9 @@ class CommitPipeline:
         self._sealed = 0  # batches, and how many of them are through
         self._through = 0
         self._refusing = False
-        self._under_way: asyncio.Future[Outcome] | None = None
+        self._under_way: asyncio.Future[Any] | None = None
         self._ahead: _Prepared | None = None
+        self._step: Step | None = None
         self._published = 0.0
         self._snapshot = 0.0
 
@@ -77,6 +79,7 @@ class CommitPipeline:
             self._sealed == self._through
             and not self._open_commands
             and not self._sequencer.waiting(self.index)
+            and not self._sequencer.held(self.index)
         )
 
     async def settled(self) -> None:
@@ -89,6 +92,14 @@ class CommitPipeline:
         """Snapshots of all symbols as soon as nothing is in flight: there are new ones."""
         self._snapshot = 0.0
         self._wake.set()
+
+    def carry(self, step: Step) -> bool:
+        """Commit the step with the next batch; False: there is one already."""
+        if self._step is not None:
+            return False
+        self._step = step
+        self._wake.set()
+        return True
 
     def poke(self) -> None:
         """Commands may wait."""
@@ -111,17 +122,24 @@ class CommitPipeline:
             self._wake.clear()
             prepared, self._ahead = self._ahead, None
             if prepared is None:
-                if not self._match():
+                if not self._match() and self._step is None:
                     await self._idle()
                     continue
                 prepared = self._seal()
-            if prepared.batch.changes:
+                self._add_step(prepared)
+            landed = False
+            if prepared.step is not None:
+                landed = await self._commit_with(prepared, *prepared.step)
+            elif prepared.batch.changes:
                 await self._commit(prepared)
             self._through += 1
             if not prepared.answered:
                 self._rim.deliver(prepared.batch.outboxes)
             if prepared.publications:
                 self._rim.publish(prepared.publications)
+            if prepared.step is not None:
+                self._step = None
+                prepared.step[0].finish(landed)
 
     async def _idle(self) -> None:
         """Everything is durable: publish what is left, then wait."""
@@ -159,6 +177,20 @@ class CommitPipeline:
             publications = self._collect()  # the memory is that of this batch's end
         return _Prepared(batch, publications)
 
+    def _add_step(self, prepared: _Prepared) -> None:
+        """Let what was just sealed carry the step that waits."""
+        step = self._step
+        if step is None:
+            return
+        statement = step.seal(self._sequencer)
+        if statement is None:
+            self._step = None
+            step.finish(False)
+            return
+        prepared.step = step, statement
+        # Whoever gets the slots tells only what comes later.
+        prepared.publications += self._collect()
+
     def _collect(self) -> list[tuple[str, bytes, bool]]:
         """What may be told once all that is sealed is durable. Only between seal and match."""
         now = time.monotonic()
@@ -174,14 +206,29 @@ class CommitPipeline:
         """Make the batch durable; meanwhile what comes is matched into the next one."""
         self.batches += 1
         begun = time.monotonic()
-        self._under_way = self._writer.send(self._owner, prepared.batch)
+        sent = self._under_way = self._writer.send(self._owner, prepared.batch)
         with self._hold_up(prepared, HANGS_SECONDS):
             self._match()
-            outcome = await self._under_way
+            outcome = await sent
         if not self._writer.is_committed(outcome):
             with self._hold_up(prepared, AWAY_SECONDS):
                 await self._writer.resolve(self._owner, prepared.batch)
         self.commit_seconds += time.monotonic() - begun
+
+    async def _commit_with(self, prepared: _Prepared, step: Step, statement: Statement) -> bool:
+        """The same, together with a step; returns whether that was done, too."""
+        self.batches += 1
+        begun = time.monotonic()
+        known: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._under_way = known
+        work = self._writer.commit_with(self._owner, prepared.batch, step, statement)
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(lambda done: _pass_on(done, known))
+        with self._hold_up(prepared, HANGS_SECONDS):
+            self._match()
+            landed = await known
+        self.commit_seconds += time.monotonic() - begun
+        return landed
 
     @contextmanager
     def _hold_up(self, prepared: _Prepared | None, seconds: tuple[float, float]) -> Iterator[None]:
@@ -212,7 +259,7 @@ class CommitPipeline:
                 self._rim.deliver(each.batch.outboxes)
 
     def _refuse_waiting(self) -> None:
-        if self._sequencer.waiting(self.index):
+        if self._sequencer.waiting(self.index) or self._sequencer.held(self.index):
             refused = self._sequencer.refuse(self.index, Code.BUSY, time.time_ns() // 1000)
             self._rim.drained()
             self._rim.deliver(refused.outboxes)
@@ -222,3 +269,14 @@ class CommitPipeline:
         self._ending = True
         self._wake.set()
         self._writer.close()
+
+
+def _pass_on(done: asyncio.Task[bool], known: asyncio.Future[bool]) -> None:
+    if known.done():
+        return
+    if done.cancelled():
+        known.cancel()
+    elif (problem := done.exception()) is not None:
+        known.set_exception(problem)
+    else:
+        known.set_result(done.result())

@@ -6,20 +6,21 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol
 
 from trading_contract.errors import WorldError
-from trading_contract.topology import ShardAddress, SlotPlacement, Topology
+from trading_contract.topology import ShardAddress, Topology
 from trading_engine._core import Sequencer
 from trading_engine.commit import CommitPipeline, Rim
 from trading_engine.conninfo import COMMIT_OPTIONS, LOAD_OPTIONS, over_sockets, shard_conninfo
+from trading_engine.moving.decide import must_leave
 from trading_engine.passwords import ENGINE, read_password
 from trading_engine.recovery import adopt, fetch_slot
 from trading_engine.settings import EngineSettings
 from trading_engine.shard_connection import ShardConnection
 from trading_engine.shard_writer import ShardWriter
-from trading_engine.taking import TakenSlot, release_slots, take_slots
+from trading_engine.taking import TakenSlot, Taker, release_slots, take_slots
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class Holdings:
         self._owned: dict[int, tuple[TakenSlot, str]] = {}
         self._awaited: dict[int, float] = {}  # since when a slot is another's still
         self._dropped: dict[str, list[TakenSlot]] = {}  # by shard: not given back yet
+        self._looked: dict[str, int] = {}  # by shard: revision for which nothing was left to take
+        self.followed: set[int] = set()  # they come by a hand-over, or not at all
 
     def slots(self) -> list[dict[str, Any]]:
         """What is owned, as WELCOME and STATUS tell it."""
@@ -77,6 +80,47 @@ class Holdings:
         ]
         return [(self._conninfo(shard, ""), slots) for shard, slots in by_shard if slots]
 
+    @property
+    def taker(self) -> Taker:
+        """Who takes."""
+        return Taker(self._settings.partition, self._host.incarnation)
+
+    # For moves
+
+    def shard_of(self, id_: int) -> str | None:
+        """The shard of an owned slot."""
+        return self._owned[id_][1] if id_ in self._owned else None
+
+    def own(self, slot: TakenSlot, shard: str) -> None:
+        """It is owned, or has other bounds or another epoch now."""
+        self._owned[slot.id] = (slot, shard)
+
+    def disown(self, ids: Iterable[int]) -> None:
+        """They are another's, and their books go; everything of them is durable."""
+        for id_ in ids:
+            self._owned.pop(id_, None)
+            self._sequencer.drop_slot(id_)
+            self._sequencer.forget_slot(id_)
+
+    def look_again(self, shard: str) -> None:
+        """Something may be there to be taken."""
+        self._looked.pop(shard, None)
+
+    def conninfo(self, shard: ShardAddress) -> str:
+        """For one who reads."""
+        return self._conninfo(shard, LOAD_OPTIONS)
+
+    def connector(
+        self, shard: ShardAddress, options: str = COMMIT_OPTIONS
+    ) -> Callable[[], Awaitable[ShardConnection]]:
+        """Connects to the shard wherever the newest topology has it."""
+
+        async def connect() -> ShardConnection:
+            newest = next(s for s in self._host.topology.shards if s.name == shard.name)
+            return await ShardConnection.open(self._conninfo(newest, options))
+
+        return connect
+
     async def follow(self) -> bool:
         """Let go of what the topology takes away, take what it gives; False: something is left."""
         self._drop_taken_away()
@@ -88,8 +132,13 @@ class Holdings:
 
     def _drop_taken_away(self) -> None:
         """From now on commands for these slots are answered with "wrong owner"."""
-        kept = {slot.id for slot in self._placed()}
-        gone = [each for each in self._owned.values() if each[0].id not in kept]
+        placed = {slot.id: (slot.partition, slot.epoch) for slot in self._host.topology.slots}
+        me = self._settings.partition
+        gone = [
+            (slot, shard)
+            for slot, shard in self._owned.values()
+            if must_leave(me, slot.epoch, *placed.get(slot.id, (None, 0)))
+        ]
         for slot, shard in gone:
             self._sequencer.drop_slot(slot.id)
             del self._owned[slot.id]
@@ -117,36 +166,35 @@ class Holdings:
 
     # Taking
 
-    def _placed(self) -> list[SlotPlacement]:
-        mine = self._settings.partition
-        return [slot for slot in self._host.topology.slots if slot.partition == mine]
-
     async def _take_missing(self, shard: ShardAddress) -> bool:
-        wanted = [s for s in self._placed() if s.shard == shard.name and s.id not in self._owned]
-        if not wanted:
+        revision = self._host.topology.revision
+        if self._looked.get(shard.name) == revision:
             return True
         try:
-            taken = await self._take(shard, wanted)
+            taken, awaited = await self._take(shard)
             await self._load(shard, taken)
         except WorldError as problem:
             logger.warning("%s; trying again", problem)
             return False
-        return len(taken) == len(wanted)
+        if not awaited:
+            self._looked[shard.name] = revision
+        return not awaited
 
-    async def _take(
-        self, shard: ShardAddress, wanted: Sequence[SlotPlacement]
-    ) -> Sequence[TakenSlot]:
+    async def _take(self, shard: ShardAddress) -> tuple[list[TakenSlot], list[int]]:
         info = self._conninfo(shard, LOAD_OPTIONS)
         overdue = time.monotonic() - HANDOVER_SECONDS_MAX
         by_force = {id for id, since in self._awaited.items() if since < overdue}
-        taken = await asyncio.to_thread(take_slots, info, wanted, self._host.incarnation, by_force)
-        left = {slot.id for slot in wanted} - {slot.id for slot in taken}
+        placed = [slot for slot in self._host.topology.slots if slot.shard == shard.name]
+        but = {*self._owned, *self.followed}
+        taken, left = await asyncio.to_thread(
+            take_slots, info, placed, self.taker, by_force, but
+        )  # fmt: skip
         for slot_id in {slot.id for slot in taken} & self._awaited.keys():
             del self._awaited[slot_id]
-        for slot_id in left - self._awaited.keys():
+        for slot_id in set(left) - self._awaited.keys():
             logger.info("slot %s: waiting for its owner to let go", slot_id)
             self._awaited[slot_id] = time.monotonic()
-        return taken
+        return taken, left
 
     async def _load(self, shard: ShardAddress, taken: Sequence[TakenSlot]) -> None:
         if not taken:
@@ -161,7 +209,7 @@ class Holdings:
                     fetch_slot, info, slot, self._host.topology.idempotency, time.time_ns() // 1000
                 )
             await adopt(self._sequencer, slot, rows)
-            pipeline = self._pipeline(shard)
+            pipeline = self.pipeline(shard)
             self._sequencer.set_slot(
                 slot.id, slot.first, slot.past, pipeline.index, slot.epoch, slot.sequence,
                 slot.chain,
@@ -182,15 +230,10 @@ class Holdings:
             time.monotonic() - begun,
         )  # fmt: skip
 
-    def _pipeline(self, shard: ShardAddress) -> CommitPipeline:
+    def pipeline(self, shard: ShardAddress) -> CommitPipeline:
+        """The one that commits to this shard."""
         if shard.name not in self.pipelines:
-
-            async def connect() -> ShardConnection:
-                # The topology may name other hosts by now.
-                newest = next(s for s in self._host.topology.shards if s.name == shard.name)
-                return await ShardConnection.open(self._conninfo(newest, COMMIT_OPTIONS))
-
-            writer = ShardWriter(shard.name, connect)
+            writer = ShardWriter(shard.name, self.connector(shard))
             writer.reconnect_seconds_max = self._settings.reconnect_seconds_max
             pipeline = CommitPipeline(
                 len(self.pipelines), writer, self._host.incarnation, self._sequencer, self._host

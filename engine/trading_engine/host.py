@@ -7,6 +7,7 @@ recovers from the shard.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -25,6 +26,8 @@ from trading_contract.wire import PROTOCOL_VERSION
 from trading_engine._core import Sequencer
 from trading_engine.health import HealthServer
 from trading_engine.holdings import Holdings
+from trading_engine.moving.home import MovingHome
+from trading_engine.moving.moves import Moves
 from trading_engine.publish import Publications, Publisher
 from trading_engine.server import PartitionServer
 from trading_engine.settings import EngineSettings
@@ -55,6 +58,8 @@ class Partition:
         self._health = HealthServer(self.status)
         self._publisher = Publisher(topology.redis_nodes, settings.partition, str(self.incarnation))
         self._holdings = Holdings(settings, self._sequencer, self)
+        home = MovingHome(self._holdings, self._sequencer, self)
+        self._moves = Moves(self._holdings.taker, self._sequencer, home, self.start)
         self._trimmer = LogTrimmer(
             self._holdings.owned, self.incarnation, settings.log_retention_seconds,
             settings.log_trim_seconds,
@@ -85,7 +90,8 @@ class Partition:
     def full(self) -> bool:
         """Whether more commands wait than the settings allow."""
         pipelines = self._holdings.pipelines.values()
-        waiting = sum(self._sequencer.waiting(p.index) for p in pipelines)
+        queues = self._sequencer
+        waiting = sum(queues.waiting(p.index) + queues.held(p.index) for p in pipelines)
         return waiting > self._settings.waiting_commands_max
 
     def welcome(self) -> dict[str, Any]:
@@ -118,6 +124,7 @@ class Partition:
             "published": self._publisher.sent,
             "publications_dropped": self._publisher.dropped,
             "log_rows_trimmed": self._trimmer.trimmed,
+            "moves": self._moves.progress(),
             "shards": {
                 name: {
                     "batches": p.batches,
@@ -189,6 +196,7 @@ class Partition:
         self._health.close()
         self._publisher.close()
         self._trimmer.close()
+        self._moves.close()
         self._holdings.close()
         await self._end_tasks()
 
@@ -217,6 +225,8 @@ class Partition:
             complete = await self._holdings.follow()
             if complete and self.state == "starting":
                 self.state = "ready"
+                gc.freeze()  # a collection of all that was there from the start takes too long
+            self._moves.follow(self.topology)
             try:
                 newer = watch.newer()
             except UserError as problem:

@@ -24,6 +24,21 @@ CHAIN_BYTES = 32
 
 Connection = psycopg.Connection[Any]
 
+_INSERT_SLOT = """
+INSERT INTO slot_owner (slot_id, first_sym, past_sym, epoch, owner, state, born_seq, last_seq,
+  chain, partition)
+SELECT %(id)s, %(first)s, %(past)s, 0, %(owner)s, 'ACTIVE', 0, 0, %(chain)s, %(partition)s
+ WHERE NOT EXISTS (SELECT FROM slot_owner WHERE state = 'ACTIVE' AND slot_id <> %(id)s
+   AND first_sym < %(past)s AND past_sym > %(first)s)
+ON CONFLICT (slot_id) DO NOTHING RETURNING slot_id
+"""
+# Splits and merges change ranges; a topology may not know of them yet.
+_SLOT_ROW = """
+SELECT first_sym, past_sym, EXISTS (SELECT FROM slot_birth b
+    WHERE b.slot_id = o.slot_id OR o.slot_id = ANY (b.parents))
+  FROM slot_owner o WHERE slot_id = %s
+"""
+
 
 def prepare_shard(topology: Topology, shard_name: str, secrets_folder: Path) -> list[str]:
     """Do what is missing and tell it, one line per step; nothing is ever dropped.
@@ -123,24 +138,28 @@ def _insert_slots(
 ) -> list[str]:
     steps = []
     for slot in slots:
-        made = connection.execute(
-            "INSERT INTO slot_owner (slot_id, first_sym, past_sym, epoch, owner, state, born_seq,"
-            " last_seq, chain) VALUES (%s, %s, %s, 0, %s, 'ACTIVE', 0, 0, %s)"
-            " ON CONFLICT (slot_id) DO NOTHING RETURNING slot_id",
-            (slot.id, slot.first, slot.past, NOBODY, bytes(CHAIN_BYTES)),
-        ).fetchone()
+        made = connection.execute(_INSERT_SLOT, _slot_values(slot)).fetchone()
         if made is not None:
             steps.append(f"added slot {slot.id} [{slot.first!r}, {slot.past!r})")
             continue
-        row = connection.execute(
-            "SELECT first_sym, past_sym FROM slot_owner WHERE slot_id = %s", (slot.id,)
-        ).fetchone()
-        if row != (slot.first, slot.past):
+        row = connection.execute(_SLOT_ROW, (slot.id,)).fetchone()
+        if row is None:
             raise UserError(
-                f"shard {shard_name}: slot {slot.id} is [{row[0]!r}, {row[1]!r}) there but"
+                f"shard {shard_name}: slot {slot.id} [{slot.first!r}, {slot.past!r}) overlaps slots"
+                " that are there: ask for a split instead"
+            )
+        first, past, changed = row
+        if (first, past) != (slot.first, slot.past) and not changed:
+            raise UserError(
+                f"shard {shard_name}: slot {slot.id} is [{first!r}, {past!r}) there but"
                 f" [{slot.first!r}, {slot.past!r}) in the topology: ranges of a slot never change,"
                 " give the new range a new id"
-                if row is not None
-                else f"shard {shard_name}: slot {slot.id} vanished"
             )
     return steps
+
+
+def _slot_values(slot: SlotPlacement) -> dict[str, Any]:
+    return {
+        "id": slot.id, "first": slot.first, "past": slot.past, "owner": NOBODY,
+        "chain": bytes(CHAIN_BYTES), "partition": slot.partition,
+    }  # fmt: skip

@@ -1,5 +1,7 @@
 """Loading what the shard knows of taken slots. Only after the takeover: then nobody writes there.
 
+Or, while somebody else does, as of one snapshot of the shard.
+
 Each slot is read by a few threads, as streams of parts that go straight into the core's
 `SlotRows`; the event loop only takes the finished rows over, in slices, and serves in between.
 """
@@ -7,12 +9,13 @@ Each slot is read by a few threads, as streams of parts that go straight into th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from psycopg import pq
+from psycopg import pq, sql
 
 from trading_contract.errors import InvariantError, WorldError
 from trading_contract.topology import Idempotency
@@ -35,18 +38,22 @@ _STATE_COLUMNS = (
 )
 
 
-def fetch_slot(conninfo: str, slot: TakenSlot, remember: Idempotency, now_us: int) -> SlotRows:
-    """Read a slot's books, counters and recent client ids.
+def fetch_slot(
+    conninfo: str, slot: TakenSlot, remember: Idempotency, now_us: int, snapshot: str = ""
+) -> SlotRows:
+    """Read a slot's books, counters and recent client ids, as of an exported snapshot or now.
 
     Raises `WorldError` when the shard is away, `InvariantError` when its rows cannot be read.
     """
     try:
-        return _fetch(conninfo, slot, remember, now_us)
+        return _fetch(conninfo, slot, remember, now_us, snapshot)
     except psycopg.Error as problem:
         raise WorldError(f"cannot load slots: {first_line(problem)}") from problem
 
 
-def _fetch(conninfo: str, slot: TakenSlot, remember: Idempotency, now_us: int) -> SlotRows:
+def _fetch(
+    conninfo: str, slot: TakenSlot, remember: Idempotency, now_us: int, snapshot: str
+) -> SlotRows:
     where = "symbol >= %s AND symbol < %s"
     bounds: tuple[Any, ...] = (slot.first, slot.past)
     ended = (
@@ -57,7 +64,7 @@ def _fetch(conninfo: str, slot: TakenSlot, remember: Idempotency, now_us: int) -
 
     def read_rest() -> SlotRows:
         rows = SlotRows()
-        with psycopg.connect(conninfo, autocommit=True) as connection:
+        with _reader(conninfo, snapshot) as connection:
             states = f"SELECT {_STATE_COLUMNS} FROM symbol_state WHERE {where}"
             _copy(connection, states, bounds, rows.add_states)
             _copy(
@@ -67,7 +74,7 @@ def _fetch(conninfo: str, slot: TakenSlot, remember: Idempotency, now_us: int) -
 
     def read_open(pages: tuple[int, int]) -> SlotRows:
         rows = SlotRows()
-        with psycopg.connect(conninfo, autocommit=True) as connection:
+        with _reader(conninfo, snapshot) as connection:
             within = tuple(f"({page},0)" for page in pages)
             query = (
                 f"SELECT {_ORDER_COLUMNS} FROM open_orders WHERE {where}"
@@ -85,8 +92,17 @@ def _fetch(conninfo: str, slot: TakenSlot, remember: Idempotency, now_us: int) -
     return rows
 
 
+@contextmanager
+def _reader(conninfo: str, snapshot: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        if snapshot:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot))
+        yield connection
+
+
 def _page_ranges(conninfo: str) -> list[tuple[int, int]]:
-    """The pages of open_orders, cut for several readers. Nobody writes rows of our slot now."""
+    """The pages of open_orders, cut for several readers; the last one reads what comes, too."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         row = connection.execute(
             "SELECT pg_relation_size('open_orders') / current_setting('block_size')::int"
@@ -95,6 +111,30 @@ def _page_ranges(conninfo: str) -> list[tuple[int, int]]:
     streams = max(1, min(STREAMS_MAX, pages // PAGES_PER_STREAM_MIN))
     cuts = [pages * n // streams for n in range(streams)]
     return list(zip(cuts, [*cuts[1:], PAGE_MAX], strict=True))
+
+
+def fetch_followed(
+    conninfo: str, ids: Sequence[int], remember: Idempotency, now_us: int
+) -> list[tuple[TakenSlot, SlotRows]]:
+    """Slots as their owner has committed them, all as of one moment; absent ones are left out.
+
+    Raises as `fetch_slot` does.
+    """
+    try:
+        with psycopg.connect(conninfo, autocommit=True) as keeper:
+            keeper.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            exported = keeper.execute("SELECT pg_export_snapshot()").fetchone()
+            assert exported is not None
+            rows = keeper.execute(
+                "SELECT slot_id, first_sym, past_sym, epoch, last_seq, chain FROM slot_owner"
+                " WHERE slot_id = ANY (%s) AND state = 'ACTIVE' ORDER BY slot_id", (list(ids),)
+            ).fetchall()  # fmt: skip
+            slots = [TakenSlot(*row) for row in rows]  # psycopg gives bytes
+            return [
+                (slot, fetch_slot(conninfo, slot, remember, now_us, exported[0])) for slot in slots
+            ]
+    except psycopg.Error as problem:
+        raise WorldError(f"cannot load slots: {first_line(problem)}") from problem
 
 
 async def adopt(sequencer: Sequencer, slot: TakenSlot, rows: SlotRows) -> None:

@@ -86,11 +86,13 @@ class ShardConnection:
         if not outcome.good:
             raise ShardLostError(outcome.message)
 
-    async def ask(self, text: str, values: Sequence[bytes | None] = ()) -> Outcome:
+    async def ask(
+        self, text: str, values: Sequence[bytes | None] = (), seconds_max: float = 10
+    ) -> Outcome:
         """Run one statement with parameters and results as text."""
         return await self._run(
             lambda: self._pgconn.send_query_params(text.encode(), list(values) or None),
-            seconds_max=10,
+            seconds_max,
         )
 
     def start(
@@ -109,6 +111,12 @@ class ShardConnection:
             self._fail(str(error))
             return
         self._flush()
+
+    async def run_prepared(self, values: Sequence[bytes], name: bytes) -> Outcome:
+        """Run a prepared statement with parameters and results as text."""
+        return await self._run(
+            lambda: self._pgconn.send_query_prepared(name, list(values)), seconds_max=10
+        )
 
     def close(self) -> None:
         """Close the socket; a statement under way ends as lost."""

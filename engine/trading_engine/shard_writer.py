@@ -4,6 +4,8 @@ A commit whose outcome is not known (connection lost, warning, no answer in time
 new connection: `SELECT .. FOR UPDATE` waits for the old server process, then sequence and chain of
 the slots tell. Surely absent: the same rows are sent again, exactly one copy can pass the fence.
 Fenced: the process ends, its memory is worth nothing.
+
+A batch may carry a step (`moving/steps.py`): both are one transaction then.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Awaitable, Callable
 
 from trading_contract.errors import InvariantError, WorldError
 from trading_engine._core import Batch
+from trading_engine.moving.steps import REFUSED, SlotRow, Step
 from trading_engine.shard_connection import Outcome, ShardConnection, ShardLostError
 
 logger = logging.getLogger(__name__)
@@ -28,9 +31,14 @@ COMMIT = f"SELECT commit_rows($1, {', '.join(f'${n + 2}' for n in range(len(ROW_
 _BINARY = [1] * (1 + len(ROW_TYPES))
 _TYPES = "SELECT " + ", ".join(f"to_regtype('{name}')::oid" for name in ROW_TYPES)
 _SLOTS = (
-    "SELECT slot_id, epoch, last_seq, encode(chain, 'hex') FROM slot_owner "
+    "SELECT slot_id, epoch, last_seq, encode(chain, 'hex'), owner, past_sym FROM slot_owner "
     "WHERE slot_id = ANY ($1::int[]) ORDER BY slot_id FOR UPDATE"
 )
+_LOGGED = (
+    "SELECT slot_id, encode(chain, 'hex') FROM slot_log l JOIN unnest($1::int[], $2::bigint[]) "
+    "AS b(slot_id, seq_hi) USING (slot_id, seq_hi)"
+)
+Statement = tuple[str, list[bytes]]
 FENCED = "TC001"
 # The transaction was surely rolled back by something that may pass: the same rows may be sent
 # again.
@@ -100,12 +108,28 @@ class ShardWriter:
         logger.warning("shard %s: commit in doubt: %s", self.shard, outcome)
         return False
 
+    async def transact(self, owner: bytes, batch: Batch, statement: Statement) -> Outcome:
+        """A batch, if it changes anything, and a step: one transaction, each answer is awaited."""
+        connection = self._connection
+        if connection is None or not connection.alive:
+            return Outcome(lost=True, message="not connected")
+        outcome = await connection.ask("BEGIN")
+        if outcome.good and batch.changes:
+            outcome = await self.send(owner, batch)
+        if outcome.good:
+            outcome = await connection.ask(*statement)
+        if outcome.good:
+            return await connection.ask("COMMIT", seconds_max=COMMIT_SECONDS_MAX)
+        if not outcome.lost:
+            await connection.ask("ROLLBACK")
+        return outcome
+
     async def resolve(self, owner: bytes, batch: Batch) -> None:
         """Find out whether the batch was committed; send the same rows again until it is."""
         deadline = time.monotonic() + self.reconnect_seconds_max
         while True:
             await self.open(deadline)
-            rows = await self._slot_rows(batch)
+            rows = await self._slot_rows({slot[0] for slot in batch.slots})
             if rows is None:
                 continue
             if verdict(batch, rows):
@@ -114,16 +138,63 @@ class ShardWriter:
                 return
             await asyncio.sleep(0.05)
 
-    async def _slot_rows(self, batch: Batch) -> dict[int, tuple[int, int, str]] | None:
+    async def commit_with(
+        self, owner: bytes, batch: Batch, step: Step, statement: Statement
+    ) -> bool:
+        """Commit a batch and a step. False: the batch alone, the step was refused.
+
+        Raises as `resolve` does.
+        """
+        outcome = await self.transact(owner, batch, statement)
+        deadline = time.monotonic() + self.reconnect_seconds_max
+        while not outcome.good:
+            if outcome.sqlstate == REFUSED:
+                logger.info("shard %s: a step was refused: %s", self.shard, outcome.message)
+                break
+            self.is_committed(outcome)  # raises if it makes no sense to go on
+            await self.open(deadline)
+            landed = await self._is_landed(batch, step)
+            if landed is not None:
+                return landed
+            outcome = await self.transact(owner, batch, statement)
+        else:
+            return True
+        while batch.changes and not self.is_committed(await self.send(owner, batch)):
+            await self.open(deadline)
+            # A copy that was lost before may still have won over what was sent now.
+            landed = await self._is_landed(batch, step)
+            if landed is not None:
+                return landed
+        return False
+
+    async def _is_landed(self, batch: Batch, step: Step) -> bool | None:
+        """Whether batch and step are committed; False: the batch alone; None: surely not yet."""
+        wanted = {slot[0]: slot for slot in batch.slots}
+        rows = await self._slot_rows({*wanted, *step.slots})
+        if rows is None:
+            return None
+        if not step.landed(rows):
+            return False if wanted and verdict(batch, rows) else None
         assert self._connection is not None
-        ids = "{" + ",".join(str(slot[0]) for slot in batch.slots) + "}"
-        answer = await self._connection.ask(_SLOTS, [ids.encode()])
+        ids, sequences = list(wanted), [slot[3] for slot in wanted.values()]
+        answer = await self._connection.ask(_LOGGED, [_array(ids), _array(sequences)])
+        if not answer.good:
+            return None
+        logged = {int(id_ or 0): (chain or b"").decode() for id_, chain in answer.rows}
+        if any(logged.get(id_) != slot[4].hex() for id_, slot in wanted.items()):
+            raise FencedError(f"slots {ids} went on without us")
+        return True
+
+    async def _slot_rows(self, ids: set[int]) -> dict[int, SlotRow] | None:
+        assert self._connection is not None
+        answer = await self._connection.ask(_SLOTS, [_array(sorted(ids))])
         if not answer.good:
             self._connection.close()
             return None
         rows = {}
-        for slot_id, epoch, sequence, chain in answer.rows:
-            rows[int(slot_id or 0)] = (int(epoch or 0), int(sequence or 0), (chain or b"").decode())
+        for row in answer.rows:
+            slot_id, epoch, sequence, chain, owner, past = ((each or b"").decode() for each in row)
+            rows[int(slot_id)] = SlotRow(int(epoch), int(sequence), chain, owner, past)
         return rows
 
     def close(self) -> None:
@@ -143,13 +214,18 @@ async def _row_types(connection: ShardConnection) -> tuple[int, ...]:
     return tuple(int(number or 0) for number in answer.rows[0])
 
 
-def verdict(batch: Batch, rows: dict[int, tuple[int, int, str]]) -> bool:
+def _array(values: list[int]) -> bytes:
+    return ("{" + ",".join(str(value) for value in values) + "}").encode()
+
+
+def verdict(batch: Batch, rows: dict[int, SlotRow]) -> bool:
     """True: committed. False: surely absent so far. Raises `FencedError` otherwise."""
     committed = []
     for slot_id, epoch, previous, sequence, chain in batch.slots:
-        if slot_id not in rows or rows[slot_id][0] != epoch:
-            raise FencedError(f"slot {slot_id} has another owner: {rows.get(slot_id)}")
-        _, last, last_chain = rows[slot_id]
+        row = rows.get(slot_id)
+        if row is None or row.epoch != epoch:
+            raise FencedError(f"slot {slot_id} has another owner: {row}")
+        last, last_chain = row.sequence, row.chain
         if (last, last_chain) == (sequence, chain.hex()):
             committed.append(True)
         elif last == previous:

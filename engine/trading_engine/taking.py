@@ -9,7 +9,7 @@ ends as unknown.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +17,16 @@ import psycopg
 
 from trading_contract.errors import WorldError
 from trading_contract.topology import SlotPlacement
+from trading_engine.moving.decide import may_take
 
 TAKE_TRIES_MAX = 5
 # The owner's commit connection tells that it is alive; its name begins as `host.py` names it. A
 # predecessor under the same name is not waited for: it is dead, or about to be.
 _LOOK = (
-    "SELECT epoch, state, first_sym, past_sym, EXISTS (SELECT FROM pg_stat_activity a"
-    " WHERE a.application_name LIKE 'engine/%%/' || left(o.owner::text, 8) || '%%'"
-    " AND NOT starts_with(a.application_name, %s)) FROM slot_owner o WHERE slot_id = %s"
+    "SELECT slot_id, epoch, state, first_sym, past_sym, partition, EXISTS (SELECT FROM"
+    " pg_stat_activity a WHERE a.application_name LIKE 'engine/%%/' || left(o.owner::text, 8)"
+    " || '%%' AND NOT starts_with(a.application_name, %s)) FROM slot_owner o"
+    " WHERE slot_id = ANY (%s) OR partition = %s ORDER BY slot_id"
 )
 
 
@@ -40,48 +42,77 @@ class TakenSlot:
     chain: bytes
 
 
+@dataclass(frozen=True)
+class Taker:
+    """Who takes slots: an incarnation of a partition."""
+
+    partition: str
+    incarnation: uuid.UUID
+
+
 def take_slots(
     conninfo: str,
-    wanted: Sequence[SlotPlacement],
-    incarnation: uuid.UUID,
+    placed: Sequence[SlotPlacement],
+    taker: Taker,
     by_force: Container[int] = (),
-) -> list[TakenSlot]:
-    """Own the slots: epoch + 1 each. Blocks on commits in flight.
+    but: Container[int] = (),
+) -> tuple[list[TakenSlot], list[int]]:
+    """Own what is the taker's by the shard's rows and the topology: epoch + 1 each.
 
-    Leaves those out that another partition still serves, but for the ids in `by_force`.
-    Raises `WorldError` when the shard is away, not yet prepared, or another taker keeps winning.
+    `placed`: where the topology has the shard's slots. Blocks on commits in flight. Returns what
+    was taken, and the ids of what another partition still serves, unless they are in `by_force`;
+    ids in `but` are left alone. Raises `WorldError` when the shard is away, not yet prepared, or
+    another taker keeps winning.
     """
     try:
         with psycopg.connect(conninfo, autocommit=True) as connection:
-            taken = [_take(connection, s, incarnation, s.id in by_force) for s in wanted]
-            return [slot for slot in taken if slot is not None]
+            return _take_all(connection, {slot.id: slot for slot in placed}, taker, by_force, but)
     except psycopg.Error as problem:
         raise WorldError(f"cannot take slots: {first_line(problem)}") from problem
 
 
-def _take(
+def _take_all(
     connection: psycopg.Connection[Any],
-    slot: SlotPlacement,
-    incarnation: uuid.UUID,
-    by_force: bool,
-) -> TakenSlot | None:
-    mine = f"engine/{slot.partition}/"
+    placed: Mapping[int, SlotPlacement],
+    taker: Taker,
+    by_force: Container[int],
+    but: Container[int],
+) -> tuple[list[TakenSlot], list[int]]:
+    taken: list[TakenSlot] = []
+    awaited: list[int] = []
+    lost: list[int] = []
+    left = {
+        id for id, slot in placed.items() if slot.partition == taker.partition and id not in but
+    }
     for _ in range(TAKE_TRIES_MAX):
-        row = connection.execute(_LOOK, (mine, slot.id)).fetchone()
-        if row is None:
-            raise WorldError(f"slot {slot.id} is not on {slot.shard} yet")
-        epoch, state, first, past, held = row
-        if state != "ACTIVE":
-            raise WorldError(f"slot {slot.id} is {state} on {slot.shard}")
-        if held and not by_force:
-            return None
-        taken = connection.execute(
-            "SELECT epoch, last_seq, chain FROM take_slot(%s, %s, %s)",
-            (slot.id, epoch, incarnation),
-        ).fetchone()
-        if taken is not None:
-            return TakenSlot(slot.id, first, past, taken[0], taken[1], bytes(taken[2]))
-    raise WorldError(f"slot {slot.id}: somebody else keeps taking it")
+        lost = []
+        mine = f"engine/{taker.partition}/"
+        rows = connection.execute(_LOOK, (mine, list(left), taker.partition)).fetchall()
+        missing = left - {row[0] for row in rows}
+        if missing:
+            raise WorldError(f"slot {min(missing)} is not on {placed[min(missing)].shard} yet")
+        for id_, epoch, state, first, past, partition, held in rows:
+            place = placed.get(id_)
+            where = (place.partition, place.epoch) if place is not None else (None, 0)
+            done = id_ in but or id_ in awaited or any(slot.id == id_ for slot in taken)
+            if done or state == "MOVED" or not may_take(taker.partition, partition, epoch, *where):
+                continue
+            if state != "ACTIVE":
+                raise WorldError(f"slot {id_} is {state}")
+            if held and id_ not in by_force:
+                awaited.append(id_)
+                continue
+            made = connection.execute(
+                "SELECT epoch, last_seq, chain FROM take_slot(%s, %s, %s, %s)",
+                (id_, epoch, taker.incarnation, taker.partition),
+            ).fetchone()
+            if made is None:
+                lost.append(id_)
+            else:
+                taken.append(TakenSlot(id_, first, past, made[0], made[1], bytes(made[2])))
+        if not lost:
+            return taken, awaited
+    raise WorldError(f"slot {lost[0]}: somebody else keeps taking it")
 
 
 def release_slots(conninfo: str, held: Sequence[TakenSlot], incarnation: uuid.UUID) -> None:

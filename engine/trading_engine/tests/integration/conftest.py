@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from trading_engine.tests.integration.moving_site import Pair, two_slots
 from trading_engine.tests.integration.partition_process import PartitionProcess, Site
 from trading_engine.tests.integration.postgres_server import PostgresServer, postgres_folder
 
@@ -42,6 +43,18 @@ def site(postgres: PostgresServer) -> Site:
     """A prepared shard in a fresh database."""
     made = Site([postgres], database=f"trading{next(_databases)}")
     made.prepare()
+    return made
+
+
+@pytest.fixture
+def pair(postgres: PostgresServer, start: Callable[..., PartitionProcess]) -> Pair:
+    """Partitions p0, which has slots 1 and 2, and p1, which has none."""
+    site = Site([postgres], database=f"trading{next(_databases)}")
+    two_slots(site)
+    site.prepare()
+    made = Pair(site, start)
+    made.start("p0")
+    made.start("p1")
     return made
 
 

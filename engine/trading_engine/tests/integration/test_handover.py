@@ -50,12 +50,11 @@ def two(postgres: PostgresServer) -> Iterator[Site]:
 
 
 def give(site: Site, slot: int, partition: str) -> None:
-    """The topology places a slot anew."""
+    """The topology places a slot anew, knowing its owner."""
+    ((epoch,),) = site.rows(f"SELECT epoch FROM slot_owner WHERE slot_id = {slot}")
+    placed = {"partition": partition, "epoch": epoch}
     site.write(
-        slots=tuple(
-            s.model_copy(update={"partition": partition}) if s.id == slot else s
-            for s in site.topology.slots
-        )
+        slots=tuple(s.model_copy(update=placed) if s.id == slot else s for s in site.topology.slots)
     )
 
 

@@ -1,0 +1,1 @@
+"""Moving slots between partitions, and splitting and merging them, while they are served."""

@@ -1,0 +1,122 @@
+"""All moves that a partition has to do with, as the topology wishes them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
+
+from trading_contract.moves import MoveOrder
+from trading_contract.topology import Idempotency, ShardAddress, Topology
+from trading_engine._core import Sequencer, SlotRows
+from trading_engine.moving.follower import Follower, Reads, Shelf
+from trading_engine.moving.source import Owner, Source
+from trading_engine.recovery import adopt, fetch_followed
+from trading_engine.shard_connection import ShardConnection
+from trading_engine.taking import TakenSlot, Taker
+
+Key = tuple[str, int]  # a move that is tried again is another one here
+
+
+class Home(Owner, Shelf, Protocol):
+    """Where the slots live."""
+
+    def begin_following(self, ids: tuple[int, ...], shard: ShardAddress) -> None:
+        """Take none of these by other ways, and be ready to commit for them."""
+
+    def connector(self, shard: ShardAddress) -> Callable[[], Awaitable[ShardConnection]]:
+        """How to connect to a shard."""
+
+    def loading_conninfo(self, shard: ShardAddress) -> str:
+        """How threads connect to it."""
+
+
+class Moves:
+    """Begins what is ordered, cancels what is not ordered any more."""
+
+    def __init__(
+        self,
+        taker: Taker,
+        sequencer: Sequencer,
+        home: Home,
+        start: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._taker = taker
+        self._sequencer = sequencer
+        self._home = home
+        self._start = start
+        self._sources: dict[Key, Source] = {}
+        self._followers: dict[Key, Follower] = {}
+
+    def progress(self) -> list[dict[str, Any]]:
+        """What STATUS tells: also of moves that ended, while they are ordered."""
+        each: list[Source | Follower] = [*self._sources.values(), *self._followers.values()]
+        return [
+            move.progress().model_dump(mode="json")
+            for move in each
+            if not move.cancelled
+        ]  # fmt: skip
+
+    def follow(self, topology: Topology) -> None:
+        """Begin and cancel what the topology says."""
+        me = self._taker.partition
+        wanted = {(order.id, order.attempt): order for order in topology.moves}
+        moves: list[dict[Key, Source] | dict[Key, Follower]] = [self._sources, self._followers]
+        for known in moves:
+            for key in known.keys() - wanted.keys():
+                known[key].cancelled = True
+        self._forget_ended(wanted)
+        shards = {shard.name: shard for shard in topology.shards}
+        for key, order in wanted.items():
+            shard = shards.get(order.source_shard)
+            if shard is None:
+                continue
+            if order.source_partition == me and key not in self._sources:
+                self._sources[key] = self._begin_source(order, shard)
+            if order.kind == "engine" and order.target_partition == me:
+                self._begin_following(key, order, shard, topology.idempotency)
+
+    def _forget_ended(self, wanted: dict[Key, MoveOrder]) -> None:
+        for key in [k for k in self._sources if k not in wanted]:
+            del self._sources[key]
+        for key in [k for k in self._followers if k not in wanted]:
+            if self._followers[key].state in ("Done", "Failed"):
+                del self._followers[key]
+
+    def _begin_source(self, order: MoveOrder, shard: ShardAddress) -> Source:
+        source = Source(
+            order, self._taker.incarnation, self._home, self._home.connector(shard)
+        )  # fmt: skip
+        self._start(source.run())
+        return source
+
+    def _begin_following(
+        self, key: Key, order: MoveOrder, shard: ShardAddress, remember: Idempotency
+    ) -> None:
+        others = [f for k, f in self._followers.items() if k != key]
+        busy = {slot for f in others if f.state not in ("Done", "Failed") for slot in f.order.slots}
+        if key in self._followers or busy & set(order.slots):
+            return  # the one before withdraws first; asked again with the next turn
+        sequencer = self._sequencer
+
+        async def fetch(ids: list[int]) -> list[tuple[TakenSlot, SlotRows]]:
+            info = self._home.loading_conninfo(shard)
+            now_us = time.time_ns() // 1000
+            return await asyncio.to_thread(fetch_followed, info, ids, remember, now_us)
+
+        async def take_in(slot: TakenSlot, rows: SlotRows) -> None:
+            await adopt(sequencer, slot, rows)
+
+        reads = Reads(fetch, take_in, self._home.connector(shard))
+        follower = Follower(order, self._taker, sequencer, self._home, reads)
+        self._home.begin_following(order.slots, shard)
+        self._followers[key] = follower
+        self._start(follower.run())
+
+    def close(self) -> None:
+        """End all of it."""
+        for source in self._sources.values():
+            source.ending = True
+        for follower in self._followers.values():
+            follower.ending = True
