@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from trading_contract.moves import MoveOrder
+from trading_contract.moves import MoveKind, MoveOrder
 from trading_contract.topology import PartitionAddress, SlotPlacement
 from trading_engine.tests.integration.partition_process import PartitionProcess, Site
 from trading_engine.tests.integration.postgres_server import free_port
@@ -79,12 +79,12 @@ class Pair:
 
     # What the operator does
 
-    def order(self, kind: str, slots: tuple[int, ...], source: str, **others: Any) -> str:
+    def order(self, kind: MoveKind, slots: tuple[int, ...], source: str, **others: Any) -> str:
         """Wish a move beside those there are; its id."""
         move = MoveOrder(
             id=str(uuid.uuid4()), kind=kind, slots=slots, source_partition=source,
             source_shard=SHARD, **others,
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
         self.site.write(moves=(*self.site.topology.moves, move))
         return move.id
 
@@ -112,7 +112,7 @@ class Pair:
         self.fold(move)
         return told
 
-    def change(self, kind: str, slots: tuple[int, ...], **others: Any) -> None:
+    def change(self, kind: MoveKind, slots: tuple[int, ...], **others: Any) -> None:
         """Split or merge, wait, and fold."""
         owner = self.owner(slots[0])
         move = self.order(kind, slots, owner, **others)
