@@ -123,6 +123,8 @@ class ShardConnection:
         self._fail("closed")
 
     async def _run(self, send: Callable[[], None], seconds_max: float) -> Outcome:
+        if not self.alive:
+            return LOST
         waiter: asyncio.Future[Outcome] = self._loop.create_future()
 
         def done(outcome: Outcome) -> None:

@@ -7,10 +7,11 @@ import socket
 import threading
 
 COMMIT = b"statement"  # the name of the prepared commit in its Bind message
+STEP = b"COMMIT"  # of a batch that carries a step; the text in its Parse message
 
 
 class CuttingProxy:
-    """Forwards bytes. Armed, it cuts the connection around the next commit.
+    """Forwards bytes. Armed, it cuts the connection around the next commit (or `cut_at`).
 
     lose="answer": the commit reaches the server, its answer is thrown away.
     lose="commit": the commit is thrown away.
@@ -21,6 +22,7 @@ class CuttingProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.lose = ""
+        self.cut_at = COMMIT
         self.cuts = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -45,7 +47,7 @@ class CuttingProxy:
         threading.Thread(target=self._answers, args=(server, client, muted), daemon=True).start()
         with contextlib.suppress(OSError):
             while data := client.recv(1 << 20):
-                if self.lose and data[:1] == b"B" and COMMIT in data[:40]:
+                if self.lose and data[:1] in b"BP" and self.cut_at in data[:40]:
                     how, self.lose = self.lose, ""
                     self.cuts += 1
                     if how == "commit":

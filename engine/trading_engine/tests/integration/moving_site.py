@@ -71,7 +71,11 @@ class Pair:
 
     def told(self, name: str, move: str) -> dict[str, Any]:
         """What a partition says of a move; empty: nothing."""
-        return next((m for m in self.status(name)["moves"] if m["id"] == move), {})
+        try:
+            moves = self.status(name)["moves"]
+        except OSError:  # it begins
+            return {}
+        return next((m for m in moves if m["id"] == move), {})
 
     def owner(self, slot: int) -> str:
         """The partition in the slot's row."""
