@@ -22,6 +22,7 @@ from bench.core import CoreFigures  # noqa: E402
 from bench.driver import BUILD, build  # noqa: E402
 from bench.figures import Figure, table, write  # noqa: E402
 from bench.machine import commit, machine  # noqa: E402
+from bench.moves import QUICK_MOVES, EngineMoves  # noqa: E402
 from bench.order_entry import Headline, Pace, PrototypeTable, best_workers  # noqa: E402
 from bench.partition import Restart  # noqa: E402
 from bench.processes import BenchError  # noqa: E402
@@ -38,7 +39,13 @@ CORE = (
 RESTART = ("partition_restart_seconds_1m", "memory_megabytes_per_million_open_orders")
 TOPOLOGY = ("cpu_microseconds_per_order", "cpu_microseconds_per_order_load_per_part")
 PROTOTYPE = ("rest_single_orders_per_second_by_backends",)
-ALL = HEADLINE + CORE + RESTART + TOPOLOGY + PROTOTYPE
+MOVES = (
+    "engine_move_pause_p50_milliseconds", "engine_move_pause_p99_milliseconds",
+    "engine_move_pause_max_milliseconds", "engine_moves_measured", "moves_lost_orders",
+    "moves_doubled_orders",
+)  # fmt: skip
+ENGINE_MOVES = 200
+ALL = HEADLINE + CORE + RESTART + TOPOLOGY + PROTOTYPE + MOVES
 
 
 def say(text: str) -> None:
@@ -110,6 +117,8 @@ class Session:
                 database.stop()
         orders = 100_000 if self.chosen.quick else 1_000_000
         self.part(RESTART, Restart(self.pace.runs, say, orders).measure)
+        moves = QUICK_MOVES if self.chosen.quick else ENGINE_MOVES
+        self.part(MOVES, EngineMoves(moves, say).measure)
         shapes = SHAPES_QUICK if self.chosen.quick else SHAPES
         self.part(TOPOLOGY, CpuByTopology(self.short, say, shapes).measure)
 

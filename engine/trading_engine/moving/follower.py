@@ -17,6 +17,7 @@ from trading_contract.errors import InvariantError, WorldError
 from trading_contract.moves import MoveOrder, MoveProgress, MoveState
 from trading_engine._core import Sequencer, SlotRows
 from trading_engine.moving.decide import Course, Row, next_course
+from trading_engine.moving.queries import ROWS, TELL, WITHDRAW
 from trading_engine.moving.steps import array
 from trading_engine.shard_connection import Outcome, ShardConnection, ShardLostError
 from trading_engine.taking import TakenSlot, Taker
@@ -27,33 +28,8 @@ POLL_SECONDS = 0.02
 CLOSE_POLL_SECONDS = 0.002  # once the slots may become ours at any moment
 RETRY_SECONDS = 0.5
 TELL_SECONDS = 0.5
-LOG_ROWS_MAX = 64  # of a slot in one answer
 ATTEMPTS_MAX = 3  # to replay; then the move is stopped
 _POLL = b"follow"
-# One statement sees one moment: whoever sees a row of the log sees the digest that came with it.
-_ROWS = f"""
-SELECT o.slot_id, o.epoch, o.owner, o.partition, o.state, o.last_seq, encode(o.chain, 'hex'),
-       extract(epoch FROM clock_timestamp() - o.handed_over_at) * 1000,
-       d.seq, d.since_us, d.first_sym, d.past_sym, encode(d.digest, 'hex'),
-       l.seq_lo, l.seq_hi, encode(l.payload, 'hex'), encode(l.chain, 'hex')
-  FROM unnest($1::int[], $2::bigint[]) AS b(slot_id, seq)
-  JOIN slot_owner o ON o.slot_id = b.slot_id
-  LEFT JOIN slot_digest d ON d.slot_id = b.slot_id AND d.move_id = $3::uuid
-  LEFT JOIN LATERAL (
-    SELECT * FROM slot_log WHERE slot_id = b.slot_id AND seq_hi > b.seq
-     ORDER BY seq_hi LIMIT {LOG_ROWS_MAX}) l ON true
- ORDER BY o.slot_id, l.seq_hi
-"""
-_TELL = """
-INSERT INTO slot_follower AS f
-SELECT slot_id, $3::uuid, $4::int, $5, $6::uuid, seq, verified, past, $9, clock_timestamp()
-  FROM unnest($1::int[], $2::bigint[], $7::bigint[], $8::text[]) AS b(slot_id, seq, verified, past)
-ON CONFLICT (slot_id) DO UPDATE SET move_id = excluded.move_id, attempt = excluded.attempt,
-  partition = excluded.partition, incarnation = excluded.incarnation, at_seq = excluded.at_seq,
-  verified_seq = excluded.verified_seq, verified_sym = excluded.verified_sym,
-  problem = excluded.problem, told_at = excluded.told_at
-"""
-_WITHDRAW = "DELETE FROM slot_follower WHERE slot_id = ANY ($1::int[]) AND incarnation = $2::uuid"
 
 
 class Shelf(Protocol):
@@ -135,15 +111,19 @@ class Follower:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             try:
-                await connection.prepare(_ROWS, _POLL)
+                await connection.prepare(ROWS, _POLL)
                 await self._follow(connection)
             except WorldError as problem:
                 logger.warning("move %s: %s; trying again", self.order.id, problem)
                 self._drop()
-                if not self.ending:
+                if self.cancelled:
+                    self.state = "Failed"
+                elif not self.ending:
                     await asyncio.sleep(RETRY_SECONDS)
             finally:
                 connection.close()
+        self._drop()
+        self.shelf.forget_followed(list(self.order.slots), self.order.source_shard)
 
     async def _follow(self, connection: ShardConnection) -> None:
         if not await self._load():
@@ -160,7 +140,6 @@ class Follower:
             await asyncio.sleep(CLOSE_POLL_SECONDS if self.state == "Ready" else POLL_SECONDS)
         if not self._slots:
             self.state = "Done"
-        self._drop()
 
     async def _load(self) -> bool:
         """Begin to follow what is not ours; False: all is."""
@@ -290,7 +269,7 @@ class Follower:
         self._told, self._told_at = news, now
         at = [self._at(id_)[0] for id_ in ids]
         outcome = await connection.ask(
-            _TELL,
+            TELL,
             [
                 array(ids), array(at), self.order.id.encode(), str(self.order.attempt).encode(),
                 self.taker.partition.encode(), str(self.taker.incarnation).encode(),
@@ -303,7 +282,7 @@ class Follower:
     async def _withdraw(self, connection: ShardConnection) -> None:
         """Nobody can hand anything over to us any more; what came before that, we keep."""
         who = str(self.taker.incarnation).encode()
-        outcome = await connection.ask(_WITHDRAW, [array(list(self._slots)), who])
+        outcome = await connection.ask(WITHDRAW, [array(list(self._slots)), who])
         if not outcome.good:
             raise ShardLostError(outcome.message)
         await self._replay_news(connection)
@@ -311,11 +290,9 @@ class Follower:
             self.problem, self.state = self.problem or "cancelled", "Failed"
 
     def _drop(self) -> None:
-        ids = list(self._slots)
+        """What is followed leaves the memory."""
+        for id_ in self._slots:
+            self.sequencer.drop_slot(id_)
+            self.sequencer.forget_slot(id_)
         self._slots.clear()
         self._told = ()
-        if ids:
-            for id_ in ids:
-                self.sequencer.drop_slot(id_)
-                self.sequencer.forget_slot(id_)
-        self.shelf.forget_followed(ids, self.order.source_shard)

@@ -32,6 +32,7 @@ class Load:
     wrong: list[str] = field(default_factory=list)
     redirects: int = 0
     resent: int = 0
+    seconds_max: float = 0.0  # from the first sending to the answer, redirects included
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def __enter__(self) -> Load:
@@ -63,7 +64,7 @@ class Load:
             price = 100 - number % 3 if side is Side.BUY else 100 + number % 2
             name = f"{symbol}-{number}"
             command = place(symbol, side, price, 1, account=account, client_id=name)
-            sent_before = False
+            sent_before, sent_at = False, time.monotonic()
             while not self.stop.is_set():
                 try:
                     if at not in clients:
@@ -84,6 +85,7 @@ class Load:
                 if reply.code is Code.UNKNOWN_OUTCOME:
                     sent_before = True
                     continue
+                self.seconds_max = max(self.seconds_max, time.monotonic() - sent_at)
                 self._note(symbol, name, reply, sent_before)
                 break
             next_at = max(next_at + 1 / ORDERS_PER_SECOND, time.monotonic())

@@ -34,10 +34,10 @@ def replayed(follower: Sequencer, row: Row) -> int:
     return follower.replay(SLOT, row["payload"], row["sequence"], row["chain"])
 
 
-def digests(world: Harness, follower: Sequencer) -> tuple[object, object]:
+def digests(world: Harness, follower: Sequencer) -> list[tuple[bytes, str] | None]:
     """The owner's and the follower's, of all symbols."""
     since_us = world.sequencer.digest_since_us(world.now_us)
-    return tuple(s.digest(SLOT, "", "", ALL, since_us) for s in (world.sequencer, follower))  # type: ignore[return-value]
+    return [s.digest(SLOT, "", "", ALL, since_us) for s in (world.sequencer, follower)]
 
 
 batches_of_commands = st.lists(
