@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -82,7 +82,7 @@ def answers_of(trader: Trader, other: Trader) -> dict[tuple[str, str], httpx.Res
     number = placed.json()["orderId"]
     other.place("BTCUSDT", "SELL", "0.00100", "9000.00")
     both = json.dumps([BID, {**BID, "price": "9000.001"}])
-    of_symbol: Callable[..., dict[str, object]] = lambda **more: {"symbol": "BTCUSDT", **more}  # noqa: E731
+    of_symbol = partial(dict[str, object], symbol="BTCUSDT")
     told = {
         ("post", "order"): placed,
         ("get", "order"): signed("get", "order", **of_symbol(orderId=number)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from trading_backend.replica import Replica, now_ms
 from trading_backend.requests import Parameters, public
 from trading_backend.routes import answers
 from trading_backend.routes.read_parameters import documented
+from trading_backend.shard_pools import Row
 from trading_backend.store import UNTIL_MAX_US, Page
 from trading_backend.stream_events import checksum, levels_json
 from trading_backend.symbol_formats import SymbolFormat
@@ -95,9 +97,7 @@ def market_data_routes(replica: Replica) -> APIRouter:
         }
 
     async def public_trades(request: Request) -> list[dict[str, Any]]:
-        given = public(request, TRADES)
-        style = replica.format(given.symbol())
-        rows = await replica.store.trades(given.symbol(), page_of(given, "fromId"))
+        style, rows = await _trades_of(replica, request, TRADES)
         return [_trade(style, row) for row in rows]
 
     for path, summary in (
@@ -116,9 +116,7 @@ def market_data_routes(replica: Replica) -> APIRouter:
         ),
     )  # fmt: skip
     async def aggregate_trades(request: Request) -> list[dict[str, Any]]:
-        given = public(request, AGGREGATES)
-        style = replica.format(given.symbol())
-        rows = await replica.store.trades(given.symbol(), page_of(given, "fromId"))
+        style, rows = await _trades_of(replica, request, AGGREGATES)
         return [_aggregate(style, row) for row in rows]
 
     @router.get(
@@ -146,6 +144,15 @@ def market_data_routes(replica: Replica) -> APIRouter:
         return [_candle(style, width, row) for row in rows]
 
     return router
+
+
+async def _trades_of(
+    replica: Replica, request: Request, known: tuple[str, ...]
+) -> tuple[SymbolFormat, Sequence[Row]]:
+    """The grid of the symbol that was asked for, and its trades. Raises `ApiError`."""
+    given = public(request, known)
+    style = replica.format(given.symbol())
+    return style, await replica.store.trades(given.symbol(), page_of(given, "fromId"))
 
 
 def _trade(style: SymbolFormat, r: Any) -> dict[str, Any]:
