@@ -84,6 +84,8 @@ def test_all_slots_of_an_order_go_to_one_incarnation_or_none_does() -> None:
     assert next_step(both, held, {3: THERE}, checked) == Wait("Waiting")
     other = {3: THERE, 4: replace(THERE, incarnation="c")}
     assert next_step(both, held, other, checked) == Wait("Waiting")
+    stale = {3: THERE, 4: replace(THERE, fresh=False)}
+    assert next_step(both, held, stale, checked) == Wait("Waiting")
     assert next_step(both, {3: HELD}, {3: THERE, 4: THERE}, checked) == Wait("Waiting")
     assert next_step(both, held, {3: THERE, 4: THERE}, {3: EQUAL}) == LogDigest(4, "A", "b")
 
