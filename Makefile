@@ -53,9 +53,11 @@ e2e: dev ## the promises on a real Kubernetes: KUBECONFIG, else one made here; A
 
 crds: setup ## write the CustomResourceDefinitions from the models
 	@mkdir -p build
-	$(BIN)/python -m trading_contract.crd > build/tradingclusters.yaml
-	cp build/tradingclusters.yaml charts/trading-operator/crds-generated/tradingclusters.yaml
-	mv build/tradingclusters.yaml crds/tradingclusters.yaml
+	for kind in tradingclusters symbolmoves; do \
+	  $(BIN)/python -m trading_contract.crd $$kind > build/$$kind.yaml; \
+	  cp build/$$kind.yaml charts/trading-operator/crds-generated/$$kind.yaml; \
+	  mv build/$$kind.yaml crds/$$kind.yaml; \
+	done
 
 fmt: dev ## format Python
 	$(BIN)/ruff format

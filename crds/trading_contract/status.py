@@ -57,6 +57,8 @@ class Reason(StrEnum):
     WAITING_FOR_LOAD_BALANCER = "WaitingForLoadBalancer"
     SLOTS_WITHOUT_OWNER = "SlotsWithoutOwner"
     SLOTS_NOT_MOVED = "SlotsNotMoved"
+    MOVING_SLOTS = "MovingSlots"
+    MOVE_NOT_VERIFIED = "MoveNotVerified"
     INVALID_SPEC = "InvalidSpec"
     UNSAFE_CHANGE = "UnsafeChange"
     NAME_COLLISION = "NameCollision"

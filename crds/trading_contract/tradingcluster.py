@@ -21,6 +21,9 @@ KIND = "TradingCluster"
 NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"  # of another object
 
 
+PartitionName = Annotated[
+    str, Field(min_length=11, max_length=13, pattern=r"^partition-(0|[1-9][0-9]{0,2})$")
+]
 SecretName = Annotated[str, Field(min_length=1, max_length=253, pattern=NAME)]
 
 
@@ -67,7 +70,23 @@ class PartitionsSpec(ResourceModel):
     """The matching-engine partitions. Each is the only writer of its symbol ranges."""
 
     count: int = Field(default=1, ge=1, le=256, description="How many partitions.")
+    drained: tuple[PartitionName, ...] = Field(
+        default=(),
+        max_length=255,
+        description="Partitions that give their symbols away and get none, for maintenance; they "
+        "run on, empty. At least one must remain.",
+    )
     resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _some_remain(self) -> PartitionsSpec:
+        names = {f"partition-{index}" for index in range(self.count)}
+        for at, name in enumerate(self.drained):
+            if name not in names:
+                raise ValueError(f"drained.{at}: {name} does not exist; count is {self.count}")
+        if names <= set(self.drained):
+            raise ValueError("drained: somebody must keep the symbols; leave one partition out")
+        return self
 
 
 class Durability(StrEnum):

@@ -9,19 +9,25 @@ from typing import Any
 import pytest
 import yaml
 
-from trading_contract.crd import definition, structural, text
+from trading_contract.crd import DEFINITIONS, text
 from trading_contract.errors import InvariantError
+from trading_contract.structural import structural
 
 FOLDER = Path(__file__).parents[3]
+CHART = FOLDER.parent / "charts" / "trading-operator" / "crds-generated"
+every_kind = pytest.mark.parametrize("plural", DEFINITIONS)
 
 
-def test_the_committed_file_is_fresh() -> None:
-    committed = (FOLDER / "tradingclusters.yaml").read_text()
-    assert committed == text(), "the models changed: run `make crds` and commit the file"
+@every_kind
+@pytest.mark.parametrize("folder", [FOLDER, CHART], ids=["crds", "chart"])
+def test_the_committed_file_is_fresh(plural: str, folder: Path) -> None:
+    committed = (folder / f"{plural}.yaml").read_text()
+    assert committed == text(plural), "the models changed: run `make crds` and commit the file"
 
 
-def test_the_text_is_the_definition() -> None:
-    assert yaml.safe_load(text()) == definition()
+@every_kind
+def test_the_text_is_the_definition(plural: str) -> None:
+    assert yaml.safe_load(text(plural)) == DEFINITIONS[plural]()
 
 
 def properties(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -34,29 +40,32 @@ def properties(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, di
             yield from properties(schema[key], f"{path}[]")
 
 
-def root() -> dict[str, Any]:
+def root(plural: str) -> dict[str, Any]:
     """The schema of the resource."""
-    version: dict[str, Any] = definition()["spec"]["versions"][0]
+    version: dict[str, Any] = DEFINITIONS[plural]()["spec"]["versions"][0]
     schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]
     return schema
 
 
-def test_a_person_can_learn_every_field_from_its_description() -> None:
-    for path, schema in properties(root()):
+@every_kind
+def test_a_person_can_learn_every_field_from_its_description(plural: str) -> None:
+    for path, schema in properties(root(plural)):
         if path not in (".apiVersion", ".kind", ".metadata"):
             assert schema.get("description"), f"{path} has no description"
 
 
-def test_every_field_is_structural() -> None:
-    for path, schema in properties(root()):
+@every_kind
+def test_every_field_is_structural(plural: str) -> None:
+    for path, schema in properties(root(plural)):
         assert isinstance(schema["type"], str), path
         assert not {"$ref", "anyOf", "oneOf", "allOf", "title"} & schema.keys(), path
         assert schema.get("default", ...) is not None, f"{path} has default null"
         assert not ("properties" in schema and "additionalProperties" in schema), path
 
 
-def test_every_list_and_every_number_of_the_spec_is_bounded() -> None:
-    for path, schema in properties(root()["properties"]["spec"]):
+@every_kind
+def test_every_list_and_every_number_of_the_spec_is_bounded(plural: str) -> None:
+    for path, schema in properties(root(plural)["properties"]["spec"]):
         if schema["type"] == "array":
             assert "maxItems" in schema, path
         if schema["type"] == "integer":

@@ -25,7 +25,7 @@ FILE_LINES_MAX = 500
 LINE_CHARACTERS_MAX = 100
 FUNCTION_LINES_MAX = 70
 CODE = {".py", ".pyi", ".cpp", ".hpp", ".sql", ".sh"}
-GENERATED = {Path("crds/tradingclusters.yaml")}
+GENERATED = {Path("crds/tradingclusters.yaml"), Path("crds/symbolmoves.yaml")}
 
 
 def tracked() -> list[Path]:
