@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from trading_contract.symbolmove import SymbolMove
 from trading_contract.topology import Topology
 from trading_operator.planner.child_actions import ChildAction, child_subject
 from trading_operator.planner.observed import Role
@@ -125,6 +126,32 @@ class CommandNode:
         return f"{self.node}: {words}"
 
 
+@dataclass(frozen=True)
+class MakeMove:
+    """Create a SymbolMove of the planner's own."""
+
+    move: SymbolMove
+    reason: str
+
+    def describe(self) -> str:
+        """The action in words."""
+        spec = self.move.spec
+        return f"ask for {self.move.metadata.name}: {', '.join(spec.symbols)} to {spec.target}"
+
+
+@dataclass(frozen=True)
+class ForgetMove:
+    """Delete a finished SymbolMove of the planner's own."""
+
+    name: str
+    uid: str
+    reason: str
+
+    def describe(self) -> str:
+        """The action in words."""
+        return f"forget {self.name}"
+
+
 Action = (
     AssignPorts
     | PublishTopology
@@ -133,6 +160,8 @@ Action = (
     | StopComponent
     | PrepareShard
     | CommandNode
+    | MakeMove
+    | ForgetMove
     | ChildAction
 )
 
@@ -157,5 +186,9 @@ def subject(action: Action) -> str:
             return "ports"
         case PublishTopology():
             return "topology"
+        case MakeMove(move=move):
+            return move.metadata.name
+        case ForgetMove(name=name):
+            return name
         case _:
             return child_subject(action)

@@ -9,8 +9,14 @@ from dataclasses import dataclass
 
 from trading_contract.topology import SlotPlacement, Topology
 from trading_operator.planner.actions import Component, prepare_task
+from trading_operator.planner.moves.ownership import MERGED, owner_of
 from trading_operator.planner.observed import Observed, Role, SlotRow
-from trading_operator.planner.topology import WantedCluster, same_but_revision, shard_hash
+from trading_operator.planner.topology import (
+    WantedCluster,
+    same_but_moves,
+    same_but_revision,
+    shard_hash,
+)
 
 READY = "ready"
 STARTING = "starting"
@@ -113,7 +119,7 @@ def partition_missing(name: str, observed: Observed) -> str:
         return f"is {seen.state}" + (f": {seen.note}" if seen.note else "")
     if observed.topology is None:
         return "waits for the topology"
-    slots = [slot for slot in observed.topology.slots if slot.partition == name]
+    slots = [slot for slot in observed.topology.slots if serving(slot, observed) == name]
     unserved = [slot for slot in slots if not is_served(slot, observed)]
     return f"does not serve {len(unserved)} of its {len(slots)} slots" if unserved else ""
 
@@ -124,10 +130,17 @@ def slot_row(slot: SlotPlacement, observed: Observed) -> SlotRow | None:
     return next((row for row in rows if row.slot_id == slot.id), None)
 
 
+def serving(slot: SlotPlacement, observed: Observed) -> str:
+    """The partition that owns a slot: its row knows before the topology is brought up to it."""
+    return owner_of(slot, slot_row(slot, observed))
+
+
 def is_served(slot: SlotPlacement, observed: Observed) -> bool:
     """Whether its partition serves the slot at the epoch that its shard has."""
     row = slot_row(slot, observed)
-    partition = observed.partitions.get(slot.partition)
+    if row is not None and row.state == MERGED:
+        return True  # a part of its neighbour, which is asked after itself
+    partition = observed.partitions.get(serving(slot, observed))
     if row is None or partition is None or partition.state != READY or row.state != "ACTIVE":
         return False
     return any(s.slot_id == slot.id and s.epoch == row.epoch for s in partition.slots)
@@ -139,4 +152,13 @@ def is_published(wanted: WantedCluster, observed: Observed) -> bool:
         wanted.topology is not None
         and observed.topology is not None
         and same_but_revision(wanted.topology, observed.topology)
+    )
+
+
+def is_specified(wanted: WantedCluster, observed: Observed) -> bool:
+    """Whether the topology file says all that the specification asks for, be slots on their way."""
+    return (
+        wanted.topology is not None
+        and observed.topology is not None
+        and same_but_moves(wanted.topology, observed.topology)
     )

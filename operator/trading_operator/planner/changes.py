@@ -65,20 +65,16 @@ def _symbols(before: TradingCluster, after: TradingCluster) -> Iterator[str]:
 def _owners(after: TradingCluster, topology: Topology | None) -> Iterator[str]:
     if topology is None:
         return
-    for field, kind, count in (
-        ("spec.partitions.count", "partition", after.spec.partitions.count),
-        ("spec.shards.count", "shard", after.spec.shards.count),
-    ):
-        owned: dict[str, int] = {}
-        for slot in topology.slots:
-            name = slot.partition if kind == "partition" else slot.shard
-            owned[name] = owned.get(name, 0) + 1
-        wanted = {f"{kind}-{index}" for index in range(count)}
-        for name in sorted(set(owned) - wanted, key=lambda each: int(each.rpartition("-")[2])):
-            yield (
-                f"{field}: {count} would remove {name}, which owns {owned[name]} slots; only empty"
-                f" ones can be removed, so keep at least {_needed(owned)}"
-            )
+    count = after.spec.shards.count
+    owned: dict[str, int] = {}
+    for slot in topology.slots:
+        owned[slot.shard] = owned.get(slot.shard, 0) + 1
+    wanted = {f"shard-{index}" for index in range(count)}
+    for name in sorted(set(owned) - wanted, key=lambda each: int(each.rpartition("-")[2])):
+        yield (
+            f"spec.shards.count: {count} would remove {name}, which owns {owned[name]} slots; only"
+            f" empty ones can be removed, so keep at least {_needed(owned)}"
+        )
 
 
 def _needed(owned: dict[str, int]) -> int:

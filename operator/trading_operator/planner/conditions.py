@@ -17,8 +17,16 @@ from trading_contract.status import (
     TierStatus,
 )
 from trading_contract.tradingcluster import TradingCluster
-from trading_operator.planner.actions import Action
-from trading_operator.planner.assessment import Health, is_published, is_served, slot_row
+from trading_operator.planner.actions import Action, ForgetMove, MakeMove, PublishTopology
+from trading_operator.planner.assessment import (
+    Health,
+    is_served,
+    is_specified,
+    serving,
+    slot_row,
+)
+from trading_operator.planner.child_actions import ApplyChild, TellPod
+from trading_operator.planner.moves.plan import MovesPlan
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.redis_cluster import RedisPlan
 from trading_operator.planner.topology import WantedCluster
@@ -57,6 +65,7 @@ class Facts:
     obstacles: tuple[Obstacle, ...] = ()
     durability_lifted: str = ""
     spares_missing: str = ""
+    moves: MovesPlan = field(default_factory=MovesPlan)
 
     @property
     def is_stopped(self) -> bool:
@@ -140,18 +149,38 @@ def _verdicts(
         lifted = bool(facts.durability_lifted) and not is_rest
         verdict = _flag(lifted, "ReplicationLifted", facts.durability_lifted)
         yield ConditionType.DURABILITY_DEGRADED, verdict
-    kept = facts.wanted.kept
-    yield (
-        ConditionType.TURNDOWN_BLOCKED,
-        _Verdict(
-            "True", "SlotsNotMoved", _list([*kept.values()]) + ": move them first, or put it back"
-        )
-        if kept
-        else _Verdict("False", "Reconciled"),
-    )
+    yield ConditionType.REBALANCING, _rebalancing(facts)
+    yield ConditionType.TURNDOWN_BLOCKED, _turndown(facts)
     yield ConditionType.PAUSED, _flag(spec.paused, "PausedBySpec", "the operator only looks")
     stopped = spec.hibernated and facts.is_stopped
     yield ConditionType.HIBERNATED, _flag(stopped, "HibernatedBySpec", "the data stays")
+
+
+def _rebalancing(facts: Facts) -> _Verdict:
+    told = []
+    for move in facts.moves.under_way:
+        if (status := move.status) is not None:
+            text = f"{move.metadata.name}: {status.symbols[:80]} to {status.target}"
+            told.append(f"{text}, {status.state.value} {status.percent} %")
+    return _flag(bool(told), "MovingSlots", _list(told))
+
+
+def _turndown(facts: Facts) -> _Verdict:
+    kept = facts.wanted.kept
+    if not kept:
+        return _Verdict("False", "Reconciled")
+    is_emptied = any(
+        move.is_planned and not (move.status and move.status.is_finished)
+        for move in facts.moves.moves
+    )
+    moving = [] if not (is_emptied or facts.moves.makes) else [
+        text for name, text in kept.items() if name.startswith(f"{Role.PARTITION}-")
+    ]  # fmt: skip
+    staying = [text for text in kept.values() if text not in moving]
+    told = [f"{_list(moving)}: they are being moved"] if moving else []
+    if staying:
+        told.append(f"{_list(staying)}: move them first, or put it back")
+    return _Verdict("True", "SlotsNotMoved" if staying else "MovingSlots", _list(told))
 
 
 def _available(facts: Facts, previous: ClusterStatus | None) -> _Verdict:
@@ -205,13 +234,30 @@ def _ready(
     extra = set(facts.observed.processes or {}) - set(facts.health)
     if extra:
         problems.append(f"to be removed: {_list(sorted(extra), ', ')}")
-    if not is_published(facts.wanted, facts.observed) or facts.wanted.missing_ports:
+    if not is_specified(facts.wanted, facts.observed) or facts.wanted.missing_ports:
         problems.append("the topology is being published")
-    if facts.actions and not problems:
-        problems.append(facts.actions[0].describe())
+    changes = [each for each in facts.actions if not _is_about_moves(each, facts, previous)]
+    if changes and not problems:
+        problems.append(changes[0].describe())
     if not problems:
         return _Verdict("True", "Reconciled")
     return _Verdict("False", "RollingOut", _list(problems))
+
+
+def _is_about_moves(action: Action, facts: Facts, previous: ClusterStatus | None) -> bool:
+    """Whether an action serves moves alone: these do not make a cluster unready."""
+    match action:
+        case MakeMove() | ForgetMove():
+            return True
+        case PublishTopology():
+            return is_specified(facts.wanted, facts.observed)
+        case ApplyChild(kind="ConfigMap", name=name) if name.endswith("-topology"):
+            return is_specified(facts.wanted, facts.observed)
+        case TellPod():
+            told = previous.observed_generation if previous else 0
+            return _was_ready(previous) and told == facts.cluster.metadata.generation
+        case _:
+            return False
 
 
 def _was_ready(previous: ClusterStatus | None) -> bool:
@@ -255,6 +301,12 @@ def _degraded(facts: Facts, is_rest: bool) -> _Verdict:
         for name, health in facts.health.items()
         if not health.is_ready and name in facts.observed.failures
     ]
+    if facts.moves.unverified:
+        told = [
+            f"{m.metadata.name}: {m.status.evidence}" for m in facts.moves.unverified if m.status
+        ]
+        text = f"{_list(told)}: the source serves on; look at it, then delete the SymbolMove"
+        return _Verdict("True", "MoveNotVerified", text)
     nodes = [each.name for each in facts.wanted.components if each.role is Role.NODE]
     answering = [name for name in nodes if name in facts.observed.nodes]
     if answering and not facts.redis.is_ok and not facts.redis.commands:
@@ -294,7 +346,7 @@ def _slots(facts: Facts) -> Iterator[SlotStatus]:
         yield SlotStatus(
             first=slot.first,
             past=slot.past,
-            partition=slot.partition,
+            partition=serving(slot, facts.observed),
             shard=slot.shard,
             epoch=row.epoch if row else 0,
         )

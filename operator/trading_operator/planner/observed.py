@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from trading_contract.moves import MoveProgress
+from trading_contract.symbolmove import SymbolMove
 from trading_contract.topology import Topology
 
 
@@ -41,6 +43,7 @@ class SlotRow:
     owner: str
     first: str = ""
     past: str = ""
+    partition: str = ""  # "" = from before there were moves
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class PartitionSeen:
     incarnation: str = ""
     slots: tuple[PartitionSlot, ...] = ()
     note: str = ""
+    moves: tuple[MoveProgress, ...] = ()
+    knows_moves: bool = True  # False: of a version before them
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,7 @@ class Observed:
     silent_seconds: Mapping[str, float] = field(default_factory=dict)
     disk_free_bytes: int | None = None
     keepers: tuple[ProcessSeen, ...] = ()  # the supervisor and its guardian
+    moves: tuple[SymbolMove, ...] | None = ()
 
     def process(self, name: str) -> ProcessSeen | None:
         """The running process of that component, if any is known."""

@@ -8,7 +8,7 @@ healthy component is restarted at a time; nothing that owns slots is ever stoppe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trading_contract.status import ClusterStatus, Endpoints
 from trading_contract.tradingcluster import TradingCluster
@@ -29,9 +29,12 @@ from trading_operator.planner.assessment import (
     health_of,
     is_prepared,
     is_published,
+    is_specified,
     shard_missing,
 )
 from trading_operator.planner.conditions import Facts, Obstacle, status_of
+from trading_operator.planner.moves.facts import moves_of
+from trading_operator.planner.moves.plan import MovesPlan, move_actions, publish_reason
 from trading_operator.planner.observed import Observed, ProcessSeen, Role
 from trading_operator.planner.redis_cluster import RedisPlan, plan_redis
 from trading_operator.planner.topology import (
@@ -40,6 +43,7 @@ from trading_operator.planner.topology import (
     WantedCluster,
     shard_hash,
     wanted_cluster,
+    with_orders,
 )
 
 DISK_FREE_BYTES_MIN = 256 << 20
@@ -52,6 +56,7 @@ STOP_TIERS: tuple[tuple[Role, ...], ...] = (
     (Role.BALANCER, Role.PARTITION),
     (Role.SHARD, Role.NODE),
 )
+MOVING_ROLES = (Role.PARTITION, Role.SHARD)  # whose restart would disturb a move
 WAKE_SECONDS_IDLE = 1.0
 WAKE_SECONDS_WAITING = 0.5
 WAKE_SECONDS_ACTIVE = 0.2
@@ -73,12 +78,15 @@ class Plan:
     actions: tuple[Action, ...]
     status: ClusterStatus
     wake_after_seconds: float
+    moves: MovesPlan = field(default_factory=MovesPlan)
 
 
 def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
     """The next bounded step towards what is wanted. `now` in Unix seconds."""
     wanted = wanted_cluster(intent.cluster, observed)
     health = {each.name: health_of(each, observed) for each in wanted.components}
+    moves = moves_of(intent.cluster, observed, wanted, health, now)
+    wanted = with_orders(wanted, moves.orders)
     redis = _redis(intent, wanted, observed)
     spec = intent.cluster.spec
     if observed.processes is None or (spec.paused and not intent.is_going_down):
@@ -86,14 +94,16 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
     elif intent.is_going_down or spec.hibernated:
         actions = tuple(_stop_all(observed, now))
     else:
-        actions = tuple(_converge(wanted, observed, health, now)) + redis.commands
+        actions = (
+            *_converge(wanted, observed, health, now), *redis.commands, *move_actions(moves)
+        )  # fmt: skip
     facts = Facts(
         intent.cluster, intent.is_going_down, wanted, observed, health, redis, actions,
         (observed.disk_free_bytes or DISK_FREE_BYTES_MIN) < DISK_FREE_BYTES_MIN,
-        endpoints=_endpoints(wanted), obstacles=_obstacles(intent.cluster),
+        endpoints=_endpoints(wanted), obstacles=_obstacles(intent.cluster), moves=moves,
     )  # fmt: skip
     status = status_of(facts, intent.previous, now)
-    return Plan(actions, status, _wake_after_seconds(actions, health, observed))
+    return Plan(actions, status, _wake_after_seconds(actions, health, observed, moves), moves)
 
 
 def _endpoints(wanted: WantedCluster) -> Endpoints:
@@ -132,7 +142,7 @@ def _converge(
         topology = wanted.topology.model_copy(
             update={"revision": before.revision + 1 if before else 1}
         )
-        yield PublishTopology(topology, "the specification or the addresses differ from it")
+        yield PublishTopology(topology, publish_reason(topology, before))
     yield from _starts(wanted, observed, now)
     yield from prepares(wanted, observed, now)
     yield from _rolls(wanted, observed, health, now)
@@ -175,7 +185,7 @@ def partition_may_start(component: Component, observed: Observed) -> bool:
 def prepares(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[Action]:
     """What shards that take writes still need before they serve their slots."""
     topology = observed.topology
-    if topology is None or not is_published(wanted, observed):
+    if topology is None or not is_specified(wanted, observed):
         return
     for shard in topology.shards:
         task = prepare_task(shard.name)
@@ -219,9 +229,16 @@ def _rolls(
         elif component.role is Role.BALANCER:
             if _members_are_settled(health, wanted, observed):
                 yield ReplaceBalancer(component, "its members or its port changed")
+        elif component.role in MOVING_ROLES and _has_orders(wanted, observed):
+            continue  # moves end first
         elif not has_rolled and unwell <= {name}:
             has_rolled = True
             yield StopComponent(name, process.role, process.pid, "its settings changed")
+
+
+def _has_orders(wanted: WantedCluster, observed: Observed) -> bool:
+    topologies = (wanted.topology, observed.topology)
+    return any(topology is not None and topology.moves for topology in topologies)
 
 
 def _members_are_settled(
@@ -237,10 +254,12 @@ def _removals(wanted: WantedCluster, observed: Observed, now: float) -> Iterator
     is_rerouted = (
         running is None or balancer is None or running.settings_hash == balancer.settings_hash
     )
-    published = is_published(wanted, observed)
+    published, specified = is_published(wanted, observed), is_specified(wanted, observed)
     for name, process in sorted((observed.processes or {}).items()):
-        if wanted.component(name) is not None or name in observed.busy or not published:
+        if wanted.component(name) is not None or name in observed.busy or not specified:
             continue
+        if process.role == Role.PARTITION and not published:
+            continue  # others are still told that it owns something
         if process.role == Role.REPLICA and not is_rerouted:
             continue
         if process.role == Role.NODE and name not in observed.nodes:
@@ -273,9 +292,9 @@ def _force(process: ProcessSeen, now: float) -> Iterator[Action]:
 
 
 def _wake_after_seconds(
-    actions: tuple[Action, ...], health: Mapping[str, Health], observed: Observed
+    actions: tuple[Action, ...], health: Mapping[str, Health], observed: Observed, moves: MovesPlan
 ) -> float:
-    if actions or observed.busy:
+    if actions or observed.busy or moves.orders:
         return WAKE_SECONDS_ACTIVE
     waiting = any(not each.is_ready for each in health.values())
     return WAKE_SECONDS_WAITING if waiting else WAKE_SECONDS_IDLE

@@ -10,12 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from trading_contract.moves import MoveOrder
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.actions import (
     Action,
     AssignPorts,
     CommandNode,
     Component,
+    ForgetMove,
+    MakeMove,
     PrepareShard,
     PublishTopology,
     ReplaceBalancer,
@@ -33,7 +36,7 @@ from trading_operator.planner.observed import (
     ShardSeen,
     SlotRow,
 )
-from trading_operator.planner.plan import Intent, make_plan
+from trading_operator.planner.plan import Intent, Plan, make_plan
 from trading_operator.planner.redis_cluster import HASH_SLOTS
 
 ROUNDS_MAX = 200
@@ -47,13 +50,19 @@ def preview(cluster: TradingCluster, observed: Observed, now: float) -> tuple[Ac
     world = replace(world, topology_known=True, disk_free_bytes=None)
     actions: list[Action] = []
     for _ in range(ROUNDS_MAX):
-        step = make_plan(Intent(cluster), world, now).actions
-        if not step:
+        plan = make_plan(Intent(cluster), world, now)
+        world = with_statuses(world, plan)
+        if not plan.actions:
             break
-        for action in step:
+        for action in plan.actions:
             world = imagine(world, action)
-        actions.extend(step)
+        actions.extend(plan.actions)
     return tuple(actions)
+
+
+def with_statuses(world: Observed, plan: Plan) -> Observed:
+    """The world after the statuses of the moves were written."""
+    return world if world.moves is None else replace(world, moves=plan.moves.moves or world.moves)
 
 
 def imagine(world: Observed, action: Action) -> Observed:
@@ -66,17 +75,22 @@ def imagine(world: Observed, action: Action) -> Observed:
                 ports[name] = chosen
             return replace(world, ports=ports)
         case PublishTopology(topology=topology):
-            return _settle(replace(world, topology=topology))
+            return settle(_moved(replace(world, topology=topology)))
         case StartComponent(component=component) | ReplaceBalancer(component=component):
-            return _settle(_started(world, component))
+            return settle(_started(world, component))
         case StopComponent(name=name):
             return _stopped(world, name)
         case PrepareShard(shard=shard, wanted_hash=wanted):
-            return _settle(_prepared(world, shard, wanted))
+            return settle(_prepared(world, shard, wanted))
         case CommandNode():
             by_port = {str(port): name for name, port in world.ports.items()}
             nodes = imagine_command(world.nodes, action, lambda words: by_port[words[3]])
             return replace(world, nodes=nodes)
+        case MakeMove(move=move):
+            return replace(world, moves=(*(world.moves or ()), move))
+        case ForgetMove(name=name):
+            kept = tuple(each for each in world.moves or () if each.metadata.name != name)
+            return replace(world, moves=kept)
         case _:
             return world  # actions of another substrate
 
@@ -124,12 +138,39 @@ def _prepared(world: Observed, shard: str, wanted: str) -> Observed:
     rows = {row.slot_id: row for row in before.rows or ()}
     for slot in world.topology.slots:
         if slot.shard == shard and slot.id not in rows:
-            rows[slot.id] = SlotRow(slot.id, 1, "ACTIVE", "")
+            rows[slot.id] = SlotRow(slot.id, 1, "ACTIVE", "", slot.first, slot.past)
     after = replace(before, prepared_hash=wanted, rows=tuple(rows.values()))
     return replace(world, shards={**world.shards, shard: after})
 
 
-def _settle(world: Observed) -> Observed:
+def _moved(world: Observed) -> Observed:
+    """Every move that the topology asks for is done at once."""
+    shards = {name: seen.rows or () for name, seen in world.shards.items()}
+    for order in world.topology.moves if world.topology else ():
+        shards[order.source_shard] = imagine_move(shards.get(order.source_shard, ()), order)
+    changed = {name: replace(seen, rows=shards[name]) for name, seen in world.shards.items()
+               if seen.rows is not None}  # fmt: skip
+    return replace(world, shards={**world.shards, **changed})
+
+
+def imagine_move(rows: tuple[SlotRow, ...], order: MoveOrder) -> tuple[SlotRow, ...]:
+    """The rows of a shard after an order was carried out; once is enough."""
+    by_id = {row.slot_id: row for row in rows}
+    row = by_id.get(order.slots[0])
+    if row is None:
+        return rows
+    if order.kind == "engine" and row.partition != order.target_partition:
+        partition = order.target_partition or ""
+        by_id[row.slot_id] = replace(row, partition=partition, epoch=row.epoch + 1)
+    elif order.kind == "split" and order.new_slot is not None and order.new_slot not in by_id:
+        at, partition, epoch = order.split_at or "", order.source_partition, row.epoch + 1
+        left = replace(row, past=at, partition=partition, epoch=epoch)
+        by_id[row.slot_id] = left
+        by_id[order.new_slot] = replace(left, slot_id=order.new_slot, first=at, past=row.past)
+    return tuple(sorted(by_id.values(), key=lambda each: each.slot_id))
+
+
+def settle(world: Observed) -> Observed:
     """Running partitions serve all slots that the topology gives them."""
     if world.topology is None:
         return world
@@ -137,12 +178,14 @@ def _settle(world: Observed) -> Observed:
     for name, process in (world.processes or {}).items():
         if process.role != Role.PARTITION:
             continue
-        slots = []
+        slots: list[PartitionSlot] = []
         for slot in world.topology.slots:
             rows = world.shards.get(slot.shard, ShardSeen()).rows or ()
-            epochs = [row.epoch for row in rows if row.slot_id == slot.id]
-            if slot.partition == name and epochs:
-                slots.append(PartitionSlot(slot.id, epochs[0]))
+            slots.extend(
+                PartitionSlot(row.slot_id, row.epoch)
+                for row in rows
+                if row.slot_id == slot.id and (row.partition or slot.partition) == name
+            )
         partitions[name] = PartitionSeen("ready", name, tuple(slots))
     return replace(world, partitions=partitions)
 

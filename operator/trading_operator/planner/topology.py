@@ -6,10 +6,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Protocol
 
+from trading_contract.moves import MoveOrder
 from trading_contract.topology import (
     Idempotency,
     Limits,
@@ -21,6 +22,7 @@ from trading_contract.topology import (
 )
 from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
 from trading_operator.planner.actions import Component
+from trading_operator.planner.moves.ownership import folded_slots
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.placement import initial_slots
 from trading_operator.planner.redis_cluster import NodeWanted, hash_slots_of
@@ -30,6 +32,7 @@ BALANCER = "load-balancer"
 # Raised when what a version makes of the settings changes, so that a new version starts it anew.
 BALANCER_FORM = "3"
 REPLICA_FORM = "2"
+SHARD_FORM = "2"  # raised with each migration, so that shards are prepared anew
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
 
@@ -78,6 +81,7 @@ class WantedCluster:
     kept: Mapping[str, str]
     missing_ports: tuple[str, ...]
     fixed_ports: Mapping[str, int]
+    slots: tuple[SlotPlacement, ...] = ()  # as the shards' rows tell them
 
     def component(self, name: str) -> Component | None:
         """The wanted component of that name."""
@@ -90,7 +94,9 @@ def wanted_cluster(cluster: TradingCluster, observed: Observed) -> WantedCluster
     Components whose port is not known yet are left out.
     """
     spec = cluster.spec
-    slots = observed.topology.slots if observed.topology else initial_slots(spec)
+    slots = initial_slots(spec)
+    if observed.topology is not None:
+        slots = folded_slots(observed.topology.slots, observed.shards)
     kept = kept_components(spec, slots, observed)
     names = {role: [*wanted_names(spec, role), *_kept_of(role, kept)] for role in Role}
     needed = [name for role in Role for name in names[role]]
@@ -117,7 +123,14 @@ def wanted_cluster(cluster: TradingCluster, observed: Observed) -> WantedCluster
     addresses = LocalAddresses(ports)
     before = observed.topology
     topology = None if missing else wanted_topology(cluster, names, addresses, slots, before)
-    return WantedCluster(components, topology, nodes, kept, missing, fixed)
+    return WantedCluster(components, topology, nodes, kept, missing, fixed, slots)
+
+
+def with_orders(wanted: WantedCluster, orders: tuple[MoveOrder, ...]) -> WantedCluster:
+    """The same, with a topology that asks for these moves."""
+    if wanted.topology is None or wanted.topology.moves == orders:
+        return wanted
+    return replace(wanted, topology=wanted.topology.model_copy(update={"moves": orders}))
 
 
 def bus_name(node: str) -> str:
@@ -126,15 +139,34 @@ def bus_name(node: str) -> str:
 
 
 def shard_hash(topology: Topology, shard: str) -> str:
-    """Changes when the shard must be prepared again: its slots or the symbols differ."""
-    slots = [(slot.id, slot.first, slot.past) for slot in topology.slots if slot.shard == shard]
+    """Changes when the shard must be prepared again: its schema or the symbols differ.
+
+    Which slots it has is read from its rows: moves change them without our doing.
+    """
     symbols = [rules.model_dump(mode="json") for rules in topology.symbols]
-    return hashlib.sha256(json.dumps([slots, symbols]).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps([SHARD_FORM, symbols]).encode()).hexdigest()[:12]
 
 
 def same_but_revision(left: Topology, right: Topology) -> bool:
-    """Whether two topologies say the same."""
-    return left.model_copy(update={"revision": 0}) == right.model_copy(update={"revision": 0})
+    """Whether two topologies say the same; epochs are told along, never alone."""
+    return _plain(left) == _plain(right)
+
+
+def topology_text(topology: Topology) -> str:
+    """The file. Without moves it says nothing of them: an older version can read it, too."""
+    left_out = None if topology.moves else {"moves"}
+    return topology.model_dump_json(by_alias=True, indent=1, exclude=left_out)
+
+
+def same_but_moves(left: Topology, right: Topology) -> bool:
+    """Whether they differ at most in who owns what and in the moves that are asked for."""
+    none: dict[str, object] = {"slots": (), "moves": (), "revision": 0}
+    return left.model_copy(update=none) == right.model_copy(update=none)
+
+
+def _plain(topology: Topology) -> Topology:
+    slots = tuple(slot.model_copy(update={"epoch": 0}) for slot in topology.slots)
+    return topology.model_copy(update={"revision": 0, "slots": slots})
 
 
 def quantity_bytes(text: str) -> int:
@@ -254,6 +286,7 @@ def wanted_topology(
         ),
         redis_nodes=tuple(addresses.node(name) for name in names[Role.NODE]),
         slots=slots,
+        moves=before.moves if before else (),
         limits=Limits(
             orders_per_10_seconds=limits.orders_per_10_seconds,
             orders_per_day=limits.orders_per_day,

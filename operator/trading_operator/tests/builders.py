@@ -11,7 +11,7 @@ from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.actions import Action
 from trading_operator.planner.observed import Observed
 from trading_operator.planner.plan import Intent, Plan, make_plan
-from trading_operator.planner.preview import imagine
+from trading_operator.planner.preview import imagine, with_statuses
 
 NOW = 1_800_000_000.0
 ROUNDS_MAX = 100
@@ -60,11 +60,11 @@ def steps(
 ) -> Iterator[tuple[Action, Observed]]:
     """Each action with the world after it, planned anew after each, until nothing is left."""
     for _ in range(40 * ROUNDS_MAX):
-        actions = planned(wanted, world, **more).actions
-        if not actions:
+        plan = planned(wanted, world, **more)
+        if not plan.actions:
             return
-        world = imagine(world, actions[0])
-        yield actions[0], world
+        world = imagine(with_statuses(world, plan), plan.actions[0])
+        yield plan.actions[0], world
     raise AssertionError("the plan never ends")
 
 
@@ -72,12 +72,13 @@ def converged(wanted: TradingCluster, world: Observed | None = None, **more: Any
     """The world after everything was done; fails when that never comes."""
     world = world or Observed(processes={})
     for _ in range(ROUNDS_MAX):
-        actions = planned(wanted, world, **more).actions
-        if not actions:
+        plan = planned(wanted, world, **more)
+        world = with_statuses(world, plan)
+        if not plan.actions:
             return world
-        for action in actions:
+        for action in plan.actions:
             world = imagine(world, action)
-    raise AssertionError(f"the plan never ends: {actions}")
+    raise AssertionError(f"the plan never ends: {plan.actions}")
 
 
 def verdict(status: ClusterStatus, kind: str) -> tuple[str, str]:

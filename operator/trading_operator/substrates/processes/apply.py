@@ -28,6 +28,7 @@ from trading_operator.planner.actions import (
     subject,
 )
 from trading_operator.planner.observed import Role
+from trading_operator.planner.topology import topology_text
 from trading_operator.substrates.processes.attempts import Attempts
 from trading_operator.substrates.processes.commands import PROGRAMS, Programs
 from trading_operator.substrates.processes.haproxy import haproxy_command, write_config
@@ -76,8 +77,7 @@ class Applier:
             case AssignPorts(names=names, fixed=fixed):
                 assign_ports(self._layout, names, dict(fixed))
             case PublishTopology(topology=topology):
-                text = topology.model_dump_json(by_alias=True, indent=1)
-                write_atomically(self._layout.topology_file, text + "\n")
+                write_atomically(self._layout.topology_file, topology_text(topology) + "\n")
             case StartComponent(component=component):
                 self._attempts.begin(component.name, "starting", self._start(component))
             case ReplaceBalancer(component=component):

@@ -19,7 +19,6 @@ def test_more_than_one_member_is_refused_on_this_substrate() -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"partitions": {"count": 1}}, "spec.partitions.count"),
         ({"shards": {"count": 1}}, "spec.shards.count"),
         ({"redis": {"masters": 4}}, "spec.redis.masters"),
     ],
@@ -50,3 +49,8 @@ def test_growing_and_shrinking_what_owns_nothing_is_fine() -> None:
     before, after = cluster(partitions={"count": 5}), cluster(backends={"replicas": 3})
     topology = converged(cluster()).topology
     assert problems_of_change(before, after, topology) == []
+
+
+def test_partitions_that_own_slots_may_go_as_they_are_emptied_first() -> None:
+    before, after = cluster(partitions={"count": 3}), cluster()
+    assert problems_of_change(before, after, converged(before).topology) == []

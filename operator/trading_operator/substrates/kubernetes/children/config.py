@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from trading_contract.topology import Topology
 from trading_contract.tradingcluster import TradingClusterSpec
+from trading_operator.planner.topology import topology_text
 from trading_operator.substrates.kubernetes.children.building import (
     ClusterIdentity,
     Object,
@@ -20,7 +21,7 @@ def topology_map(identity: ClusterIdentity, spec: TradingClusterSpec, topology: 
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": identity.metadata(name, is_owned=is_owned),
-        "data": {"topology.json": topology.model_dump_json(by_alias=True, indent=1)},
+        "data": {"topology.json": topology_text(topology)},
     }
 
 

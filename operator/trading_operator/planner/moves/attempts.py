@@ -1,0 +1,54 @@
+"""When an attempt has failed, and when the next one begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from trading_contract.moves import MoveOrder, MoveProgress
+from trading_contract.symbolmove import MoveReason, SymbolMoveStatus
+from trading_operator.planner.moves.times import seconds_of
+from trading_operator.planner.moves.world import MovesWorld
+
+ATTEMPTS_MAX = 3
+BACK_OFF_SECONDS = 5.0
+ATTEMPT_SECONDS_MAX = 600.0  # since the attempt, or its last part, began
+
+
+@dataclass(frozen=True)
+class AttemptFailure:
+    """Why an attempt goes no further."""
+
+    reason: MoveReason
+    text: str
+
+
+def back_off_seconds(attempts: int) -> float:
+    """5, 10, 20 .. seconds after the n-th attempt."""
+    return BACK_OFF_SECONDS * 2.0 ** (max(1, attempts) - 1)
+
+
+def failure_of(orders: Iterable[MoveOrder], world: MovesWorld) -> AttemptFailure | None:
+    """What the partitions say against going on; a difference that was found counts most."""
+    failed = [
+        (each, order) for order in orders for each in world.progress_of(order)
+        if each.state == "Failed"
+    ]  # fmt: skip
+    for each, _ in failed:
+        if _is_difference(each):
+            return AttemptFailure(MoveReason.NOT_VERIFIED, each.problem)
+    for each, order in failed:
+        name = order.source_partition if each.role == "source" else order.target_partition
+        return AttemptFailure(MoveReason.BACKING_OFF, f"{name}: {each.problem or 'it failed'}")
+    return None
+
+
+def _is_difference(progress: MoveProgress) -> bool:
+    """Whether source and target disagreed about the same commands: trying again hides it."""
+    return any(word in progress.problem.lower() for word in ("digest", "chain"))
+
+
+def is_overdue(status: SymbolMoveStatus, now: float) -> bool:
+    """Whether the attempt has had its time."""
+    began = seconds_of(status.attempt_time)
+    return began is not None and now - began > ATTEMPT_SECONDS_MAX

@@ -1,0 +1,115 @@
+"""From one look at the cluster to what its moves are judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from trading_contract.moves import MoveProgress
+from trading_contract.symbolmove import MoveReason
+from trading_contract.topology import SlotPlacement
+from trading_contract.tradingcluster import TradingCluster
+from trading_operator.planner.assessment import Health
+from trading_operator.planner.moves.ownership import used_ids
+from trading_operator.planner.moves.plan import MovesPlan, plan_moves
+from trading_operator.planner.moves.turnover import Cluster
+from trading_operator.planner.moves.world import MovesWorld, Obstruction
+from trading_operator.planner.observed import Observed, Role, SlotRow
+from trading_operator.planner.topology import WantedCluster, wanted_names
+
+DISK_FREE_BYTES_MIN = 256 << 20
+
+
+def moves_of(
+    cluster: TradingCluster,
+    observed: Observed,
+    wanted: WantedCluster,
+    health: Mapping[str, Health],
+    now: float,
+) -> MovesPlan:
+    """What follows for the moves of a cluster; nothing as long as they are unknown."""
+    topology = observed.topology
+    if topology is None or observed.moves is None:
+        return MovesPlan(orders=topology.moves if topology else ())
+    slots = wanted.slots
+    names = [each.name for each in wanted.components if each.role is Role.PARTITION]
+    asked_for = wanted_names(cluster.spec, Role.PARTITION)
+    drained = set(cluster.spec.partitions.drained)
+    world = MovesWorld(
+        slots=slots,
+        rows=_rows(slots, observed),
+        listed=tuple(symbol.name for symbol in topology.symbols),
+        ready=frozenset(
+            name for name, each in health.items() if each.is_ready and _knows(name, observed)
+        ),
+        staying=tuple(name for name in asked_for if name not in drained),
+        existing=frozenset((*names, *asked_for)),
+        orders=topology.moves,
+        progress=_progress(observed),
+        ids=frozenset(used_ids((*slots, *topology.slots), observed.shards)),
+        parallel_max=cluster.spec.rebalancing.parallel_moves_max,
+        now=now,
+        obstruction=_obstruction(cluster, observed, wanted, health),
+    )
+    asks = Cluster(
+        cluster.metadata.name, topology.revision, cluster.spec.rebalancing.pause_milliseconds_max
+    )
+    return plan_moves(asks, observed.moves, world, may_ask=observed.topology_known)
+
+
+def _knows(name: str, observed: Observed) -> bool:
+    partition = observed.partitions.get(name)
+    return partition is None or partition.knows_moves
+
+
+def _rows(slots: Collection[SlotPlacement], observed: Observed) -> dict[int, SlotRow]:
+    by_shard = {
+        shard: {row.slot_id: row for row in seen.rows or ()}
+        for shard, seen in observed.shards.items()
+    }
+    rows = ((slot.id, by_shard.get(slot.shard, {}).get(slot.id)) for slot in slots)
+    return {slot_id: row for slot_id, row in rows if row is not None}
+
+
+def _progress(observed: Observed) -> dict[str, tuple[MoveProgress, ...]]:
+    told: dict[str, tuple[MoveProgress, ...]] = {}
+    for seen in observed.partitions.values():
+        for each in seen.moves:
+            told[each.id] = (*told.get(each.id, ()), each)
+    return told
+
+
+def _obstruction(
+    cluster: TradingCluster, observed: Observed, wanted: WantedCluster,
+    health: Mapping[str, Health],
+) -> Obstruction | None:  # fmt: skip
+    return next(_obstructions(cluster, observed, wanted, health), None)
+
+
+def _obstructions(
+    cluster: TradingCluster, observed: Observed, wanted: WantedCluster,
+    health: Mapping[str, Health],
+) -> Iterator[Obstruction]:  # fmt: skip
+    spec = cluster.spec
+    if spec.hibernated:
+        yield Obstruction(MoveReason.CLUSTER_HIBERNATED, "the cluster is hibernated")
+    if spec.paused:
+        yield Obstruction(MoveReason.CLUSTER_PAUSED, "the cluster is paused")
+    if observed.processes is None or not observed.topology_known:
+        yield Obstruction(MoveReason.WORLD_UNKNOWN, "what runs cannot be seen")
+    disk = observed.disk_free_bytes
+    if disk is not None and disk < DISK_FREE_BYTES_MIN:
+        yield Obstruction(MoveReason.STORAGE_FULL, f"only {disk >> 20} MiB of disk are free")
+    silent = [
+        shard.name for shard in (observed.topology.shards if observed.topology else ())
+        if getattr(observed.shards.get(shard.name), "rows", None) is None
+    ]  # fmt: skip
+    if silent:
+        text = f"{', '.join(silent)} does not tell who owns its slots"
+        yield Obstruction(MoveReason.WORLD_UNKNOWN, text)
+    rolling = [
+        each.name for each in wanted.components
+        if each.role in (Role.PARTITION, Role.SHARD) and health[each.name].is_outdated
+    ]  # fmt: skip
+    if rolling:
+        text = f"{', '.join(rolling)} gets other settings first"
+        yield Obstruction(MoveReason.CLUSTER_UPDATING, text)

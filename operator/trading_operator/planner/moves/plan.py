@@ -1,0 +1,124 @@
+"""All SymbolMoves of a cluster and the world -> orders, statuses, and what the planner asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from trading_contract.moves import MoveOrder
+from trading_contract.symbolmove import (
+    MoveReason,
+    MoveState,
+    SymbolMove,
+    SymbolMoveStatus,
+)
+from trading_contract.topology import Topology
+from trading_operator.planner.actions import ForgetMove, MakeMove
+from trading_operator.planner.moves.judge import judge
+from trading_operator.planner.moves.orders import in_words
+from trading_operator.planner.moves.turnover import Cluster, turnover
+from trading_operator.planner.moves.world import MovesWorld, Obstruction, Room
+from trading_operator.planner.topology import same_but_moves
+
+HISTORY_MAX = 20  # finished moves of the planner that are kept
+
+
+@dataclass(frozen=True)
+class MovesPlan:
+    """What follows for all moves.
+
+    `statuses` hold every move's, by name; `orders` are what the topology should ask for, `makes`
+    and `forgets` the SymbolMoves of the planner to create and to delete.
+    """
+
+    orders: tuple[MoveOrder, ...] = ()
+    statuses: Mapping[str, SymbolMoveStatus] = field(default_factory=dict)
+    makes: tuple[SymbolMove, ...] = ()
+    forgets: tuple[SymbolMove, ...] = ()
+    moves: tuple[SymbolMove, ...] = ()  # as judged
+
+    @property
+    def under_way(self) -> tuple[SymbolMove, ...]:
+        """Moves that have orders, or are on their way back."""
+        states = (MoveState.SPLITTING, MoveState.MOVING, MoveState.REVERSING, MoveState.CANCELLING)
+        return tuple(move for move in self.moves if move.status and move.status.state in states)
+
+    @property
+    def unverified(self) -> tuple[SymbolMove, ...]:
+        """Moves whose digests differed: a person must look."""
+        return tuple(move for move in self.moves if move.status and move.status.evidence)
+
+
+def plan_moves(
+    cluster: Cluster, moves: Sequence[SymbolMove], world: MovesWorld, *, may_ask: bool
+) -> MovesPlan:
+    """Judge every move, the oldest first, those of people before the planner's.
+
+    `may_ask`: whether the planner asks for moves of its own now.
+    """
+    room = Room(world.parallel_max, ids=set(world.ids))
+    judged: dict[str, SymbolMove] = {}
+    orders: list[MoveOrder] = []
+    for move in sorted(moves, key=_seniority):
+        verdict = judge(move, _as_seen_by(move, world, moves), room)
+        judged[move.metadata.name] = move.model_copy(update={"status": verdict.status})
+        orders.extend(verdict.orders)
+    after = tuple(judged[move.metadata.name] for move in moves)
+    makes = turnover(cluster, world, after) if may_ask and world.obstruction is None else ()
+    return MovesPlan(
+        orders=tuple(sorted(orders, key=lambda order: (order.slots, order.id))),
+        statuses={name: move.status for name, move in judged.items() if move.status is not None},
+        makes=makes,
+        forgets=tuple(_forgets(after)),
+        moves=after,
+    )
+
+
+def _seniority(move: SymbolMove) -> tuple[bool, bool, str, str]:
+    """Who has begun goes first, then people, then the older one."""
+    has_begun = bool(move.status and move.status.origins and not move.status.is_finished)
+    metadata = move.metadata
+    return (not has_begun, move.is_planned, metadata.creation_timestamp, metadata.name)
+
+
+def _as_seen_by(move: SymbolMove, world: MovesWorld, moves: Iterable[SymbolMove]) -> MovesWorld:
+    """After a difference was found, the planner's own moves wait for a person."""
+    if not move.is_planned or world.obstruction is not None:
+        return world
+    for other in moves:
+        if other is not move and other.status is not None and other.status.evidence:
+            text = f"{other.metadata.name} was not verified: look at it, then delete it"
+            return replace(world, obstruction=Obstruction(MoveReason.NOT_VERIFIED, text))
+    return world
+
+
+def move_actions(plan: MovesPlan) -> Iterator[MakeMove | ForgetMove]:
+    """What the planner does about its own SymbolMoves."""
+    for move in plan.makes:
+        yield MakeMove(move, move.spec.reason)
+    for move in plan.forgets:
+        reason = f"only the last {HISTORY_MAX} finished ones are kept"
+        yield ForgetMove(move.metadata.name, move.metadata.uid, reason)
+
+
+def publish_reason(after: Topology, before: Topology | None) -> str:
+    """Why a topology is published, in words."""
+    if before is None or not same_but_moves(after, before):
+        return "the specification or the addresses differ from it"
+    old, new = set(before.moves), set(after.moves)
+    words = [in_words(order) for order in after.moves if order not in old]
+    words += [f"no longer {in_words(order)}" for order in before.moves if order not in new]
+    if after.slots != before.slots:
+        words.append("slots have new owners or bounds")
+    return "; ".join(words)
+
+
+def _forgets(moves: Iterable[SymbolMove]) -> Iterator[SymbolMove]:
+    """The planner's own, beyond the newest ones; evidence is never among them."""
+    finished = [
+        move for move in moves
+        if move.is_planned and move.status and move.status.is_finished and not move.status.evidence
+    ]  # fmt: skip
+    finished.sort(key=lambda move: (move.status.finished_time if move.status else "",
+                                    move.metadata.name))  # fmt: skip
+    yield from finished[: max(0, len(finished) - HISTORY_MAX)]

@@ -1,0 +1,74 @@
+"""What moves are judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from trading_contract.moves import MoveOrder, MoveProgress
+from trading_contract.symbolmove import MoveReason
+from trading_contract.topology import SlotPlacement
+from trading_operator.planner.observed import SlotRow
+
+SOURCE, TARGET = "source", "target"
+
+
+@dataclass(frozen=True)
+class Obstruction:
+    """Why no move of the cluster begins now; it passes by itself."""
+
+    reason: MoveReason
+    text: str
+
+
+@dataclass(frozen=True)
+class MovesWorld:
+    """One look at all that moves depend on.
+
+    `slots` are folded from the rows. `ready` are components that do all that is wanted of them;
+    `staying` are the partitions that may be given slots, `existing` all that there are. `orders`
+    are those of the published topology.
+    """
+
+    slots: tuple[SlotPlacement, ...]
+    rows: Mapping[int, SlotRow]
+    listed: tuple[str, ...]
+    ready: frozenset[str]
+    staying: tuple[str, ...]
+    existing: frozenset[str]
+    orders: tuple[MoveOrder, ...]
+    progress: Mapping[str, tuple[MoveProgress, ...]]
+    ids: frozenset[int]
+    parallel_max: int
+    now: float
+    obstruction: Obstruction | None = None
+
+    def progress_of(self, order: MoveOrder) -> tuple[MoveProgress, ...]:
+        """What the partitions say of this attempt of an order."""
+        told = self.progress.get(order.id, ())
+        return tuple(each for each in told if each.attempt == order.attempt)
+
+
+@dataclass
+class Room:
+    """What the moves before have left: of slots, of orders at a time, of new ids."""
+
+    orders_max: int
+    claimed: dict[int, str] = field(default_factory=dict)  # slot -> the move that goes first
+    ids: set[int] = field(default_factory=set)
+    taken: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more orders may be begun."""
+        return self.taken >= self.orders_max
+
+    def claim(self, slots: Iterable[int], name: str) -> None:
+        """From now on these slots are this move's."""
+        for slot in slots:
+            self.claimed.setdefault(slot, name)
+
+    def holder(self, slots: Iterable[int], name: str) -> str:
+        """Another move that has one of the slots; "" = none."""
+        others = (self.claimed[slot] for slot in slots if slot in self.claimed)
+        return next((other for other in others if other != name), "")
