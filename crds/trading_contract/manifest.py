@@ -9,10 +9,12 @@ import yaml
 from pydantic import ValidationError
 
 from trading_contract.errors import UserError
+from trading_contract.symbolmove import SymbolMove
 from trading_contract.tradingcluster import TradingCluster
 
 TEXT_BYTES_MAX = 1 << 20  # as much as the Kubernetes API takes
 _METADATA = ("name", "namespace", "generation", "labels", "annotations")
+_MOVE_METADATA = (*_METADATA, "uid", "creationTimestamp")
 
 
 class _Loader(yaml.SafeLoader):
@@ -62,9 +64,25 @@ def parse_cluster(document: dict[str, Any]) -> TradingCluster:
     try:
         return TradingCluster.model_validate(document)
     except ValidationError as problem:
-        errors = problem.errors()
-        inner = [e for e in errors if not _echoes(e, errors)]
-        raise UserError("\n".join(_line(e) for e in inner)) from None
+        raise UserError("\n".join(lines_of(problem))) from None
+
+
+def parse_move(document: dict[str, Any]) -> SymbolMove:
+    """A SymbolMove from a mapping, such as one of the Kubernetes API. Raises `UserError`."""
+    metadata = document.get("metadata")
+    if isinstance(metadata, dict):
+        kept = {k: v for k, v in metadata.items() if k in _MOVE_METADATA}
+        document = {**document, "metadata": kept}
+    try:
+        return SymbolMove.model_validate(document)
+    except ValidationError as problem:
+        raise UserError("\n".join(lines_of(problem))) from None
+
+
+def lines_of(problem: ValidationError) -> list[str]:
+    """One line per problem, each beginning with the path of its field."""
+    errors = problem.errors()
+    return [_line(each) for each in errors if not _echoes(each, errors)]
 
 
 def _echoes(error: Any, errors: list[Any]) -> bool:

@@ -6,10 +6,11 @@ Every pass begins with fresh eyes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from trading_contract.errors import TradingError
 from trading_contract.status import ClusterStatus
+from trading_contract.symbolmove import SymbolMoveStatus
 from trading_operator.effects import Effects
 from trading_operator.planner.plan import Intent, Plan, make_plan
 from trading_operator.substrates.base import Substrate
@@ -25,17 +26,20 @@ class Reconciler:
         substrate: Substrate,
         effects: Effects,
         report: Callable[[ClusterStatus], None],
+        report_moves: Callable[[Mapping[str, SymbolMoveStatus]], None],
         now: Callable[[], float],
     ) -> None:
         self._substrate = substrate
         self._effects = effects
         self._report = report
+        self._report_moves = report_moves
         self._now = now
 
     async def visit(self, intent: Intent) -> Plan:
         """One pass. An action that fails ends the pass; the next one looks again."""
         observed = await self._substrate.observe()
         plan = make_plan(intent, observed, self._now())
+        self._report_moves(plan.moves.statuses)  # first: orders follow from what they say
         self._report(plan.status)
         for action in plan.actions:
             try:

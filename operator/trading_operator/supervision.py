@@ -11,6 +11,7 @@ from trading_operator.substrates.processes.apply import ProcessesSubstrate
 from trading_operator.substrates.processes.commands import PROGRAMS, Programs
 from trading_operator.substrates.processes.keepers import SUPERVISOR, take_keeper_lock
 from trading_operator.substrates.processes.layout import Layout
+from trading_operator.substrates.processes.moves import MoveFiles
 from trading_operator.substrates.processes.store import Store
 from trading_operator.substrates.processes.supervisor import Supervisor
 
@@ -24,5 +25,8 @@ async def supervise(
         return
     store = Store(layout)
     substrate = ProcessesSubstrate(layout, time.time, programs)
-    reconciler = Reconciler(substrate, Effects(substrate.apply), store.report, time.time)
+    moves = MoveFiles(layout)
+    reconciler = Reconciler(
+        substrate, Effects(substrate.apply), store.report, moves.report, time.time
+    )
     await Supervisor(substrate, store, reconciler.visit, is_foreground=is_foreground).run()

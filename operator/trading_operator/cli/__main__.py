@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from trading_contract.errors import TradingError, UserError
+from trading_operator.cli.move_arguments import add_moves
 
 FAILED = 1
 REFUSED = 2
@@ -92,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--purge", action="store_true", help="remove all data as well")
     sub.add_argument("--yes", action="store_true", help="do not ask")
     sub.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS")
+    add_moves(commands)
     _add_keys(commands)
     return root
 

@@ -13,6 +13,7 @@ from trading_contract.status import (
     ProcessStatus,
 )
 from trading_operator.cli.clusters import find_cluster
+from trading_operator.cli.moves import moves_table, unfinished
 from trading_operator.cli.tables import table
 from trading_operator.substrates.processes.keepers import SUPERVISOR, is_kept
 from trading_operator.substrates.processes.layout import Layout
@@ -30,6 +31,8 @@ def show(arguments: argparse.Namespace) -> int:
         print(render_json(current))
     else:
         print(render_text(layout.root.name, current))
+        if moves := unfinished(layout):
+            print(f"\n{moves_table(moves)}")
     return 0
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
+from collections.abc import Iterator
+from contextlib import suppress
 
+from pydantic import ValidationError
+
+from trading_contract.moves import MoveProgress
 from trading_operator.planner.observed import PartitionSeen, PartitionSlot
 
 HEADER = struct.Struct("<IBBH")  # FrameHeader of wire.hpp
@@ -64,5 +69,12 @@ def _seen(answer: object) -> PartitionSeen:
     slots = tuple(PartitionSlot(int(s["id"]), int(s["epoch"])) for s in answer.get("slots", ()))
     return PartitionSeen(
         str(answer["state"]).lower(), str(answer.get("incarnation", "")), slots,
-        str(answer.get("note", "")),
+        str(answer.get("note", "")), tuple(_moves(answer.get("moves"))), "moves" in answer,
     )  # fmt: skip
+
+
+def _moves(told: object) -> Iterator[MoveProgress]:
+    """What we understand of it: the rest comes from another version."""
+    for each in told if isinstance(told, list) else ():
+        with suppress(ValidationError):
+            yield MoveProgress.model_validate(each)

@@ -13,7 +13,11 @@ from trading_operator.planner.observed import ShardSeen, SlotRow
 WRITABLE = (
     "SELECT NOT pg_is_in_recovery() AND NOT current_setting('default_transaction_read_only')::bool"
 )
-ROWS = "SELECT slot_id, epoch, state, owner::text, first_sym, past_sym FROM slot_owner ORDER BY 1"
+# Read as JSON, as shards that an older version prepared do not have that column yet.
+ROWS = (
+    "SELECT slot_id, epoch, state, owner::text, first_sym, past_sym,"
+    " to_jsonb(o) ->> 'partition' AS partition FROM slot_owner o ORDER BY 1"
+)
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # Asked for, so that the log of a new shard is not full of errors.
 EXISTS = "SELECT count(*) FROM pg_database WHERE datname = $1"
@@ -85,6 +89,7 @@ class ShardProbe:
                 row["owner"] or "",
                 row["first_sym"],
                 row["past_sym"],
+                row["partition"] or "",
             )
             for row in rows
         )

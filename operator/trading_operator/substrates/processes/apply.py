@@ -19,6 +19,8 @@ from trading_operator.planner.actions import (
     AssignPorts,
     CommandNode,
     Component,
+    ForgetMove,
+    MakeMove,
     PrepareShard,
     PublishTopology,
     ReplaceBalancer,
@@ -33,6 +35,7 @@ from trading_operator.substrates.processes.attempts import Attempts
 from trading_operator.substrates.processes.commands import PROGRAMS, Programs
 from trading_operator.substrates.processes.haproxy import haproxy_command, write_config
 from trading_operator.substrates.processes.layout import Layout, ordinary_user, write_atomically
+from trading_operator.substrates.processes.moves import MoveFiles
 from trading_operator.substrates.processes.observe import Observer, Probes
 from trading_operator.substrates.processes.ports import (
     assign_ports,
@@ -70,6 +73,7 @@ class Applier:
         self._attempts = attempts
         self._probes = probes
         self._programs = programs
+        self._moves = MoveFiles(layout)
 
     async def apply(self, action: Action) -> None:
         """Do it or begin it; see `Substrate.apply`."""
@@ -88,6 +92,10 @@ class Applier:
                 self._attempts.begin(prepare_task(shard), "preparing", self._prepare(action))
             case CommandNode():
                 await self._command(action)
+            case MakeMove(move=move):
+                self._moves.create(move.metadata.name, move.spec)
+            case ForgetMove(name=name):
+                self._moves.forget(name)
 
     async def _start(self, component: Component) -> None:
         name = component.name

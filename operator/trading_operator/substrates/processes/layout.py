@@ -100,6 +100,19 @@ class Layout:
         """UNIX sockets of partitions and replicas."""
         return self.root / "sockets"
 
+    @property
+    def moves_folder(self) -> Path:
+        """SymbolMoves, as they were asked for."""
+        return self.root / "moves"
+
+    def move_file(self, name: str) -> Path:
+        """One SymbolMove without its status."""
+        return self.moves_folder / f"{name}.json"
+
+    def move_status_file(self, name: str) -> Path:
+        """How far a SymbolMove is."""
+        return self.moves_folder / "status" / f"{name}.json"
+
     def socket_file(self, name: str) -> Path | None:
         """Where a component listens besides its port; None where the path is too long for that."""
         path = self.sockets_folder / f"{name}.sock"

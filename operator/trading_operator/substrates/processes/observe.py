@@ -24,6 +24,7 @@ from trading_operator.probes.postgres import ShardProbe
 from trading_operator.probes.redis import NodeProbe
 from trading_operator.substrates.processes.attempts import Attempts
 from trading_operator.substrates.processes.layout import Layout
+from trading_operator.substrates.processes.moves import MoveFiles
 from trading_operator.substrates.processes.ports import read_ports
 from trading_operator.substrates.processes.postgres import is_postmaster
 from trading_operator.substrates.processes.proc import ProcessTable
@@ -89,6 +90,7 @@ class Observer:
         self._attempts = attempts
         self._now = now
         self._table = ProcessTable(layout.uid)
+        self._moves = MoveFiles(layout)
         self.probes = Probes(layout)
         self._answered: dict[str, tuple[int, float]] = {}
         self._topology: tuple[tuple[int, int], Topology] | None = None
@@ -105,7 +107,7 @@ class Observer:
             processes=processes, ports=read_ports(self._layout), topology=topology,
             topology_known=known, failures=dict(self._attempts.failures),
             busy=self._attempts.busy, disk_free_bytes=self._disk_free(),
-            keepers=keepers,
+            keepers=keepers, moves=self._moves.read(),
         )  # fmt: skip
         return await self._ask(looked)
 
