@@ -18,9 +18,9 @@ from trading_operator.shell.visits import Surroundings, Visitor
 from trading_operator.shell.watches import WATCHED, watch_all
 from trading_operator.shell.worklist import Worklist
 from trading_operator.substrates.kubernetes.api import (
-    CLUSTER,
     KINDS,
     NOT_FOUND,
+    OWN,
     ApiError,
     KubernetesApi,
     connect,
@@ -110,14 +110,14 @@ class Operator:
                 logger.warning("listing: %s", error)
                 await asyncio.sleep(LIST_RETRY_SECONDS)
                 continue
-            for key in self.mirror.clusters():
+            for key in (*self.mirror.clusters(), *self.mirror.waiting_for_a_cluster()):
                 self.worklist.add(key)
             await asyncio.sleep(self._settings.resync_seconds)
 
     async def _list_all(self) -> None:
         for place in self._settings.places:
             for kind in KINDS.values():
-                selector = "" if kind is CLUSTER else MANAGED_SELECTOR
+                selector = "" if kind in OWN else MANAGED_SELECTOR
                 mark = self.mirror.mark()
                 items = await self._api.list(kind, place, selector)
                 self.mirror.replace(kind.name, place, items, mark)
@@ -196,21 +196,23 @@ class Operator:
             self.metrics.clusters.labels(phase).inc()
 
     async def _require_definition(self) -> None:
-        """Without our kind a watch would run on silently and serve nothing.
+        """Without our kinds a watch would run on silently and serve nothing.
 
-        Raises `UserError` when it is missing; an API server that is away is waited for.
+        Raises `UserError` when one is missing; an API server that is away is waited for.
         """
-        while True:
+        missing = list(OWN)
+        while missing:
+            kind = missing[-1]
             try:
-                await self._api.list(CLUSTER, self._settings.places[0])
+                await self._api.list(kind, self._settings.places[0])
             except ApiError as error:
                 if error.code == NOT_FOUND:
-                    text = "the CustomResourceDefinition tradingclusters.hft.trading is missing"
-                    raise UserError(f"{text}: apply crds/tradingclusters.yaml") from error
+                    text = f"the CustomResourceDefinition {kind.plural}.hft.trading is missing"
+                    raise UserError(f"{text}: apply crds/{kind.plural}.yaml") from error
                 logger.warning("%s", error)
                 await asyncio.sleep(LIST_RETRY_SECONDS)
             else:
-                return
+                missing.pop()
 
 
 async def run_operator(settings: OperatorSettings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from trading_contract.errors import TradingError, UserError, WorldError
 from trading_contract.manifest import parse_cluster
 from trading_contract.status import ClusterStatus
+from trading_contract.symbolmove import MoveReason, MoveState, SymbolMoveStatus
 from trading_contract.topology import Topology
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.effects import Effects, Seam
@@ -37,14 +38,14 @@ from trading_operator.planner.observed import Failure
 from trading_operator.planner.plan import Plan
 from trading_operator.shell.api_keys import ApiKeysCheck
 from trading_operator.shell.reports import Reporter
-from trading_operator.substrates.kubernetes.api import Body, KubernetesApi
+from trading_operator.substrates.kubernetes.api import MOVE, Body, KubernetesApi
 from trading_operator.substrates.kubernetes.apply import Applier, CollisionError, UnservedError
 from trading_operator.substrates.kubernetes.children.all import wanted_children
 from trading_operator.substrates.kubernetes.children.building import ClusterIdentity
 from trading_operator.substrates.kubernetes.children.differences import differences
 from trading_operator.substrates.kubernetes.components import Components
 from trading_operator.substrates.kubernetes.mirror import ClusterKey, Mirror
-from trading_operator.substrates.kubernetes.observe import ask, look
+from trading_operator.substrates.kubernetes.observe import ask, broken_moves, is_ended, look
 
 logger = logging.getLogger("trading_operator.visits")
 RETRY_SECONDS = 5.0
@@ -90,6 +91,7 @@ class Visitor:
         """
         body = self._mirror.cluster(self._key)
         if body is None:
+            await self._tell_lonely_moves()
             return None
         previous = _previous_status(body)
         try:
@@ -100,10 +102,33 @@ class Visitor:
             await self._reporter.report(status, previous, body)
             return INVALID_SECONDS
         plan = await self._plan(body, cluster, previous)
+        await self._report_moves(plan.moves.statuses)  # first: orders follow from what they say
         await self._reporter.report(plan.status, previous, body)
         for action in plan.actions:
             await self._perform(action, body)
         return plan.wake_after_seconds
+
+    async def _report_moves(self, statuses: Mapping[str, SymbolMoveStatus]) -> None:
+        members = self._mirror.members(self._key)
+        for move in [each for each in members if each["kind"] == MOVE.name]:
+            if (status := statuses.get(move["metadata"]["name"])) is not None:
+                await self._reporter.report_move(status, move)
+        for move, problem in broken_moves(members):
+            refused = SymbolMoveStatus(
+                state=MoveState.REFUSED, reason=MoveReason.INVALID_SPEC, message=problem[:2000],
+                observed_generation=move["metadata"].get("generation", 0),
+            )  # fmt: skip
+            await self._reporter.report_move(refused, move)
+
+    async def _tell_lonely_moves(self) -> None:
+        text = f"there is no TradingCluster {self._key.name} in namespace {self._key.namespace}"
+        waiting = SymbolMoveStatus(
+            state=MoveState.WAITING, reason=MoveReason.CLUSTER_MISSING, message=text
+        )
+        await self._report_moves({
+            body["metadata"]["name"]: waiting for body in self._mirror.members(self._key)
+            if body["kind"] == MOVE.name and not is_ended(body)
+        })  # fmt: skip
 
     async def _plan(
         self, body: Body, cluster: TradingCluster, previous: ClusterStatus | None

@@ -12,11 +12,11 @@ from typing import Any
 import kopf
 
 from trading_operator.shell.settings import OperatorSettings
-from trading_operator.substrates.kubernetes.api import CHILDREN, CLAIM, CLUSTER, OPTIONAL, POD, Kind
+from trading_operator.substrates.kubernetes.api import CHILDREN, CLAIM, OPTIONAL, OWN, POD, Kind
 from trading_operator.substrates.kubernetes.mirror import MANAGED_SELECTOR, Mirror
 
 WATCHED = (
-    CLUSTER, POD, CLAIM, *(kind for kind in CHILDREN.values() if kind.name not in OPTIONAL)
+    *OWN, POD, CLAIM, *(kind for kind in CHILDREN.values() if kind.name not in OPTIONAL)
 )  # fmt: skip
 STREAM_SECONDS = 240  # an integer: it goes into the query as it is
 CLIENT_SECONDS = 270
@@ -71,7 +71,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.connect_timeout = CONNECT_SECONDS
     settings.watching.chunk_size = PAGE_ITEMS
     for kind in WATCHED:
-        if kind is not CLUSTER:
+        if kind not in OWN:
             settings.watching.label_selectors[_selector(kind)] = MANAGED_SELECTOR
     settings.networking.request_timeout = REQUEST_SECONDS
     settings.networking.connect_timeout = CONNECT_SECONDS

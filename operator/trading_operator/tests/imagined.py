@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 
 from trading_contract.manifest import load_cluster
+from trading_contract.symbolmove import SymbolMove
 from trading_contract.tradingcluster import TradingCluster
-from trading_operator.planner.actions import Action, CommandNode, PrepareShard
+from trading_operator.planner.actions import Action, CommandNode, ForgetMove, MakeMove, PrepareShard
 from trading_operator.planner.child_actions import (
     ApplyChild,
     ConfigureShard,
@@ -34,7 +35,7 @@ from trading_operator.planner.observed import (
     SlotRow,
 )
 from trading_operator.planner.plan import Plan
-from trading_operator.planner.preview import imagine_command
+from trading_operator.planner.preview import imagine_command, imagine_move
 from trading_operator.planner.topology import shard_hash
 from trading_operator.substrates.kubernetes.children.all import wanted_children
 from trading_operator.substrates.kubernetes.children.building import ClusterIdentity
@@ -70,6 +71,9 @@ class Imagined:
     nodes: dict[str, NodeSeen] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)  # which partition serves a slot
+    moves: dict[str, SymbolMove] = field(default_factory=dict)
+    knows_moves: bool = True
+    carries_out: bool = True
     is_sick: Callable[[str, str], bool] = lambda _pod, _template: False
     done: list[Action] = field(default_factory=list)
 
@@ -88,6 +92,8 @@ class Imagined:
         """Do what is planned until nothing is; returns the last plan."""
         for _ in range(ROUNDS_MAX):
             plan = self.plan(wanted)
+            for name, status in plan.moves.statuses.items():
+                self.moves[name] = self.moves[name].model_copy(update={"status": status})
             if not plan.actions:
                 return plan
             for action in plan.actions:
@@ -101,6 +107,12 @@ class Imagined:
         )
         for slot in topology.slots if topology else ():
             self.owners[slot.id] = slot.partition
+        for order in topology.moves if topology and self.carries_out else ():
+            rows = self.rows[order.source_shard]
+            moved = imagine_move(tuple(rows.values()), order)
+            rows.update({row.slot_id: row for row in moved})
+        for row in (row for rows in self.rows.values() for row in rows.values()):
+            self.owners[row.slot_id] = row.partition or self.owners[row.slot_id]
         pods = tuple(self._pods())
         ready = {pod.component for pod in pods if pod.is_ready}
         shards = {
@@ -125,12 +137,15 @@ class Imagined:
             shards=shards,
             configs={name: self.configs.get(name, {}) for name in shards},
             partitions={
-                pod.component: PartitionSeen("ready", pod.uid, self._slots(pod.component))
+                pod.component: PartitionSeen(
+                    "ready", pod.uid, self._slots(pod.component), knows_moves=self.knows_moves
+                )
                 for pod in pods
                 if pod.role == Role.PARTITION and pod.is_ready
             },
             nodes={name: self._node(name) for name in sorted(ready) if name.startswith("redis-")},
             replicas={pod.name: pod.is_ready for pod in pods if pod.role == Role.REPLICA},
+            moves=tuple(self.moves.values()),
         )
 
     def apply(self, action: Action) -> None:
@@ -166,6 +181,10 @@ class Imagined:
                 self.nodes = imagine_command(self.nodes, action, lambda words: ips[words[2]])
             case SwitchPrimary():
                 pass
+            case MakeMove(move=move):
+                self.moves[move.metadata.name] = move
+            case ForgetMove(name=name):
+                del self.moves[name]
             case _:
                 raise AssertionError(action.describe())
 
@@ -197,7 +216,8 @@ class Imagined:
 
     def _slots(self, partition: str) -> tuple[PartitionSlot, ...]:
         owned = sorted(slot for slot, owner in self.owners.items() if owner == partition)
-        return tuple(PartitionSlot(slot, 1) for slot in owned)
+        epochs = {row.slot_id: row.epoch for rows in self.rows.values() for row in rows.values()}
+        return tuple(PartitionSlot(slot, epochs.get(slot, 1)) for slot in owned)
 
     def _node(self, name: str) -> NodeSeen:
         if name not in self.nodes:

@@ -14,7 +14,12 @@ from trading_contract.status import ClusterStatus, Endpoints, TierStatus
 from trading_contract.topology import Topology
 from trading_contract.tradingcluster import ReclaimPolicy, TradingCluster
 from trading_operator.planner.actions import Action
-from trading_operator.planner.assessment import Health, health_of, is_published
+from trading_operator.planner.assessment import (
+    Health,
+    health_of,
+    is_published,
+    is_specified,
+)
 from trading_operator.planner.child_actions import ConfigureShard, MakeSecret, Manifest, TellPod
 from trading_operator.planner.conditions import Facts, status_of
 from trading_operator.planner.kubernetes.children import (
@@ -29,13 +34,20 @@ from trading_operator.planner.kubernetes.children import (
 )
 from trading_operator.planner.kubernetes.durability import config_changes
 from trading_operator.planner.kubernetes.obstacles import has_data, losses, obstacles_of
-from trading_operator.planner.kubernetes.rollout import Tiers, outdated_components, rolls
+from trading_operator.planner.kubernetes.rollout import (
+    Tiers,
+    outdated_components,
+    role_of_pod,
+    rolls,
+)
 from trading_operator.planner.kubernetes.salvage import salvaged_slots
 from trading_operator.planner.kubernetes.seen import ChildKey, KubernetesSeen
-from trading_operator.planner.kubernetes.wanted import as_scaled, wanted_on_kubernetes
+from trading_operator.planner.kubernetes.wanted import as_scaled, revised, wanted_on_kubernetes
 from trading_operator.planner.kubernetes.world import observed_of, with_templates
+from trading_operator.planner.moves.facts import moves_of
+from trading_operator.planner.moves.plan import MovesPlan, move_actions
 from trading_operator.planner.observed import Observed, Role
-from trading_operator.planner.plan import Plan, partition_may_start, prepares
+from trading_operator.planner.plan import MOVING_ROLES, Plan, partition_may_start, prepares
 from trading_operator.planner.redis_cluster import RedisPlan, plan_redis
 from trading_operator.planner.topology import WantedCluster
 
@@ -72,6 +84,10 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
     wanted = with_templates(bare, templates(children))
     observed = observed_of(seen, wanted, now)
     health = {each.name: health_of(each, observed) for each in wanted.components}
+    moves = moves_of(intent.cluster, observed, wanted, health, now)
+    if moves.orders != topology.moves:
+        topology = revised(topology.model_copy(update={"moves": moves.orders}), seen.topology)
+        wanted, children = replace(wanted, topology=topology), intent.build(topology)
     redis = _redis(intent, wanted, seen)
     lost = tuple(losses(name, seen, has_slots=salvaged is not None))
     obstacles = (*lost, *obstacles_of(name, children, seen))
@@ -81,15 +97,17 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
         actions = secrets
     else:
         world = _World(intent, seen, wanted, observed, health, children)
-        actions = (*_converge(world, topology, now), *(() if spec.hibernated else redis.commands))
+        actions = tuple(_converge(world, topology, now))
+        if not spec.hibernated:
+            actions = (*actions, *redis.commands, *move_actions(moves))
     facts = Facts(
         intent.cluster, intent.is_deleting, wanted, observed, health, redis, actions, False,
         endpoints=_endpoints(intent), tiers=_tiers(intent, wanted, health, redis),
         obstacles=obstacles, durability_lifted=_durability_lifted(intent, seen),
-        spares_missing=_spares_missing(intent, seen),
+        spares_missing=_spares_missing(intent, seen), moves=moves,
     )  # fmt: skip
     status = status_of(facts, intent.previous, now)
-    return Plan(actions, status, _wake_after_seconds(actions, health))
+    return Plan(actions, status, _wake_after_seconds(actions, health, moves), moves)
 
 
 @dataclass(frozen=True)
@@ -111,7 +129,7 @@ def _converge(world: _World, topology: Topology, now: float) -> Iterator[Action]
     permissions = Permissions(
         may_create=lambda manifest: _may_create(manifest, world),
         may_change_template=lambda role: hibernated or tiers.may_change(role),
-        may_delete=lambda key: is_published(wanted, world.observed) and _owns_nothing(key, world),
+        may_delete=lambda key: _may_delete(key, world),
     )
     children = tuple(_scaled(world))
     yield from child_actions(children, seen, world.intent.differences, permissions)
@@ -120,7 +138,11 @@ def _converge(world: _World, topology: Topology, now: float) -> Iterator[Action]
     yield from prepares(wanted, world.observed, now)
     yield from _configures(world)
     live = [child.manifest for child in (seen.children or {}).values() if child.is_ours]
-    yield from rolls(wanted, seen, world.health, _by_component(wanted, templates(live)))
+    moving = (*topology.moves, *(seen.topology.moves if seen.topology else ()))
+    current = _by_component(wanted, templates(live))
+    for roll in rolls(wanted, seen, world.health, current):
+        if not moving or role_of_pod(roll, seen) not in MOVING_ROLES:
+            yield roll
     if is_published(wanted, world.observed):
         yield from _tell(seen, topology)
 
@@ -154,6 +176,13 @@ def _may_create(manifest: Manifest, world: _World) -> bool:
         return bool(manifest["kind"] != "Secret")
     component = world.wanted.component(manifest["metadata"]["labels"][COMPONENT_LABEL])
     return component is None or partition_may_start(component, world.observed)
+
+
+def _may_delete(key: ChildKey, world: _World) -> bool:
+    """A partition goes after everybody was told that it owns nothing."""
+    is_workload = key.kind == "StatefulSet"
+    is_told = is_published if is_workload else is_specified
+    return is_told(world.wanted, world.observed) and _owns_nothing(key, world)
 
 
 def _owns_nothing(key: ChildKey, world: _World) -> bool:
@@ -288,8 +317,10 @@ def _spares_missing(intent: KubernetesIntent, seen: KubernetesSeen) -> str:
     return "; ".join(short)
 
 
-def _wake_after_seconds(actions: tuple[Action, ...], health: Mapping[str, Health]) -> float:
-    if actions:
+def _wake_after_seconds(
+    actions: tuple[Action, ...], health: Mapping[str, Health], moves: MovesPlan
+) -> float:
+    if actions or moves.orders:
         return WAKE_SECONDS_ACTIVE
     if any(not each.is_ready for each in health.values()):
         return WAKE_SECONDS_WAITING

@@ -103,6 +103,13 @@ def _next(
         yield SwitchPrimary(name, old[0].name, best[0], reason)
 
 
+def role_of_pod(action: RollPod | SwitchPrimary, seen: KubernetesSeen) -> str:
+    """Which tier an action of a rollout is about."""
+    if isinstance(action, SwitchPrimary):
+        return Role.SHARD
+    return next((pod.role for pod in seen.pods if pod.name == action.name), "")
+
+
 def _roll(pod: PodSeen) -> RollPod:
     return RollPod(pod.name, pod.uid, REASON)
 

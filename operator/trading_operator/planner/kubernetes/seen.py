@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from trading_contract.symbolmove import SymbolMove
 from trading_contract.topology import Topology
 from trading_operator.planner.child_actions import Manifest
 from trading_operator.planner.observed import Failure, NodeSeen, PartitionSeen, ShardSeen
@@ -93,6 +94,7 @@ class KubernetesSeen:
     replicas: Mapping[str, bool] = field(default_factory=dict)  # by pod: reaches every partition
     failures: Mapping[str, Failure] = field(default_factory=dict)
     busy: Mapping[str, str] = field(default_factory=dict)
+    moves: tuple[SymbolMove, ...] = ()
     collisions: Mapping[ChildKey, str] = field(default_factory=dict)
     unserved: frozenset[ChildKey] = frozenset()  # of kinds that the API server does not know
 

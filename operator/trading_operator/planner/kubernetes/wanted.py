@@ -9,6 +9,7 @@ from trading_contract.topology import SlotPlacement, Topology
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.actions import Component
 from trading_operator.planner.kubernetes.seen import KubernetesSeen
+from trading_operator.planner.moves.ownership import folded_slots
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.placement import initial_slots
 from trading_operator.planner.redis_cluster import NodeWanted
@@ -85,23 +86,31 @@ def wanted_on_kubernetes(
     that is above every number that was counted.
     """
     spec = cluster.spec
-    slots = seen.topology.slots if seen.topology else (salvaged or initial_slots(spec))
+    slots = salvaged or initial_slots(spec)
+    if seen.topology is not None:
+        slots = folded_slots(seen.topology.slots, seen.shards)
     kept = kept_components(spec, slots, Observed(nodes=seen.nodes))
     names = {role: _with_kept(role, wanted_names(spec, role), kept) for role in PORTS}
     addresses = PodAddresses(cluster.metadata.name, namespace, spec.shards.members)
     topology = wanted_topology(cluster, names, addresses, slots, seen.topology)
     if seen.topology is None and salvaged:
         topology = topology.model_copy(update={"revision": int(now)})
-    elif seen.topology is None or not same_but_revision(topology, seen.topology):
-        topology = topology.model_copy(update={"revision": topology.revision + 1})
     else:
-        topology = seen.topology
+        topology = revised(topology, seen.topology)
     ips = {pod.component: pod.ip for pod in seen.pods if pod.role == Role.NODE and pod.ip}
     nodes = tuple(
         NodeWanted(name, ips.get(name, ""), NODE_PORT, BUS_PORT) for name in names[Role.NODE]
     )
     components = tuple(Component(name, role, PORTS[role]) for role in PORTS for name in names[role])
-    return WantedCluster(components, topology, nodes, kept, (), {}), topology
+    return WantedCluster(components, topology, nodes, kept, (), {}, slots), topology
+
+
+def revised(topology: Topology, published: Topology | None) -> Topology:
+    """The topology with its next revision; the published one where it says the same."""
+    if published is not None and same_but_revision(topology, published):
+        return published
+    before = published.revision if published is not None else topology.revision
+    return topology.model_copy(update={"revision": before + 1})
 
 
 def _with_kept(role: Role, names: list[str], kept: Mapping[str, str]) -> list[str]:

@@ -69,6 +69,7 @@ def observed_of(seen: KubernetesSeen, wanted: WantedCluster, now: float) -> Obse
         balancer_answers=True,
         failures=failures,
         busy=seen.busy,
+        moves=seen.moves,
     )
 
 

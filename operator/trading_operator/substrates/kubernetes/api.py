@@ -53,6 +53,8 @@ class Kind:
 
 
 CLUSTER = Kind("TradingCluster", "hft.trading", "v1alpha1", "tradingclusters")
+MOVE = Kind("SymbolMove", "hft.trading", "v1alpha1", "symbolmoves")
+OWN = (CLUSTER, MOVE)  # kinds of ours: people make their objects, so no label is asked for
 POD = Kind("Pod", "", "v1", "pods")
 CLAIM = Kind("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims")
 LEASE = Kind("Lease", "coordination.k8s.io", "v1", "leases")
@@ -76,7 +78,7 @@ CHILDREN = {
 }
 # Kinds that a Kubernetes cluster may not have: their absence is a fact, not an error.
 OPTIONAL = frozenset({"HTTPRoute"})
-KINDS = {**CHILDREN, POD.name: POD, CLAIM.name: CLAIM, CLUSTER.name: CLUSTER}
+KINDS = {**CHILDREN, POD.name: POD, CLAIM.name: CLAIM, **{kind.name: kind for kind in OWN}}
 
 
 class ApiError(WorldError):
@@ -153,14 +155,16 @@ class KubernetesApi:
             force_conflicts=True,
         )  # fmt: skip
 
-    async def apply_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> Body:
-        """Server-side apply of the whole status of a TradingCluster, in one write."""
+    async def apply_status(
+        self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any]
+    ) -> Body:
+        """Server-side apply of the whole status of an object of ours, in one write."""
         body = {
-            "apiVersion": CLUSTER.api_version, "kind": CLUSTER.name,
+            "apiVersion": kind.api_version, "kind": kind.name,
             "metadata": {"name": name, "namespace": namespace}, "status": dict(status),
         }  # fmt: skip
         return await self._call(
-            "patch", CLUSTER, CLUSTER.path(namespace, name, "status"), body=body,
+            "patch", kind, kind.path(namespace, name, "status"), body=body,
             content_type="application/apply-patch+yaml", field_manager=STATUS_MANAGER,
             force_conflicts=True,
         )  # fmt: skip

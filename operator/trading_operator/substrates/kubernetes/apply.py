@@ -8,7 +8,13 @@ import string
 from collections.abc import Mapping
 
 from trading_contract.errors import InvariantError, WorldError
-from trading_operator.planner.actions import Action, CommandNode, PrepareShard
+from trading_operator.planner.actions import (
+    Action,
+    CommandNode,
+    ForgetMove,
+    MakeMove,
+    PrepareShard,
+)
 from trading_operator.planner.child_actions import (
     ApplyChild,
     ConfigureShard,
@@ -29,6 +35,7 @@ from trading_operator.planner.kubernetes.seen import (
 from trading_operator.substrates.kubernetes.api import (
     CHILDREN,
     CONFLICT,
+    MOVE,
     NOT_FOUND,
     OPTIONAL,
     POD,
@@ -100,6 +107,10 @@ class Applier:
             case ConfigureShard(shard=shard, config=config):
                 pods = self.seen.pods_of(shard)
                 await self._components.configure(pods, config, self.credentials)
+            case MakeMove():
+                await self._make_move(action)
+            case ForgetMove(name=name, uid=uid):
+                await self._api.delete(MOVE, self._key.namespace, name, uid)
             case _:
                 raise InvariantError(f"{action.describe()} is of another substrate")
 
@@ -149,6 +160,24 @@ class Applier:
                 self._adopt_or_refuse(ChildKey("Secret", action.name), there)
             return
         self._mirror.put({**body, "kind": "Secret"})
+
+    async def _make_move(self, action: MakeMove) -> None:
+        """One of that name is from an earlier pass that the watch has not told of yet."""
+        identity = ClusterIdentity(self._key.name, self._key.namespace, self.uid)
+        spec = action.move.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+        manifest = {
+            "apiVersion": MOVE.api_version,
+            "kind": MOVE.name,
+            "metadata": identity.metadata(action.move.metadata.name),
+            "spec": spec,
+        }
+        try:
+            body = await self._api.create(MOVE, self._key.namespace, manifest)
+        except ApiError as error:
+            if error.code != CONFLICT:
+                raise
+            return
+        self._mirror.put({**body, "kind": MOVE.name})
 
     def _pod(self, component: str) -> PodSeen:
         for pod in self.seen.pods_of(component):

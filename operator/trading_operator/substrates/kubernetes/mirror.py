@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from trading_operator.planner.kubernetes.children import CLUSTER_LABEL
-from trading_operator.substrates.kubernetes.api import CLUSTER, Body
+from trading_operator.substrates.kubernetes.api import CLUSTER, MOVE, Body
 
 MANAGED_SELECTOR = "app.kubernetes.io/managed-by=trading-operator"
 
@@ -126,6 +126,13 @@ class Mirror:
         """All other objects of a cluster."""
         return [self._objects[each] for each in self._members[key] if each.kind != CLUSTER.name]
 
+    def waiting_for_a_cluster(self) -> set[ClusterKey]:
+        """Clusters that SymbolMoves name and that are not there."""
+        named = {
+            _cluster_of(key, body) for key, body in self._objects.items() if key.kind == MOVE.name
+        }
+        return named - set(self.clusters())
+
     def _touch(self, key: ObjectKey) -> None:
         self._clock += 1
         self._touched[key] = self._clock
@@ -139,6 +146,8 @@ def _key(body: Body) -> ObjectKey:
 def _cluster_of(key: ObjectKey, body: Body) -> ClusterKey:
     if key.kind == CLUSTER.name:
         return ClusterKey(key.namespace, key.name)
+    if key.kind == MOVE.name:
+        return ClusterKey(key.namespace, str(body.get("spec", {}).get("cluster", "")))
     labels = body["metadata"].get("labels") or {}
     return ClusterKey(key.namespace, str(labels.get(CLUSTER_LABEL, "")))
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
+from trading_contract.errors import UserError
+from trading_contract.manifest import parse_move
+from trading_contract.symbolmove import FINISHED, SymbolMove
 from trading_contract.topology import Topology
 from trading_operator.planner.kubernetes.children import COMPONENT_LABEL
 from trading_operator.planner.kubernetes.plan import CREDENTIALS
@@ -22,7 +26,7 @@ from trading_operator.planner.kubernetes.seen import (
     PodSeen,
 )
 from trading_operator.planner.observed import NodeSeen, PartitionSeen, Role, ShardSeen
-from trading_operator.substrates.kubernetes.api import CHILDREN, CLAIM, POD, Body
+from trading_operator.substrates.kubernetes.api import CHILDREN, CLAIM, MOVE, POD, Body
 from trading_operator.substrates.kubernetes.components import Components
 from trading_operator.substrates.kubernetes.mirror import ClusterKey, Mirror
 from trading_operator.substrates.kubernetes.pods import pod_seen, unix_seconds
@@ -96,10 +100,44 @@ def look(key: ClusterKey, uid: str, mirror: Mirror) -> tuple[KubernetesSeen, Cre
         claims=frozenset(_label(body, COMPONENT_LABEL) for body in claims),
         topology=topology,
         topology_known=known,
+        moves=moves_seen(members),
         has_credentials=credentials is not None,
         credentials_problem=problem,
     )
     return seen, credentials
+
+
+def moves_seen(members: Iterable[Body]) -> tuple[SymbolMove, ...]:
+    """The SymbolMoves of a cluster that make sense; `broken_moves` are the others."""
+    found = []
+    for body in members:
+        if body["kind"] == MOVE.name and "deletionTimestamp" not in body["metadata"]:
+            with suppress(UserError):
+                found.append(_parsed(body))
+    return tuple(sorted(found, key=lambda move: move.metadata.name))
+
+
+def broken_moves(members: Iterable[Body]) -> Iterator[tuple[Body, str]]:
+    """What the API server let through and the models refuse, and why."""
+    for body in members:
+        if body["kind"] == MOVE.name:
+            try:
+                _parsed(body)
+            except UserError as error:
+                yield body, str(error)
+
+
+def is_ended(body: Body) -> bool:
+    """Whether a SymbolMove's own status says that nothing more happens."""
+    return str((body.get("status") or {}).get("state")) in set(FINISHED)
+
+
+def _parsed(body: Body) -> SymbolMove:
+    """A status of a version that said it otherwise counts as none."""
+    try:
+        return parse_move(body)
+    except UserError:
+        return parse_move({key: value for key, value in body.items() if key != "status"})
 
 
 def _label(body: dict[str, Any], label: str) -> str:

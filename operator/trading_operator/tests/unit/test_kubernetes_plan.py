@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from trading_contract.status import ClusterStatus, ConditionType, Phase
+from trading_contract.symbolmove import MoveState
 from trading_operator.planner.child_actions import ApplyChild, DeleteChild, RollPod
 from trading_operator.planner.kubernetes.seen import ChildKey
+from trading_operator.tests import scenes
 from trading_operator.tests.imagined import Imagined, cluster, scale
 
 
@@ -108,10 +110,77 @@ def test_more_of_a_tier_needs_no_restart_of_another() -> None:
 
 def test_a_partition_that_owns_slots_is_kept_and_reported() -> None:
     world = _ready(partitions={"count": 2})
+    world.knows_moves = False
     plan = world.settle(cluster(partitions={"count": 1}))
     assert not any(isinstance(action, DeleteChild) for action in world.done)
     blocked = _condition(plan.status, ConditionType.TURNDOWN_BLOCKED)
     assert blocked == ("True", "SlotsNotMoved")
+
+
+def test_a_partition_is_emptied_by_moves_and_then_deleted() -> None:
+    world = _ready(partitions={"count": 2})
+    wanted = cluster(partitions={"count": 1})
+    plan = world.plan(wanted)
+    blocked = _condition(plan.status, ConditionType.TURNDOWN_BLOCKED)
+    assert blocked == ("True", "MovingSlots")
+    world.done.clear()
+    plan = world.settle(wanted)
+    kinds = [type(action).__name__ for action in world.done]
+    assert kinds.index("MakeMove") < kinds.index("DeleteChild")
+    gone = [(a.kind, a.name) for a in world.done if isinstance(a, DeleteChild)]
+    assert gone == [("StatefulSet", "demo-partition-1")]
+    assert set(world.owners.values()) == {"partition-0"}
+    assert _condition(plan.status, ConditionType.READY)[0] == "True"
+    assert world.plan(wanted).actions == ()
+
+
+def test_a_new_partition_gets_its_share_and_no_pod_restarts() -> None:
+    world = _ready()
+    plan = world.settle(cluster(partitions={"count": 2}))
+    assert sorted(world.owners.values()) == ["partition-0", "partition-1"]
+    assert not any(isinstance(action, RollPod) for action in world.done)
+    assert _condition(plan.status, ConditionType.READY)[0] == "True"
+    (move,) = world.moves.values()
+    assert move.is_planned
+    assert move.status is not None
+    assert move.status.state is MoveState.DONE
+
+
+def test_pods_are_told_of_an_order_and_the_cluster_stays_ready() -> None:
+    world = _ready(partitions={"count": 2})
+    wanted = cluster(partitions={"count": 2})
+    world.settle(wanted)
+    world.moves["mine"] = scenes.move("mine", symbols="BTCUSDT", to="partition-1")
+    first = world.plan(wanted)
+    (applied,) = [a for a in first.actions if isinstance(a, ApplyChild)]
+    assert applied.name == "demo-topology"
+    assert _condition(first.status, ConditionType.READY)[0] == "True"
+    world.settle(wanted)
+    assert set(world.owners.values()) == {"partition-1"}
+
+
+def test_partitions_roll_only_when_no_slot_is_on_its_way() -> None:
+    world = _ready(partitions={"count": 2})
+    wanted = cluster(partitions={"count": 2})
+    world.moves["mine"] = scenes.move("mine", symbols="BTCUSDT", to="partition-1")
+    world.carries_out = False
+    for _ in range(4):
+        plan = world.plan(wanted)
+        world.moves["mine"] = world.moves["mine"].model_copy(
+            update={"status": plan.moves.statuses["mine"]}
+        )
+        for action in plan.actions:
+            world.apply(action)
+    newer = cluster(partitions={"count": 2}, image="next:1")
+    for _ in range(20):
+        for action in world.plan(newer).actions:
+            world.apply(action)
+    rolled = [a.name for a in world.done if isinstance(a, RollPod)]
+    assert not [name for name in rolled if "partition" in name or "shard" in name]
+    world.carries_out = True
+    world.settle(newer)
+    assert [a.name for a in world.done if isinstance(a, RollPod) and "partition" in a.name]
+    assert set(world.owners.values()) == {"partition-1"}
 
 
 def test_a_partition_that_owns_nothing_goes() -> None:
