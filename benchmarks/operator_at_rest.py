@@ -104,9 +104,10 @@ def main() -> None:
     plane = ControlPlane(folder)
     try:
         plane.start()
-        definition = str(ROOT / "crds" / "tradingclusters.yaml")
-        plane.kubectl("apply", "--server-side", "-f", definition)
-        plane.kubectl("wait", "--for=condition=Established", "-f", definition)
+        for name in ("tradingclusters", "symbolmoves"):
+            definition = str(ROOT / "crds" / f"{name}.yaml")
+            plane.kubectl("apply", "--server-side", "-f", definition)
+            plane.kubectl("wait", "--for=condition=Established", "-f", definition)
         kubelet = StubKubelet(plane.kubeconfig)
         kubelet.start()
         results = measure(plane, counts)

@@ -22,7 +22,7 @@ from kubernetes_cluster.processes import free_port
 from operator_process import ROOT, Kubectl, OperatorProcess
 
 SETTINGS = {"TRADING_OPERATOR_RESYNC_SECONDS": "2"}
-DEFINITION = ROOT / "crds" / "tradingclusters.yaml"
+DEFINITIONS = [str(ROOT / "crds" / f"{each}.yaml") for each in ("tradingclusters", "symbolmoves")]
 CHART_FOLDER = ROOT / "charts" / "trading-operator"
 Helm = Callable[..., str]
 
@@ -34,8 +34,9 @@ def plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
     made = ControlPlane(folder)
     try:
         made.start()
-        made.kubectl("apply", "--server-side", "-f", str(DEFINITION))
-        made.kubectl("wait", "--for=condition=Established", "-f", str(DEFINITION))
+        for definition in DEFINITIONS:
+            made.kubectl("apply", "--server-side", "-f", definition)
+            made.kubectl("wait", "--for=condition=Established", "-f", definition)
         kubelet = StubKubelet(made.kubeconfig)
         kubelet.start()
         yield made

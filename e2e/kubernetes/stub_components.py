@@ -23,7 +23,8 @@ from trading_operator.planner.observed import (
     ShardSeen,
     SlotRow,
 )
-from trading_operator.planner.preview import imagine_command
+from trading_operator.planner.preview import imagine_command, imagine_move
+from trading_operator.substrates.kubernetes.api import CHILDREN, KubernetesApi
 from trading_operator.substrates.kubernetes.mirror import ClusterKey
 
 EPOCH = 1
@@ -34,7 +35,6 @@ class World:
     """What lies on the disks of one cluster's components."""
 
     rows: dict[str, dict[int, SlotRow]] = field(default_factory=dict)
-    partitions: dict[int, str] = field(default_factory=dict)
     nodes: dict[str, NodeSeen] = field(default_factory=dict)
     ips: dict[str, str] = field(default_factory=dict)
     primaries: dict[str, str] = field(default_factory=dict)
@@ -44,8 +44,10 @@ class World:
 class StubComponents:
     """The components of one cluster, all of them well as long as their pods are."""
 
-    def __init__(self, folder: Path, key: ClusterKey) -> None:
+    def __init__(self, folder: Path, key: ClusterKey, api: KubernetesApi | None = None) -> None:
         self._file = folder / f"{key.namespace}-{key.name}.world"
+        self._key = key
+        self._api = api
 
     def _load(self) -> World:
         try:
@@ -63,6 +65,7 @@ class StubComponents:
         """Takes writes as soon as a pod is ready."""
         if not password or not any(pod.is_ready for pod in pods):
             return ShardSeen(note="does not answer")
+        await self._carry_out()
         rows = self._load().rows.get(pods[0].component)
         told = None if rows is None else tuple(rows.values())
         return ShardSeen(accepts_writes=True, rows=told)
@@ -100,13 +103,30 @@ class StubComponents:
         """Serves every slot that a prepared shard gives it."""
         if not pod.is_ready:
             return PartitionSeen()
-        world = self._load()
+        rows = [row for rows in self._load().rows.values() for row in rows.values()]
         slots = tuple(
-            PartitionSlot(slot, EPOCH)
-            for slot, owner in sorted(world.partitions.items())
-            if owner == pod.component
+            PartitionSlot(row.slot_id, row.epoch)
+            for row in sorted(rows, key=lambda each: each.slot_id)
+            if row.partition == pod.component
         )
         return PartitionSeen("ready", pod.uid, slots)
+
+    async def _carry_out(self) -> None:
+        """What the published topology asks for happens at once, as partitions would do it."""
+        if self._api is None:
+            return
+        name = f"{self._key.name}-topology"
+        body = await self._api.get(CHILDREN["ConfigMap"], self._key.namespace, name)
+        if body is None:
+            return
+        topology = Topology.model_validate_json(body["data"]["topology.json"])
+        world = self._load()
+        for order in topology.moves:
+            rows = world.rows.get(order.source_shard, {})
+            moved = imagine_move(tuple(rows.values()), order)
+            world.rows[order.source_shard] = {row.slot_id: row for row in moved}
+        if topology.moves:
+            self._save(world)
 
     async def node(self, pod: PodSeen) -> NodeSeen | None:
         """A node's view; its identity is on its disk, its address is its pod's."""
@@ -137,15 +157,14 @@ class StubComponents:
         self, shard: str, pods: Sequence[PodSeen], topology: Topology,
         credentials: Mapping[str, str],
     ) -> None:  # fmt: skip
-        """Writes the rows that are missing; says which partition serves them."""
+        """Writes the rows that are missing."""
         assert pods and credentials
         world = self._load()
         rows = world.rows.setdefault(shard, {})
         for slot in topology.slots:
             if slot.shard == shard:
-                row = SlotRow(slot.id, EPOCH, "ACTIVE", slot.partition, slot.first, slot.past)
+                row = SlotRow(slot.id, EPOCH, "ACTIVE", "", slot.first, slot.past, slot.partition)
                 rows.setdefault(slot.id, row)
-                world.partitions[slot.id] = slot.partition
         self._save(world)
 
     async def switch_over(

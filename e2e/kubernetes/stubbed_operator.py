@@ -55,7 +55,7 @@ async def _main() -> None:
     world = Path(os.environ["WORLD"])
     seam = _seam(os.environ.get("CRASH", ""), Path(os.environ["CHANGES"]))
     api = await connect(seam)
-    await Operator(settings, api, lambda key: StubComponents(world, key), seam).run()
+    await Operator(settings, api, lambda key: StubComponents(world, key, api), seam).run()
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ ACCEPTED: dict[str, Spec] = {
         "exposure": {"gateway": {"name": "edge", "namespace": "infra", "sectionName": "https"}},
     },
     "a private registry": {**BASE, "imagePullPolicy": "Always", "imagePullSecrets": ["registry"]},
+    "a drained partition": {**BASE, "partitions": {"count": 2, "drained": ["partition-1"]}},
     "a placement on a shard": {**_ranges("..", shard=1), "shards": {"count": 2}},
 }
 # What is refused, and a word of the message that names the field.
@@ -71,6 +72,18 @@ REFUSED: dict[str, tuple[Spec, str]] = {
     "one asset only": ({"symbols": [{"name": "BTCUSDT", "baseAsset": "BTC"}]}, "baseAsset"),
     "no replicas": ({**BASE, "backends": {"replicas": 0}}, "replicas"),
     "absurdly many replicas": ({**BASE, "backends": {"replicas": 100_000}}, "replicas"),
+    "a drained partition that is not there": (
+        {**BASE, "partitions": {"count": 2, "drained": ["partition-2"]}},
+        "drained",
+    ),
+    "all partitions drained": (
+        {**BASE, "partitions": {"count": 1, "drained": ["partition-0"]}},
+        "drained",
+    ),
+    "a drained thing that is no partition": (
+        {**BASE, "partitions": {"count": 2, "drained": ["shard-0"]}},
+        "drained",
+    ),
     "no partitions": ({**BASE, "partitions": {"count": 0}}, "count"),
     "too many members": ({**BASE, "shards": {"members": 4}}, "members"),
     "required without members": ({**BASE, "shards": {"durability": "required"}}, "durability"),
@@ -202,6 +215,7 @@ VALUES: dict[str, list[Any]] = {
     "imagePullPolicy": ["Always", "Never", "never"],
     "imagePullSecrets": [[], ["a", "b"], ["B"]],
     "partitions.count": [1, 3, 256, 0, 300, "x"],
+    "partitions.drained": [[], ["partition-0"], ["partition-2"], ["shard-0"], "partition-0"],
     "shards.count": [1, 2, 64, 0, 65],
     "shards.members": [1, 2, 3, 0, 4],
     "shards.durability": ["preferred", "required", "none", 1],
