@@ -9,75 +9,16 @@ from __future__ import annotations
 import os
 import signal
 import time
-from decimal import Decimal
 from pathlib import Path
 
-import pytest
-
 from exchange import Exchange
-from history.client import Client, Crowd, Plan, recorder_in
-from history.laws import check, describe
 from history.records import read_history
-from history.rows import Grid, read_shards
+from judged import crowd_of, judge, pid_of, wait_for_acknowledgements
 
-CLIENTS = 2
 VICTIMS = (
     "replica-0", "partition-0", "shard-0", "redis-0", "load-balancer", "supervisor", "guardian",
     "partition-1", "shard-1",
 )  # fmt: skip
-
-
-def grids_of(exchange: Exchange) -> dict[str, Grid]:
-    """Steps of all symbols."""
-    return {
-        symbol["name"]: Grid(Decimal(symbol["tickSize"]), Decimal(symbol["lotSize"]))
-        for symbol in exchange.topology()["symbols"]
-    }
-
-
-def crowd_of(exchange: Exchange, folder: Path, name: str) -> tuple[Crowd, dict[str, int]]:
-    """Traders of two accounts, and the accounts by API key."""
-    grids = grids_of(exchange)
-    clients, accounts = [], {}
-    for number in range(CLIENTS):
-        key = exchange.create_key(f"{name}-{number}")
-        accounts[key.api_key] = key.account
-        clients.append(
-            Client(
-                f"{name}{number}",
-                exchange.rest,
-                (key.api_key, key.secret),
-                grids,
-                recorder_in(folder, f"{name}-{number}"),
-                Plan(rate_per_second=25, lots_min=100_000, lots_max=200_000),
-                seed=number,
-            )
-        )
-    time.sleep(1.5)  # replicas look at the keys twice a second
-    return Crowd(clients), accounts
-
-
-def wait_for_acknowledgements(crowd: Crowd, more: int, seconds_max: float) -> None:
-    """Until `more` further calls succeeded."""
-    wanted = crowd.acknowledged + more
-    deadline = time.monotonic() + seconds_max
-    while crowd.acknowledged < wanted:
-        if time.monotonic() > deadline:
-            pytest.fail(f"trading did not go on: {crowd.counts()}")
-        time.sleep(0.1)
-
-
-def pid_of(exchange: Exchange, name: str) -> int:
-    """Of a running process."""
-    return next(int(p["pid"]) for p in exchange.status()["processes"] if p["name"] == name)
-
-
-def judge(exchange: Exchange, folder: Path, accounts: dict[str, int]) -> None:
-    """All laws over the history and the shards."""
-    calls = read_history(sorted(folder.glob("*.jsonl")), accounts)
-    dump = read_shards(exchange.shard_conninfos(), grids_of(exchange))
-    broken = check(calls, dump)
-    assert not broken, describe(broken)
 
 
 def test_killing_each_process_loses_and_doubles_nothing(

@@ -1,0 +1,137 @@
+"""Symbols move between partitions while clients trade on them, and nobody notices."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exchange import Exchange
+from judged import crowd_of, judge, pid_of, unclear_after_one_retry, wait_for_acknowledgements
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "09-moves" / "cluster.yaml"
+RATE = 100  # calls a second of each of the two clients
+
+
+@pytest.fixture
+def moving() -> Iterator[Exchange]:
+    """The example's cluster, for one test alone: its whole history is judged."""
+    home = Path(tempfile.mkdtemp(prefix="tc-e2e-", dir="/var/tmp"))
+    home.chmod(0o755)
+    running = Exchange(home, "moving")
+    try:
+        running.ctl("up", "-f", str(EXAMPLE))
+        yield running
+    finally:
+        running.ctl("down", "--purge", "--yes")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def scaled(folder: Path, partitions: int) -> str:
+    """The example with another number of partitions."""
+    document = yaml.safe_load(EXAMPLE.read_text())
+    document["spec"]["partitions"] = {"count": partitions}
+    path = folder / f"partitions-{partitions}.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
+
+
+def owner_of(exchange: Exchange, symbol: str) -> str:
+    """The partition that the status says."""
+    slots = exchange.status()["slots"]
+    return next(s["partition"] for s in slots if s["first"] <= symbol < s["past"])
+
+
+def partitions_of(exchange: Exchange) -> set[str]:
+    """Who owns anything."""
+    return {slot["partition"] for slot in exchange.status()["slots"]}
+
+
+def until(holds: Callable[[], bool], what: str, seconds_max: float = 120) -> None:
+    """Wait for it."""
+    deadline = time.monotonic() + seconds_max
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds_max} s: {what}"
+        time.sleep(0.2)
+
+
+def moves_of(exchange: Exchange) -> list[dict[str, Any]]:
+    """`tradingctl moves -o json`."""
+    found: list[dict[str, Any]] = json.loads(exchange.ctl("moves", "-o", "json"))["moves"]
+    return found
+
+
+def nobody_noticed(exchange: Exchange, folder: Path, accounts: dict[str, int]) -> None:
+    """All laws hold, and every call was clear after one retry at the latest."""
+    assert unclear_after_one_retry(folder, accounts) == []
+    judge(exchange, folder, accounts)
+
+
+def test_a_symbol_moves_there_and_back_under_load(moving: Exchange, tmp_path: Path) -> None:
+    crowd, accounts = crowd_of(moving, tmp_path, "m", RATE)
+    home = owner_of(moving, "BTCUSDT")
+    other = "partition-1" if home == "partition-0" else "partition-0"
+    with crowd:
+        wait_for_acknowledgements(crowd, 200, 30)
+        for number in range(3):
+            for target in (other, home):
+                name = f"m-{number}-{target}"
+                moving.ctl("move", "BTCUSDT", "--to", target, "--as", name, "--wait")
+                assert owner_of(moving, "BTCUSDT") == target
+                wait_for_acknowledgements(crowd, 100, 30)
+        moving.ctl("move", "BTCUSDT", "--to", other, "--as", "last", "--wait")
+        moving.ctl("moves", "reverse", "last", "--wait")
+        assert owner_of(moving, "BTCUSDT") == home
+        wait_for_acknowledgements(crowd, 100, 30)
+    for each in moves_of(moving):
+        status = each["status"]
+        assert status["state"] == ("Reversed" if each["metadata"]["name"] == "last" else "Done")
+        assert status["verified"], each
+        assert status["pauseMilliseconds"] > 0, each
+    nobody_noticed(moving, tmp_path, accounts)
+
+
+def test_partitions_come_and_go_under_load(moving: Exchange, tmp_path: Path) -> None:
+    crowd, accounts = crowd_of(moving, tmp_path, "s", RATE)
+    with crowd:
+        wait_for_acknowledgements(crowd, 200, 30)
+        moving.ctl("apply", "-f", scaled(tmp_path, 4))
+        until(lambda: len(partitions_of(moving)) == 4, "four partitions own something")
+        moving.wait_ready()
+        wait_for_acknowledgements(crowd, 200, 30)
+        moving.ctl("apply", "-f", str(EXAMPLE))
+        until(lambda: partitions_of(moving) == {"partition-0", "partition-1"}, "two are empty")
+        moving.wait_ready()
+        names = {each["name"] for each in moving.status()["processes"]}
+        assert not {"partition-2", "partition-3"} & names
+        wait_for_acknowledgements(crowd, 200, 30)
+    nobody_noticed(moving, tmp_path, accounts)
+
+
+def test_a_supervisor_that_is_killed_in_the_middle_goes_on_where_it_was(
+    moving: Exchange, tmp_path: Path
+) -> None:
+    crowd, accounts = crowd_of(moving, tmp_path, "k", RATE)
+    with crowd:
+        wait_for_acknowledgements(crowd, 200, 30)
+        moving.ctl("apply", "-f", scaled(tmp_path, 3))
+        until(lambda: bool(moving.topology().get("moves")), "a move is ordered")
+        os.kill(pid_of(moving, "supervisor"), signal.SIGKILL)
+        until(lambda: len(partitions_of(moving)) == 3, "three partitions own something")
+        moving.wait_ready()
+        wait_for_acknowledgements(crowd, 200, 30)
+        moving.ctl("drain", "partition-1", "--wait")
+        until(lambda: "partition-1" not in partitions_of(moving), "it is empty")
+        moving.ctl("undrain", "partition-1")
+        until(lambda: "partition-1" in partitions_of(moving), "it has symbols again")
+        wait_for_acknowledgements(crowd, 200, 30)
+    nobody_noticed(moving, tmp_path, accounts)
