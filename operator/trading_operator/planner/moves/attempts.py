@@ -11,6 +11,8 @@ from trading_operator.planner.moves.times import seconds_of
 from trading_operator.planner.moves.world import MovesWorld
 
 ATTEMPTS_MAX = 3
+# What a partition says when it has another state than the owner at the same sequence.
+DIFFERENCES = ("the digest", "another state")
 BACK_OFF_SECONDS = 5.0
 ATTEMPT_SECONDS_MAX = 600.0  # since the attempt, or its last part, began
 
@@ -45,7 +47,7 @@ def failure_of(orders: Iterable[MoveOrder], world: MovesWorld) -> AttemptFailure
 
 def _is_difference(progress: MoveProgress) -> bool:
     """Whether source and target disagreed about the same commands: trying again hides it."""
-    return any(word in progress.problem.lower() for word in ("digest", "chain"))
+    return any(word in progress.problem for word in DIFFERENCES)
 
 
 def is_overdue(status: SymbolMoveStatus, now: float) -> bool:

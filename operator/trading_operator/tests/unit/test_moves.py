@@ -338,7 +338,7 @@ def test_a_failure_told_after_the_hand_over_counts_for_nothing() -> None:
 
 def test_a_difference_ends_the_move_keeps_the_evidence_and_raises_a_condition() -> None:
     scene = begun(move(symbols="ADAUSDT"), move("other", symbols="BTCUSDT"))
-    evidence = "digest differs at sequence 4711: 12ab.. here, 34cd.. there"
+    evidence = "slot 1000001: the digest at 4711 of ['', 'B') differs"
     order = next(o for o in scene.orders() if o.slots == (1_000_001,))
     scene.tell(order, state="Failed", problem=evidence)
     plan = scene.step()
