@@ -114,3 +114,24 @@ def test_every_kind_must_have_been_listed_in_every_place() -> None:
     assert mirror.is_listed(["Service"], ["one"])
     assert not mirror.is_listed(["Service"], ["one", "two"])
     assert not mirror.is_listed(["Service", "Pod"], ["one"])
+
+
+def _move(name: str, version: int, cluster: str) -> dict[str, Any]:
+    body = _object(name, version, "SymbolMove")
+    return {**body, "metadata": {**body["metadata"], "labels": {}}, "spec": {"cluster": cluster}}
+
+
+def test_a_move_belongs_to_the_cluster_that_it_names() -> None:
+    heard: list[ClusterKey] = []
+    mirror = Mirror(lambda: 0.0, heard.append)
+    mirror.put(_move("mine", 1, "demo"))
+    assert _names(mirror) == ["mine"]
+    assert heard == [KEY]
+
+
+def test_moves_of_clusters_that_are_not_there_are_known() -> None:
+    mirror = Mirror(lambda: 0.0)
+    mirror.put(_move("mine", 1, "demo"))
+    mirror.put(_move("other", 2, "gone"))
+    mirror.put(_object("demo", 3, "TradingCluster"))
+    assert mirror.waiting_for_a_cluster() == {ClusterKey("ns", "gone")}
