@@ -156,6 +156,7 @@ NOT_WRITTEN = (
     ("", "imagePullSecrets"),
     ("backends", "managedBy"),
     ("partitions", "drained"),
+    ("partitions", "update"),
 )
 # What a cluster says of itself before an operator has looked at it, or where none serves its
 # namespace. Without any status, tools that follow kstatus would call it current at once.

@@ -76,6 +76,12 @@ class PartitionsSpec(ResourceModel):
         description="Partitions that give their symbols away and get none, for maintenance; they "
         "run on, empty. At least one must remain.",
     )
+    update: Literal["HandOver", "Restart"] = Field(
+        default="HandOver",
+        description="How they get another version or other settings, one after the other. "
+        "HandOver: each gives its symbols to the others before it restarts, where there are "
+        "others. Restart: it restarts with its symbols, which pause for as long.",
+    )
     resources: Resources = Resources()
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ healthy component is restarted at a time; nothing that owns slots is ever stoppe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from trading_contract.status import ClusterStatus, Endpoints
@@ -33,7 +33,7 @@ from trading_operator.planner.assessment import (
     shard_missing,
 )
 from trading_operator.planner.conditions import Facts, Obstacle, status_of
-from trading_operator.planner.moves.facts import moves_of
+from trading_operator.planner.moves.facts import Look, moves_of
 from trading_operator.planner.moves.plan import MovesPlan, move_actions, publish_reason
 from trading_operator.planner.observed import Observed, ProcessSeen, Role
 from trading_operator.planner.redis_cluster import RedisPlan, plan_redis
@@ -85,7 +85,8 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
     """The next bounded step towards what is wanted. `now` in Unix seconds."""
     wanted = wanted_cluster(intent.cluster, observed)
     health = {each.name: health_of(each, observed) for each in wanted.components}
-    moves = moves_of(intent.cluster, observed, wanted, health, now)
+    look = Look(observed, wanted, health, _due(wanted, health))
+    moves = moves_of(intent.cluster, look, now)
     wanted = with_orders(wanted, moves.orders)
     redis = _redis(intent, wanted, observed)
     spec = intent.cluster.spec
@@ -95,7 +96,8 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
         actions = tuple(_stop_all(observed, now))
     else:
         actions = (
-            *_converge(wanted, observed, health, now), *redis.commands, *move_actions(moves)
+            *_converge(wanted, observed, health, moves.held, now), *redis.commands,
+            *move_actions(moves),
         )  # fmt: skip
     facts = Facts(
         intent.cluster, intent.is_going_down, wanted, observed, health, redis, actions,
@@ -128,8 +130,9 @@ def _redis(intent: Intent, wanted: WantedCluster, observed: Observed) -> RedisPl
 
 
 def _converge(
-    wanted: WantedCluster, observed: Observed, health: Mapping[str, Health], now: float
-) -> Iterator[Action]:
+    wanted: WantedCluster, observed: Observed, health: Mapping[str, Health],
+    held: Collection[str], now: float,
+) -> Iterator[Action]:  # fmt: skip
     if wanted.missing_ports:
         reason = "they have none yet, or the specification names another"
         yield AssignPorts(wanted.missing_ports, tuple(sorted(wanted.fixed_ports.items())), reason)
@@ -145,7 +148,7 @@ def _converge(
         yield PublishTopology(topology, publish_reason(topology, before))
     yield from _starts(wanted, observed, now)
     yield from prepares(wanted, observed, now)
-    yield from _rolls(wanted, observed, health, now)
+    yield from _rolls(wanted, observed, health, held, now)
     if observed.topology_known:
         yield from _removals(wanted, observed, now)
 
@@ -206,8 +209,9 @@ def prepares(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[
 
 
 def _rolls(
-    wanted: WantedCluster, observed: Observed, health: Mapping[str, Health], now: float
-) -> Iterator[Action]:
+    wanted: WantedCluster, observed: Observed, health: Mapping[str, Health],
+    held: Collection[str], now: float,
+) -> Iterator[Action]:  # fmt: skip
     """Restarts.
 
     Of what hangs at once, for changed settings one at a time and only in good health.
@@ -229,11 +233,20 @@ def _rolls(
         elif component.role is Role.BALANCER:
             if _members_are_settled(health, wanted, observed):
                 yield ReplaceBalancer(component, "its members or its port changed")
-        elif component.role in MOVING_ROLES and _has_orders(wanted, observed):
+        elif name in held or (component.role in MOVING_ROLES and _has_orders(wanted, observed)):
             continue  # moves end first
         elif not has_rolled and unwell <= {name}:
             has_rolled = True
             yield StopComponent(name, process.role, process.pid, "its settings changed")
+
+
+def _due(wanted: WantedCluster, health: Mapping[str, Health]) -> frozenset[str]:
+    """Partitions whose turn to be restarted has come: shards go first, and all must be well."""
+    is_well = all(each.is_serving for name, each in health.items() if name != BALANCER)
+    old = [each for each in wanted.components if health[each.name].is_outdated]
+    if not is_well or any(each.role is Role.SHARD for each in old):
+        return frozenset()
+    return frozenset(each.name for each in old if each.role is Role.PARTITION)
 
 
 def _has_orders(wanted: WantedCluster, observed: Observed) -> bool:

@@ -36,6 +36,7 @@ from trading_operator.planner.kubernetes.durability import config_changes
 from trading_operator.planner.kubernetes.obstacles import has_data, losses, obstacles_of
 from trading_operator.planner.kubernetes.rollout import (
     Tiers,
+    due_partitions,
     outdated_components,
     role_of_pod,
     rolls,
@@ -44,7 +45,7 @@ from trading_operator.planner.kubernetes.salvage import salvaged_slots
 from trading_operator.planner.kubernetes.seen import ChildKey, KubernetesSeen
 from trading_operator.planner.kubernetes.wanted import as_scaled, revised, wanted_on_kubernetes
 from trading_operator.planner.kubernetes.world import observed_of, with_templates
-from trading_operator.planner.moves.facts import moves_of
+from trading_operator.planner.moves.facts import Look, moves_of
 from trading_operator.planner.moves.plan import MovesPlan, move_actions
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.plan import MOVING_ROLES, Plan, partition_may_start, prepares
@@ -84,7 +85,8 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
     wanted = with_templates(bare, templates(children))
     observed = observed_of(seen, wanted, now)
     health = {each.name: health_of(each, observed) for each in wanted.components}
-    moves = moves_of(intent.cluster, observed, wanted, health, now)
+    due = due_partitions(seen, health, _current(wanted, seen))
+    moves = moves_of(intent.cluster, Look(observed, wanted, health, due), now)
     if moves.orders != topology.moves:
         topology = revised(topology.model_copy(update={"moves": moves.orders}), seen.topology)
         wanted, children = replace(wanted, topology=topology), intent.build(topology)
@@ -96,7 +98,7 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
     elif secrets := tuple(_missing_secrets(intent, seen)):
         actions = secrets
     else:
-        world = _World(intent, seen, wanted, observed, health, children)
+        world = _World(intent, seen, wanted, observed, health, children, moves.held)
         actions = tuple(_converge(world, topology, now))
         if not spec.hibernated:
             actions = (*actions, *redis.commands, *move_actions(moves))
@@ -120,6 +122,7 @@ class _World:
     observed: Observed
     health: Mapping[str, Health]
     children: tuple[Manifest, ...]
+    held: frozenset[str]
 
 
 def _converge(world: _World, topology: Topology, now: float) -> Iterator[Action]:
@@ -137,10 +140,8 @@ def _converge(world: _World, topology: Topology, now: float) -> Iterator[Action]
         return
     yield from prepares(wanted, world.observed, now)
     yield from _configures(world)
-    live = [child.manifest for child in (seen.children or {}).values() if child.is_ours]
     moving = (*topology.moves, *(seen.topology.moves if seen.topology else ()))
-    current = _by_component(wanted, templates(live))
-    for roll in rolls(wanted, seen, world.health, current):
+    for roll in rolls(wanted, seen, world.health, _current(wanted, seen), world.held):
         if not moving or role_of_pod(roll, seen) not in MOVING_ROLES:
             yield roll
     if is_published(wanted, world.observed):
@@ -160,6 +161,12 @@ def _waiting(world: _World) -> frozenset[str]:
     want = templates(world.children)
     late = {owner for owner, value in want.items() if owner in have and have[owner] != value}
     return frozenset(f"{each}-0" if each in ("redis", "replica") else each for each in late)
+
+
+def _current(wanted: WantedCluster, seen: KubernetesSeen) -> dict[str, str]:
+    """The hash of the template that each component's owner has now."""
+    live = [child.manifest for child in (seen.children or {}).values() if child.is_ours]
+    return _by_component(wanted, templates(live))
 
 
 def _by_component(wanted: WantedCluster, hashes: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ not exist or does not start is found out where it costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from trading_operator.planner.actions import Component
@@ -52,12 +52,14 @@ def rolls(
     seen: KubernetesSeen,
     health: Mapping[str, Health],
     current: Mapping[str, str],
+    held: Collection[str] = (),
 ) -> Iterator[RollPod | SwitchPrimary]:
     """The next pod to replace.
 
     `current` gives the hash of the template that each component's owner has now: a pod is outdated
     against that, not against what is wanted of a tier whose turn has not come. What does not work
     and is outdated is replaced at once; what works, one at a time and only when all else is well.
+    Partitions that are `held` are emptied first, and shards wait for them.
     """
     unwell = {name for name, each in health.items() if not each.is_serving}
     has_rolled = False
@@ -69,6 +71,8 @@ def rolls(
             pods = seen.pods_of(name)
             old = [pod for pod in pods if pod.template_hash != current.get(name, "")]
             if name not in current or not old:
+                continue
+            if name not in unwell and (name in held or (held and role is Role.SHARD)):
                 continue
             if name in unwell:
                 yield from (_roll(pod) for pod in old if not (pod.is_ready or pod.is_deleting))
@@ -101,6 +105,19 @@ def _next(
     if best:
         reason = "the standbys are done, and the primary's pod is next"
         yield SwitchPrimary(name, old[0].name, best[0], reason)
+
+
+def due_partitions(
+    seen: KubernetesSeen, health: Mapping[str, Health], current: Mapping[str, str]
+) -> frozenset[str]:
+    """Partitions whose turn to be replaced has come."""
+    if not all(each.is_serving for each in health.values()):
+        return frozenset()
+    return frozenset(
+        pod.component for pod in seen.pods
+        if pod.role == Role.PARTITION and pod.component in current
+        and pod.template_hash != current[pod.component]
+    )  # fmt: skip
 
 
 def role_of_pod(action: RollPod | SwitchPrimary, seen: KubernetesSeen) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from trading_contract.moves import MoveProgress
 from trading_contract.symbolmove import MoveReason
@@ -11,6 +12,7 @@ from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.assessment import Health
 from trading_operator.planner.moves.ownership import used_ids
 from trading_operator.planner.moves.plan import MovesPlan, plan_moves
+from trading_operator.planner.moves.relief import Relief, relief_of
 from trading_operator.planner.moves.turnover import Cluster
 from trading_operator.planner.moves.world import MovesWorld, Obstruction
 from trading_operator.planner.observed import Observed, Role, SlotRow
@@ -19,29 +21,41 @@ from trading_operator.planner.topology import WantedCluster, wanted_names
 DISK_FREE_BYTES_MIN = 256 << 20
 
 
-def moves_of(
-    cluster: TradingCluster,
-    observed: Observed,
-    wanted: WantedCluster,
-    health: Mapping[str, Health],
-    now: float,
-) -> MovesPlan:
+@dataclass(frozen=True)
+class Look:
+    """What is wanted, what is seen of it, and the partitions that are `due` to be restarted."""
+
+    observed: Observed
+    wanted: WantedCluster
+    health: Mapping[str, Health]
+    due: frozenset[str]
+
+
+def moves_of(cluster: TradingCluster, look: Look, now: float) -> MovesPlan:
     """What follows for the moves of a cluster; nothing as long as they are unknown."""
+    observed, wanted, health, due = look.observed, look.wanted, look.health, look.due
     topology = observed.topology
     if topology is None or observed.moves is None:
         return MovesPlan(orders=topology.moves if topology else ())
     slots = wanted.slots
     names = [each.name for each in wanted.components if each.role is Role.PARTITION]
     asked_for = wanted_names(cluster.spec, Role.PARTITION)
+    ready = frozenset(
+        name for name, each in health.items() if each.is_serving and _knows(name, observed)
+    )
     drained = set(cluster.spec.partitions.drained)
+    staying = tuple(name for name in asked_for if name not in drained)
+    relief = Relief()
+    if cluster.spec.partitions.update == "HandOver":
+        owners = {slot.partition for slot in (*slots, *topology.slots)}
+        able = [name for name in staying if name in ready]
+        relief = relief_of(due, owners, able, observed.moves, now)
     world = MovesWorld(
         slots=slots,
         rows=_rows(slots, observed),
         listed=tuple(symbol.name for symbol in topology.symbols),
-        ready=frozenset(
-            name for name, each in health.items() if each.is_ready and _knows(name, observed)
-        ),
-        staying=tuple(name for name in asked_for if name not in drained),
+        ready=ready,
+        staying=tuple(name for name in staying if name != relief.name),
         existing=frozenset((*names, *asked_for)),
         orders=topology.moves,
         progress=_progress(observed),
@@ -49,11 +63,13 @@ def moves_of(
         parallel_max=cluster.spec.rebalancing.parallel_moves_max,
         now=now,
         obstruction=_obstruction(cluster, observed, wanted, health),
+        relieved=relief.name,
     )
     asks = Cluster(
         cluster.metadata.name, topology.revision, cluster.spec.rebalancing.pause_milliseconds_max
     )
-    return plan_moves(asks, observed.moves, world, may_ask=observed.topology_known)
+    plan = plan_moves(asks, observed.moves, world, may_ask=observed.topology_known)
+    return replace(plan, held=relief.held)
 
 
 def _knows(name: str, observed: Observed) -> bool:

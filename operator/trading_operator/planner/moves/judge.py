@@ -87,7 +87,8 @@ def _forward(case: Case) -> Judgement:
 
 def _refused(case: Case, target: str, remaining: list[Piece]) -> Judgement | None:
     world = case.world
-    if not remaining and not case.status.origins:
+    was_accepted = bool(case.status.origins) or case.status.state is MoveState.WAITING
+    if not remaining and not was_accepted:
         text = f"toPartition: {target} owns all of it already"
         return ends(case, MoveState.REFUSED, MoveReason.ALREADY_THERE, text)
     if not remaining:
@@ -96,7 +97,8 @@ def _refused(case: Case, target: str, remaining: list[Piece]) -> Judgement | Non
         known = ", ".join(sorted(world.existing)) or "none"
         text = f"toPartition: {target} does not exist (there are: {known})"
         return ends(case, MoveState.REFUSED, MoveReason.TARGET_MISSING, text)
-    if target not in world.staying:
+    is_back_soon = target == world.relieved and not case.move.is_planned
+    if target not in world.staying and not is_back_soon:
         text = f"toPartition: {target} is being emptied; choose one that stays"
         return ends(case, MoveState.REFUSED, MoveReason.TARGET_LEAVING, text)
     return None

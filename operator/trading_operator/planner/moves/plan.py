@@ -36,6 +36,7 @@ class MovesPlan:
     makes: tuple[SymbolMove, ...] = ()
     forgets: tuple[SymbolMove, ...] = ()
     moves: tuple[SymbolMove, ...] = ()  # as judged
+    held: frozenset[str] = frozenset()  # partitions that may not be restarted yet
 
     @property
     def under_way(self) -> tuple[SymbolMove, ...]:
@@ -64,7 +65,8 @@ def plan_moves(
         judged[move.metadata.name] = move.model_copy(update={"status": verdict.status})
         orders.extend(verdict.orders)
     after = tuple(judged[move.metadata.name] for move in moves)
-    makes = turnover(cluster, world, after) if may_ask and world.obstruction is None else ()
+    own = as_the_planner_sees_it(world)
+    makes = turnover(cluster, own, after) if may_ask and own.obstruction is None else ()
     return MovesPlan(
         orders=tuple(sorted(orders, key=lambda order: (order.slots, order.id))),
         statuses={name: move.status for name, move in judged.items() if move.status is not None},
@@ -81,9 +83,20 @@ def _seniority(move: SymbolMove) -> tuple[bool, bool, str, str]:
     return (not has_begun, move.is_planned, metadata.creation_timestamp, metadata.name)
 
 
+def as_the_planner_sees_it(world: MovesWorld) -> MovesWorld:
+    """A restart for which it moves symbols away does not stand in its way."""
+    why = world.obstruction
+    if world.relieved and why is not None and why.reason is MoveReason.CLUSTER_UPDATING:
+        return replace(world, obstruction=None)
+    return world
+
+
 def _as_seen_by(move: SymbolMove, world: MovesWorld, moves: Iterable[SymbolMove]) -> MovesWorld:
     """After a difference was found, the planner's own moves wait for a person."""
-    if not move.is_planned or world.obstruction is not None:
+    if not move.is_planned:
+        return world
+    world = as_the_planner_sees_it(world)
+    if world.obstruction is not None:
         return world
     for other in moves:
         if other is not move and other.status is not None and other.status.evidence:

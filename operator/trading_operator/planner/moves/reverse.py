@@ -46,7 +46,7 @@ def reverse(case: Case) -> Judgement:
             text = f"reverse: {status.target} owns nothing of it any more"
             return ends(case, status.state, MoveReason.NOTHING_TO_REVERSE, text)
         return done(case, MoveState.REVERSED)
-    missing = sorted({owner for _, owner in back if owner not in world.staying})
+    missing = sorted({owner for _, owner in back if owner not in (*world.staying, world.relieved)})
     if missing:
         reason = MoveReason.TARGET_MISSING
         if world.existing.intersection(missing):

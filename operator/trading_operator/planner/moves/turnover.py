@@ -6,7 +6,7 @@ remembered between passes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
@@ -41,7 +41,8 @@ def turnover(
     cluster: Cluster, world: MovesWorld, moves: Sequence[SymbolMove]
 ) -> tuple[SymbolMove, ...]:
     """SymbolMoves to make now; empty while others of ours are on their way or just failed."""
-    if any(_holds_back(move, world.now) for move in moves):
+    is_busy = any(move.is_planned and not _is_finished(move) for move in moves)
+    if is_busy or has_gone_wrong(moves, world.now):
         return ()
     ready = [name for name in world.staying if name in world.ready]
     if not ready:
@@ -50,22 +51,24 @@ def turnover(
     free = [slot for slot in world.slots if range_text(slot.first, slot.past) not in busy]
     emptying = dict(_emptying(world, free, ready))
     if emptying:
-        reason = "its partition goes, or is drained"
+        reason = "its partition goes, is drained, or restarts"
         return tuple(_proposals(cluster, emptying, reason, moves))
     filling = dict(_filling(world, free, ready, moves))
     reason = "the partition is new and owns nothing"
     return tuple(_proposals(cluster, filling, reason, moves))
 
 
-def _holds_back(move: SymbolMove, now: float) -> bool:
-    """Ours are made one round after the other; after one that went wrong there is a pause."""
+def has_gone_wrong(moves: Iterable[SymbolMove], now: float) -> bool:
+    """Whether the planner asks for no moves, because of one that failed lately or differed."""
+    return any(_went_wrong(move, now) for move in moves)
+
+
+def _went_wrong(move: SymbolMove, now: float) -> bool:
     status = move.status
     if status is not None and status.reason == MoveReason.NOT_VERIFIED.value:
         return True  # a person looks first
-    if not move.is_planned:
+    if not move.is_planned or status is None or not status.is_finished:
         return False
-    if status is None or not status.is_finished:
-        return True
     ended = seconds_of(status.finished_time)
     is_bad = status.state not in (MoveState.DONE, MoveState.REVERSED)
     is_bad = is_bad and status.reason not in OUTDATED_REASONS

@@ -29,7 +29,6 @@ def work(case: Case, goals: list[tuple[Piece, str]], pieces: Iterable[Piece]) ->
     slots = {piece.slot.id for piece in pieces}
     if holder := room.holder(slots, case.name):
         return waits(case, MoveReason.RANGE_BUSY, f"{holder} moves the same symbols first")
-    room.claim(slots, case.name)
     needed = {piece.slot.id: (piece, target) for piece, target in reversed(goals)}
     mine = tuple(order for order in case.orders if _is_needed(order, needed, case))
     if mine and (failure := failure_of(mine, world)):
@@ -38,13 +37,16 @@ def work(case: Case, goals: list[tuple[Piece, str]], pieces: Iterable[Piece]) ->
         return _failed(case, MoveReason.ATTEMPTS_EXHAUSTED, "it took too long")
     retry_at = seconds_of(status.retry_time)
     if retry_at is not None and world.now < retry_at:
+        room.claim(slots, case.name)
         return waits(case, MoveReason.BACKING_OFF, status.message)
     kept = (*mine, *settling(case, targets_of(case)))
     room.taken += len(kept)
     began, why = _begin(case, needed, kept)
     orders = (*kept, *began)
+    reason, text = why or (MoveReason.MOVES_IN_FLIGHT, "other moves are on their way")
+    if orders or reason is MoveReason.MOVES_IN_FLIGHT:
+        room.claim(slots, case.name)  # who waits for the cluster stands in nobody's way
     if not orders:
-        reason, text = why or (MoveReason.MOVES_IN_FLIGHT, "other moves are on their way")
         return waits(case, reason, text)
     changes: dict[str, object] = {}
     if began:

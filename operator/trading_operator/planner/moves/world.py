@@ -42,6 +42,7 @@ class MovesWorld:
     parallel_max: int
     now: float
     obstruction: Obstruction | None = None
+    relieved: str = ""  # gives its symbols away because it restarts soon
 
     def progress_of(self, order: MoveOrder) -> tuple[MoveProgress, ...]:
         """What the partitions say of this attempt of an order."""

@@ -58,8 +58,9 @@ def test_from_an_unknown_world_follows_nothing() -> None:
 
 
 def test_a_new_image_goes_tier_by_tier_and_pod_by_pod() -> None:
-    world = _ready(partitions={"count": 2})
-    world.settle(cluster(partitions={"count": 2}, image="next:1"))
+    partitions = {"count": 2, "update": "Restart"}
+    world = _ready(partitions=partitions)
+    world.settle(cluster(partitions=partitions, image="next:1"))
     told = [a.name for a in world.done if isinstance(a, ApplyChild | RollPod)]
     assert told == [
         "demo-backend",
@@ -156,6 +157,44 @@ def test_pods_are_told_of_an_order_and_the_cluster_stays_ready() -> None:
     assert applied.name == "demo-topology"
     assert _condition(first.status, ConditionType.READY)[0] == "True"
     world.settle(wanted)
+    assert set(world.owners.values()) == {"partition-1"}
+
+
+def test_a_new_image_finds_every_partition_empty_and_ends_with_all_of_them_in_use() -> None:
+    world = _ready(partitions={"count": 2})
+    newer = cluster(partitions={"count": 2}, image="next:1")
+    order = []
+    for _ in range(60):
+        plan = world.plan(newer)
+        for name, status in plan.moves.statuses.items():
+            world.moves[name] = world.moves[name].model_copy(update={"status": status})
+        for action in plan.actions:
+            if isinstance(action, RollPod) and "partition" in action.name:
+                component = action.name.removeprefix("demo-").removesuffix("-0")
+                assert component not in world.owners.values(), action.name
+            if isinstance(action, RollPod):
+                order.append(action.name)
+            world.apply(action)
+    assert plan.actions == ()
+    assert [name for name in order if "redis" not in name] == [
+        "demo-partition-0-0", "demo-partition-1-0", "demo-shard-0-0",
+    ]  # fmt: skip
+    assert sorted(world.owners.values()) == ["partition-0", "partition-1"]
+    assert _condition(plan.status, ConditionType.READY)[0] == "True"
+
+
+def test_an_image_with_which_partitions_do_not_start_costs_no_symbol() -> None:
+    world = _ready(partitions={"count": 2})
+    world.is_sick = lambda pod, template: "partition" in pod and template not in old
+    old = {world.templates[name] for name in world.templates if "partition" in name}
+    newer = cluster(partitions={"count": 2}, image="next:1")
+    for _ in range(60):
+        plan = world.plan(newer)
+        for name, status in plan.moves.statuses.items():
+            world.moves[name] = world.moves[name].model_copy(update={"status": status})
+        for action in plan.actions:
+            world.apply(action)
+    assert _condition(plan.status, ConditionType.AVAILABLE)[0] == "True"
     assert set(world.owners.values()) == {"partition-1"}
 
 

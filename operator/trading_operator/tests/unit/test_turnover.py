@@ -166,6 +166,57 @@ def test_a_change_of_mind_turns_round_at_once() -> None:
     assert verdict(plan.status, "Ready") == ("True", "Reconciled")
 
 
+def restarts(world: Observed, wanted: TradingCluster) -> list[tuple[str, int]]:
+    """Partitions that are stopped on the way there, and how many slots they own then."""
+    found = []
+    for action, after in steps(wanted, world):
+        if isinstance(action, StopComponent) and action.name.startswith("partition-"):
+            found.append((action.name, slots_of(after)[action.name]))
+    return found
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_partitions_are_empty_when_they_restart_for_other_settings(count: int) -> None:
+    wanted = of(count, observability={"logLevel": "debug"})
+    start = converged(of(count))
+    assert restarts(start, wanted) == [(f"partition-{index}", 0) for index in range(count)]
+    world = converged(wanted, start)
+    assert len(slots_of(world)) == count
+    assert verdict(planned(wanted, world).status, "Ready") == ("True", "Reconciled")
+
+
+def test_they_restart_with_their_symbols_when_that_was_asked_for_or_nobody_can_take_them() -> None:
+    for partitions in ({"count": 2, "update": "Restart"}, {"count": 1}):
+        start = converged(cluster(LETTERS, partitions=partitions))
+        wanted = cluster(LETTERS, partitions=partitions, observability={"logLevel": "debug"})
+        assert [slots > 0 for _, slots in restarts(start, wanted)] == [True] * partitions["count"]
+
+
+def test_after_a_failed_move_a_partition_restarts_with_its_symbols() -> None:
+    scene = Scene(of(2))
+    scene.wanted = of(2, observability={"logLevel": "debug"})
+    stopped: list[str] = []
+    for _ in range(40):
+        for order in scene.orders():
+            scene.tell(order, state="Failed", problem="no")
+        actions = scene.step().actions
+        stopped += [a.name for a in actions if isinstance(a, StopComponent)]
+        scene.now += 5
+    assert {"partition-0", "partition-1"} <= set(stopped)
+
+
+def test_a_move_to_a_partition_that_restarts_waits_for_it() -> None:
+    scene = Scene(of(2), move("mine", symbols="XUSDT", to="partition-0", approval="Manual"))
+    scene.step()
+    scene.wanted = of(2, observability={"logLevel": "debug"})
+    scene.step()
+    scene.edit("mine", approved=True)
+    scene.step()
+    assert scene.status("mine").state is MoveState.WAITING
+    scene.settle()
+    assert scene.status("mine").state is MoveState.DONE
+
+
 def test_after_one_of_our_moves_failed_there_is_a_pause() -> None:
     scene = Scene(of(2))
     scene.wanted = of(1)
