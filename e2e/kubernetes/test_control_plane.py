@@ -167,7 +167,8 @@ def test_a_partition_that_owns_slots_stays_when_it_is_taken_out_of_the_specifica
     start_operator()
     _apply(kubectl, namespace, partitions={"count": 2})
     kubectl.wait_condition(namespace, "demo", "Ready")
-    _apply(kubectl, namespace, partitions={"count": 1})
+    # Paused, nobody moves anything; gone on, it is emptied (see test_move_control_plane).
+    _apply(kubectl, namespace, partitions={"count": 1}, paused=True)
     blocked = kubectl.wait_condition(namespace, "demo", "TurndownBlocked")
     assert "partition-1 still owns" in blocked["message"]
     time.sleep(3)

@@ -5,11 +5,12 @@ Facts for plan and conditions alike.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from trading_contract.topology import SlotPlacement, Topology
 from trading_operator.planner.actions import Component, prepare_task
-from trading_operator.planner.moves.ownership import MERGED, owner_of
+from trading_operator.planner.moves.ownership import ACTIVE, MERGED, owner_of
 from trading_operator.planner.observed import Observed, Role, SlotRow
 from trading_operator.planner.topology import (
     WantedCluster,
@@ -136,14 +137,33 @@ def serving(slot: SlotPlacement, observed: Observed) -> str:
 
 
 def is_served(slot: SlotPlacement, observed: Observed) -> bool:
-    """Whether its partition serves the slot at the epoch that its shard has."""
+    """Whether its partition serves the slot at the epoch that its shard has.
+
+    Shards and partitions are not asked in one instant: of a slot that is on its way, one may tell
+    of the moment before and the other of the moment after its hand-over.
+    """
     row = slot_row(slot, observed)
     if row is not None and row.state == MERGED:
         return True  # a part of its neighbour, which is asked after itself
-    partition = observed.partitions.get(serving(slot, observed))
-    if row is None or partition is None or partition.state != READY or row.state != "ACTIVE":
+    if row is None or row.state != ACTIVE:
         return False
-    return any(s.slot_id == slot.id and s.epoch == row.epoch for s in partition.slots)
+    if _serves(serving(slot, observed), slot.id, (row.epoch,), observed):
+        return True
+    around = (row.epoch - 1, row.epoch, row.epoch + 1)
+    orders = observed.topology.moves if observed.topology else ()
+    is_on_its_way = any(slot.id in order.touched for order in orders)
+    return is_on_its_way and any(
+        _serves(name, slot.id, around, observed) for name in observed.partitions
+    )
+
+
+def _serves(name: str, slot: int, epochs: Collection[int], observed: Observed) -> bool:
+    partition = observed.partitions.get(name)
+    return (
+        partition is not None
+        and partition.state == READY
+        and any(each.slot_id == slot and each.epoch in epochs for each in partition.slots)
+    )
 
 
 def is_published(wanted: WantedCluster, observed: Observed) -> bool:

@@ -193,7 +193,7 @@ def _available(facts: Facts, previous: ClusterStatus | None) -> _Verdict:
     unserved = [slot for slot in slots if not is_served(slot, observed)]
     if unserved or not slots:
         reason = "SlotsWithoutOwner"
-        names = sorted({slot.partition for slot in unserved})
+        names = sorted({serving(slot, observed) for slot in unserved})
         told = _list(names, ", ")
         problems.append(f"{len(unserved)} of {len(slots)} slots are not served ({told})")
     if not any(observed.replicas_ready.values()):

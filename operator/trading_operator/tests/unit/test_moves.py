@@ -69,8 +69,22 @@ def test_the_cluster_stays_available_and_ready_all_along() -> None:
 
 def test_a_slot_between_its_owners_is_told_as_not_served() -> None:
     scene = begun()
-    scene.carry_out(scene.orders()[0], is_served=False)
+    (order,) = scene.orders()
+    scene.carry_out(order, is_served=False)
+    source = scene.world.partitions["partition-0"]
+    left = tuple(each for each in source.slots if each.slot_id not in order.slots)
+    partitions = {**scene.world.partitions, "partition-0": replace(source, slots=left)}
+    scene.world = replace(scene.world, partitions=partitions)
     assert verdict(scene.plan().status, "Available") == ("False", "SlotsWithoutOwner")
+
+
+@pytest.mark.parametrize("late", ["partitions", "shards"])
+def test_answers_from_before_and_after_a_hand_over_make_no_slot_unserved(late: str) -> None:
+    scene = begun()
+    before = scene.world
+    scene.carry_out(scene.orders()[0])
+    scene.world = replace(scene.world, **{late: getattr(before, late)})
+    assert verdict(scene.plan().status, "Available")[0] == "True"
 
 
 @pytest.mark.parametrize(
