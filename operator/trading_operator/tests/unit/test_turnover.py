@@ -186,10 +186,10 @@ def test_partitions_are_empty_when_they_restart_for_other_settings(count: int) -
 
 
 def test_they_restart_with_their_symbols_when_that_was_asked_for_or_nobody_can_take_them() -> None:
-    for partitions in ({"count": 2, "update": "Restart"}, {"count": 1}):
+    for count, partitions in ((2, {"count": 2, "update": "Restart"}), (1, {"count": 1})):
         start = converged(cluster(LETTERS, partitions=partitions))
         wanted = cluster(LETTERS, partitions=partitions, observability={"logLevel": "debug"})
-        assert [slots > 0 for _, slots in restarts(start, wanted)] == [True] * partitions["count"]
+        assert [slots > 0 for _, slots in restarts(start, wanted)] == [True] * count
 
 
 def test_after_a_failed_move_a_partition_restarts_with_its_symbols() -> None:
