@@ -135,3 +135,22 @@ def test_a_supervisor_that_is_killed_in_the_middle_goes_on_where_it_was(
         until(lambda: "partition-1" in partitions_of(moving), "it has symbols again")
         wait_for_acknowledgements(crowd, 200, 30)
     nobody_noticed(moving, tmp_path, accounts)
+
+
+def test_partitions_restart_empty_for_other_settings(moving: Exchange, tmp_path: Path) -> None:
+    crowd, accounts = crowd_of(moving, tmp_path, "r", RATE)
+    document = yaml.safe_load(EXAMPLE.read_text())
+    document["spec"]["observability"] = {"logLevel": "warning"}
+    path = tmp_path / "quieter.yaml"
+    path.write_text(yaml.safe_dump(document))
+    before = {name: pid_of(moving, name) for name in ("partition-0", "partition-1")}
+    with crowd:
+        wait_for_acknowledgements(crowd, 200, 30)
+        moving.ctl("apply", "-f", str(path), "--wait", "--timeout", "150")
+        until(lambda: len(partitions_of(moving)) == 2, "both have symbols again")
+        wait_for_acknowledgements(crowd, 200, 30)
+    assert all(pid_of(moving, name) != pid for name, pid in before.items())
+    asked = [each for each in moves_of(moving) if each["spec"]["requestedBy"] == "Planner"]
+    assert {each["spec"]["toPartition"] for each in asked} == {"partition-0", "partition-1"}
+    assert {each["status"]["state"] for each in asked} == {"Done"}
+    judge(moving, tmp_path, accounts)  # replicas restart too: a call may need another retry
