@@ -1,0 +1,26 @@
+"""The change of owner on one shard: it rides the source's last batch, and one commit decides."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from trading_contract.move_protocol.rows import SlotRow, SlotState
+from trading_contract.move_protocol.steps import Place, RowStep
+
+
+def hand_over(source: SlotRow, me: UUID, to: UUID, at: tuple[int, bytes]) -> RowStep:
+    """Parameters of `hand_over`: the next epoch is the follower's, from exactly this sequence on."""
+    return RowStep(
+        Place.SOURCE, "hand_over", SlotState.ACTIVE, source.epoch, None,
+        SlotState.ACTIVE, source.epoch + 1, None, at, from_owner=me, to_owner=to,
+    )  # fmt: skip
+
+
+def may_open(row: SlotRow | None, me: UUID, replayed: tuple[int, bytes]) -> bool:
+    """Whether a follower serves: it has read itself as the owner, and replayed all of it."""
+    return (
+        row is not None
+        and row.state is SlotState.ACTIVE
+        and row.owner == me
+        and (row.last_seq, row.chain) == replayed
+    )
