@@ -42,6 +42,7 @@ class Side(StrEnum):
     NAMED = "active, naming the target's move"
     OTHER = "active, naming another move"
     SEALED = "sealed"
+    SEALED_LATE = "sealed for another move"  # a seal of a dead move arrived late
     FOLLOWS = "follower"
     VERIFIED = "follower, verified"
     MOVED = "moved"
@@ -99,6 +100,11 @@ TABLE: dict[tuple[Side, Side], Recovery] = {
     (Side.SEALED, Side.EQUAL): Recovery(_A.ACTIVATE, _A.POISON),
     (Side.SEALED, Side.ABORTED): _both(_A.UNSEAL),
     (Side.SEALED, Side.ACTIVE): _both(_A.FOLLOW),
+    # A target is prepared anew only once the move before is dead, so this seal decides nothing.
+    **{
+        (Side.SEALED_LATE, target): _both(_A.UNSEAL)
+        for target in (Side.BROKEN, Side.BEHIND, Side.EQUAL, Side.APART, Side.ABORTED)
+    },
     # Decided. The soak ends when somebody wishes it; until then the way back is warm.
     (Side.FOLLOWS, Side.ACTIVE): _both(_A.VERIFY),
     (Side.VERIFIED, Side.ACTIVE): _both(_A.TOMB),
@@ -127,10 +133,10 @@ def _source_side(pair: RowPair) -> Side:
         return Side.NAMED if pair.same_move else Side.OTHER
     if row.state is SlotState.MOVED:
         return Side.MOVED
+    if row.state is SlotState.SEALED and pair.target is not None:
+        return Side.SEALED if pair.same_move else Side.SEALED_LATE
     if not pair.same_move:
         return Side.STRANGE
-    if row.state is SlotState.SEALED:
-        return Side.SEALED
     if row.state is SlotState.FOLLOWER:
         return Side.VERIFIED if row.verified else Side.FOLLOWS
     return Side.STRANGE

@@ -30,7 +30,7 @@ EMPTY = Data()
 
 def rows_of(chain: bytes) -> Data:
     """The rows after these commands."""
-    parts = tuple(bytes(c for c in chain if c % PARTS == n) for n in range(PARTS))
+    parts = tuple(bytes(c for c in chain if (c - 1) % PARTS == n) for n in range(PARTS))
     return Data(parts, bytes(sorted(set(chain))))
 
 

@@ -59,12 +59,6 @@ class Engine(NamedTuple):
     seen: bytes = b""  # client ids it would answer again
 
 
-class Fate(NamedTuple):
-    """What the client of a command was told."""
-
-    told: str = ""  # "", "sent", "acknowledged", "rejected", "unknown"
-
-
 class Budget(NamedTuple):
     """How much may still happen: what keeps the world small."""
 
@@ -74,7 +68,7 @@ class Budget(NamedTuple):
 
 
 class World(NamedTuple):
-    """One state."""
+    """One state. Fates of commands: "", sent, sent again, acknowledged, rejected, unknown."""
 
     servers: tuple[Server, ...]
     engines: tuple[Engine, ...]
@@ -149,7 +143,8 @@ def following(world: World, limits: Limits, core: Core) -> Iterator[Move]:
         else:
             yield from _crashing(world, n, limits)
             yield from _running(world, n, engine.owner, limits, core)
-            yield from _copying(world, n, engine, limits, core)
+            if limits.shard_moves:
+                yield from _copying(world, n, engine, limits, core)
     for n in range(len(world.servers)):
         yield from _serving(world, n, limits, core)
     if limits.shard_moves and _strangers(world) < limits.strangers:
@@ -174,7 +169,10 @@ def _told(world: World, told: Told) -> World:
     fates = list(world.fates)
     for name in ("acknowledged", "rejected", "unknown"):
         for command in getattr(told, name):
-            if fates[command - 1] != "acknowledged":
+            fate = fates[command - 1]
+            if name == "rejected" and fate == "sent again":  # the first time may still land
+                fates[command - 1] = "unknown"
+            elif fate != "acknowledged":
                 fates[command - 1] = name
     return world._replace(fates=tuple(fates))
 
@@ -337,7 +335,10 @@ def _send(world: World, n: int, at: int, waiting: Owner, core: Core) -> Move:
     after = with_engine(after, n, world.engines[n]._replace(owner=waiting))
     fates = list(after.fates)
     for command in sent.commands:
-        fates[command - 1] = "acknowledged" if core.told_at_send else "sent"
+        again = fates[command - 1] in {"unknown", "sent again"}
+        fates[command - 1] = "sent again" if again else "sent"
+        if core.told_at_send:
+            fates[command - 1] = "acknowledged"
     what = sent.step.name if sent.step is not None else "a batch"
     return Move(f"engine {n} sends {what} {sent.commands}", after._replace(fates=tuple(fates)))
 
@@ -476,7 +477,10 @@ def _serving(world: World, at: int, limits: Limits, core: Core) -> Iterator[Move
         if code == pg.DONE and world.left.failovers:
             yield from _failing_over(world, at, session, core)
     if server.durable is not None:
-        yield Move(f"{SHARDS[at]} fails over", with_server(world, at, pg.failed_over(server)))
+        over = with_server(world, at, pg.failed_over(server))
+        for session in server.sessions:
+            over = _lost(over, session.client, core)
+        yield Move(f"{SHARDS[at]} fails over", over)
         yield Move(f"{SHARDS[at]} is replicated", with_server(world, at, pg.made_durable(server)))
 
 
