@@ -9,7 +9,7 @@ from trading_contract.move_protocol.steps import Place, RowStep
 
 
 def hand_over(source: SlotRow, me: UUID, to: UUID, at: tuple[int, bytes]) -> RowStep:
-    """Parameters of `hand_over`: the next epoch is the follower's, from exactly this sequence on."""
+    """Parameters of `hand_over`: the next epoch is the follower's, from just here on."""
     return RowStep(
         Place.SOURCE, "hand_over", SlotState.ACTIVE, source.epoch, None,
         SlotState.ACTIVE, source.epoch + 1, None, at, from_owner=me, to_owner=to,

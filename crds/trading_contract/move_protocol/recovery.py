@@ -96,6 +96,7 @@ TABLE: dict[tuple[Side, Side], Recovery] = {
     (Side.NAMED, Side.ABORTED): _both(_A.CLEAR_MOVE),
     (Side.OTHER, Side.ABORTED): _both(_A.CLEAR_MOVE),
     # Sealed: only the target's row decides, and it is asked, never a clock.
+    (Side.SEALED, Side.BROKEN): _both(_A.POISON),  # a failover lost the end of the copy
     (Side.SEALED, Side.BEHIND): Recovery(_A.SHADOW, _A.POISON),
     (Side.SEALED, Side.EQUAL): Recovery(_A.ACTIVATE, _A.POISON),
     (Side.SEALED, Side.ABORTED): _both(_A.UNSEAL),
@@ -147,7 +148,8 @@ def _target_side(pair: RowPair) -> Side:
     if row is None:
         return Side.NONE
     if row.state is SlotState.PREPARED:
-        return _copy_side(pair.source, row)
+        ahead = pair.source is not None and row.epoch > pair.source.epoch
+        return Side.STRANGE if ahead else _copy_side(pair.source, row)
     if row.state is SlotState.ABORTED:
         return Side.ABORTED
     if row.state is SlotState.MOVED:

@@ -7,8 +7,18 @@ from collections.abc import Iterator
 from trading_contract.move_protocol.owner import Phase
 from trading_contract.move_protocol.recovery import Action
 from trading_contract.move_protocol.rows import SlotRow, SlotState
-from trading_contract.tests.move_world.statements import EMPTY, rows_of
-from trading_contract.tests.move_world.world import SHARDS, Core, World, operations, pair_of
+from trading_contract.tests.move_world.operators_work import operations
+from trading_contract.tests.move_world.server import Server
+from trading_contract.tests.move_world.statements import (
+    EMPTY,
+    Commit,
+    Data,
+    Refused,
+    Slot,
+    Statement,
+    rows_of,
+)
+from trading_contract.tests.move_world.world import SHARDS, Core, World, pair_of
 
 LIVING = {SlotState.ACTIVE, SlotState.SEALED}
 
@@ -64,6 +74,11 @@ def wrong_of_engines(world: World) -> Iterator[str]:
             continue
         if newest is not None and mine.epoch > newest.epoch:
             yield f"S1: engine {n} serves an epoch that nobody has"
+        lasting = all(server.durable is None for server in world.servers)
+        if newest is None or not lasting or newest.state is not SlotState.ACTIVE:
+            continue
+        if mine.epoch == newest.epoch and mine.chain != newest.chain:
+            yield f"S11: engine {n} serves from another history"
 
 
 def wrong_change(before: World, after: World) -> Iterator[str]:
@@ -73,6 +88,11 @@ def wrong_change(before: World, after: World) -> Iterator[str]:
             continue
         if old.row is None or new.row is None or old.durable is not None:
             continue  # a failover takes back what nobody was promised
+        given = old.row.state is SlotState.ACTIVE and old.row.owner != new.row.owner
+        if given and new.row.epoch <= old.row.epoch:
+            yield f"S2: two owners of one epoch on {name}"
+        if new.row.chain != old.row.chain:
+            yield from _stale(old, new)
         if new.row.epoch < old.row.epoch:
             yield f"S2: the epoch of {name} fell"
         if new.row.last_seq > old.row.last_seq and old.row.state is SlotState.ACTIVE:
@@ -90,6 +110,16 @@ def wrong_change(before: World, after: World) -> Iterator[str]:
         yield "S4: the slot's history changed"
     if new_head.epoch < old_head.epoch:
         yield "S2: the slot's epoch fell"
+
+
+def _stale(old: Server, new: Server) -> Iterator[str]:
+    ended = [session for session in old.sessions if session not in new.sessions]
+    for session in ended if len(ended) == 1 else ():
+        for statement in session.statements:
+            if not isinstance(statement, Commit) or not statement.commands or old.row is None:
+                continue
+            if (statement.epoch, statement.me) != (old.row.epoch, old.row.owner):
+                yield "S3: a commit of a zombie"
 
 
 def is_settled(world: World) -> bool:
@@ -117,9 +147,9 @@ def is_repeatable(world: World, core: Core) -> bool:
     return True
 
 
-def _run(row, data, program, core):  # type: ignore[no-untyped-def]
-    from trading_contract.tests.move_world.statements import Refused
-
+def _run(
+    row: SlotRow | None, data: Data, program: tuple[Statement, ...], core: Core
+) -> Slot | None:
     try:
         for statement in program:
             row, data = core.sql.apply(statement, row, data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from trading_contract.tests.move_world.happenings import following
 from trading_contract.tests.move_world.properties import (
     is_repeatable,
     is_settled,
@@ -11,7 +12,7 @@ from trading_contract.tests.move_world.properties import (
     wrong_change,
     wrong_of_engines,
 )
-from trading_contract.tests.move_world.world import Core, Limits, World, beginning, following
+from trading_contract.tests.move_world.world import Core, Limits, World, beginning
 
 
 @dataclass

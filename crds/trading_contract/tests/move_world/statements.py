@@ -41,7 +41,7 @@ def added(data: Data, commands: bytes) -> Data:
     return Data(parts, bytes(sorted({*data.seen, *commands})))
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """The statement raised this SQLSTATE; its transaction is rolled back."""
 
     def __init__(self, code: str) -> None:
@@ -199,17 +199,13 @@ def _prepare(statement: Prepare, row: SlotRow | None, data: Data) -> Slot:
     if found != statement.found:
         raise Refused(LOST_RACE)
     if row is not None and row.state is SlotState.FOLLOWER:
-        return replace(
-            row, state=SlotState.PREPARED, move_id=statement.move, verified=False
-        ), data
+        return replace(row, state=SlotState.PREPARED, move_id=statement.move, verified=False), data
     if row is not None and row.state not in _PREPARABLE:
         raise Refused(LOST_RACE)
     if data != EMPTY:
         raise Refused(LEFT_OVER)
     epoch = 0 if row is None else row.epoch
-    made = SlotRow(
-        epoch, statement.owner, SlotState.PREPARED, COPY_INCOMPLETE, b"", statement.move
-    )
+    made = SlotRow(epoch, statement.owner, SlotState.PREPARED, COPY_INCOMPLETE, b"", statement.move)
     return made, EMPTY
 
 

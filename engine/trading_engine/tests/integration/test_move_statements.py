@@ -87,6 +87,8 @@ def run(shard: Shard, *statements: Statement) -> str:
 
 
 class ModelClient:
+    """A transaction of the model."""
+
     def __init__(self, shard: ModelShard, number: int) -> None:
         self._shard, self._number = shard, number
         self.code: str | None = None
@@ -162,7 +164,9 @@ class ModelShard:
 class RealClient:
     """libpq's own calls: BEGIN, statements and COMMIT in one pipeline, as if written at once."""
 
-    def __init__(self, connection: psycopg.Connection[Any], watcher: psycopg.Connection[Any]):
+    def __init__(
+        self, connection: psycopg.Connection[Any], watcher: psycopg.Connection[Any]
+    ) -> None:
         self._pgconn = connection.pgconn
         self._connection, self._watcher = connection, watcher
         self._pid = connection.info.backend_pid
@@ -302,10 +306,10 @@ def sql_of(statement: Statement) -> list[str]:
             )  # fmt: skip
             return [f"SELECT fence({', '.join(arrays)}, '{me}')", *inserts(commands)]
         case Prepare(move, owner, found):
-            state, epoch, old = found or (None, None, None)
+            state, was, old = (None, None, None) if found is None else found
             return [called(
                 "prepare_target", SLOT, move, FIRST, PAST, owner, "p0", "shard-0", 0,
-                state.value if state else None, epoch, old,
+                state.value if state else None, was, old,
             )]  # fmt: skip
         case CopyPart(move, _, content):
             return [called("copy_fence", SLOT, move, True), *inserts(content)]
@@ -489,9 +493,7 @@ def test_a_target_is_prepared_once_and_only_on_what_was_read(shard: Shard) -> No
         assert run(shard, Prepare(OTHER, B, (state, 3, M))) == "TC002"
         assert run(shard, Prepare(OTHER, B, (state, 4, OTHER))) == "TC002"
         assert run(shard, Prepare(OTHER, B, (state, 4, M))) == ""
-        assert shard.row() == at(
-            SlotState.PREPARED, owner=B, last_seq=-1, move_id=OTHER
-        )
+        assert shard.row() == at(SlotState.PREPARED, owner=B, last_seq=-1, move_id=OTHER)
     for row in (ACTIVE, SEALED, PREPARED):
         shard.put(row)
         assert run(shard, Prepare(OTHER, B, (row.state, row.epoch, row.move_id))) == "TC002"
