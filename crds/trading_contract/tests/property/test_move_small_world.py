@@ -19,7 +19,7 @@ ALL_PAIRS = {
 }
 GATE = {
     "a takeover and its zombie": Limits(commands=2, shard_moves=False),
-    "engine moves": Limits(commands=2, incarnations=2, shard_moves=False, engine_moves=True),
+    "engine moves": Limits(commands=2, shard_moves=False, engine_moves=True),
     "a takeover, locks seen by others": Limits(commands=1, shard_moves=False, locks_apart=True),
     "a failover that loses commits": Limits(commands=2, shard_moves=False, failovers=1),
     "a shard move and a failover": Limits(commands=1, incarnations=0, failovers=1),
@@ -27,6 +27,9 @@ GATE = {
     "two shard moves, two operators": Limits(commands=0, incarnations=0, moves=2, strangers=2),
 }
 LONG = {
+    "engine moves, three incarnations": Limits(
+        commands=1, incarnations=2, shard_moves=False, engine_moves=True
+    ),
     "a shard move, a takeover, a zombie": Limits(commands=1, incarnations=1),
     "the same, two operators": Limits(commands=0, incarnations=1, strangers=2),
     "two commands": Limits(commands=2, incarnations=0, moves=2),

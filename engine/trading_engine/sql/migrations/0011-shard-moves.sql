@@ -3,8 +3,6 @@
 -- row's lock, and RAISES when it is not as expected: TC002 lost the race, TC004 no such step,
 -- TC005 a gap in the shadow, TC006 rows are left over.
 
-ALTER TABLE slot_owner ADD COLUMN IF NOT EXISTS partition text;
-
 -- That both sides were equal; without it nothing is cleaned up.
 CREATE TABLE slot_verification (
   slot_id     int NOT NULL,
