@@ -185,7 +185,8 @@ MUTANTS = (
         replace(TAKEOVER, commands=1),
     ),
     Mutant(
-        "no sequence in the fence", ("S4", "S5", "S6"), Core(sql=Rules(_no_sequence)), TAKEOVER
+        "no sequence in the fence", ("S4", "S5", "S6", "S11"), Core(sql=Rules(_no_sequence)),
+        TAKEOVER,
     ),
     Mutant(
         "the fence returns 0 rows instead of raising", ("S3", "S4", "S10"),
@@ -223,15 +224,15 @@ MUTANTS = (
         Core(recover=_activates_behind, activate=_activates_at_old_end),
     ),
     Mutant(
-        "acknowledged although COMMIT warned", ("S5",), Core(answered=_trusts_warnings),
+        "acknowledged although COMMIT warned", ("S5", "S11"), Core(answered=_trusts_warnings),
         replace(TAKEOVER, commands=1, incarnations=0, failovers=1),
     ),
     Mutant(
-        "doubt resolved by a plain SELECT", ("S5",), Core(barrier=False),
+        "doubt resolved by a plain SELECT", ("S5", "S11"), Core(barrier=False),
         replace(TAKEOVER, commands=1, incarnations=0, failovers=1),
     ),
     Mutant(
-        "called rejected after one read", ("S6",), Core(resolved=_rejects_after_one_read),
+        "called rejected after one read", ("S6", "S11"), Core(resolved=_rejects_after_one_read),
         replace(TAKEOVER, incarnations=0),
     ),
     Mutant(

@@ -91,6 +91,9 @@ def wrong_change(before: World, after: World) -> Iterator[str]:
         given = old.row.state is SlotState.ACTIVE and old.row.owner != new.row.owner
         if given and new.row.epoch <= old.row.epoch:
             yield f"S2: two owners of one epoch on {name}"
+        sealed = old.row.state is SlotState.ACTIVE and new.row.state is SlotState.SEALED
+        if sealed and old.row.move_id != new.row.move_id:
+            yield f"L1: {name} is sealed for another move than it names"
         if new.row.chain != old.row.chain:
             yield from _stale(old, new)
         if new.row.epoch < old.row.epoch:

@@ -79,6 +79,8 @@ def test_no_way_through_a_larger_world_breaks_a_law(choices: list[int]) -> None:
     pairs = set()
     for choice in choices:
         moves = list(following(world, LARGE, core))
+        if not moves:  # all engines are dead, and none is left to start
+            break
         what, after = moves[choice % len(moves)]
         path.append(what)
         problems = [*wrong_change(world, after), *wrong(after, core), *wrong_of_engines(after)]
