@@ -188,15 +188,18 @@ class RealShard:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._opened: list[psycopg.Connection[Any]] = []
         self._admin = self._connect("postgres")
 
     def _connect(self, user: str) -> psycopg.Connection[Any]:
         address = self._site.topology.shards[0]
         password = (self._site.secrets / user).read_text().strip()
-        return psycopg.connect(
+        made = psycopg.connect(
             host="127.0.0.1", port=self._site.servers[0].port, dbname=address.database, user=user,
             password=password, autocommit=True,
         )  # fmt: skip
+        self._opened.append(made)
+        return made
 
     def put(self, row: SlotRow | None, commands: bytes = b"") -> None:
         with self._admin.transaction():
@@ -244,7 +247,8 @@ class RealShard:
         return [row[0] for row in found]
 
     def close(self) -> None:
-        self._admin.close()
+        for connection in self._opened:
+            connection.close()
 
 
 def inserts(commands: bytes) -> list[str]:
