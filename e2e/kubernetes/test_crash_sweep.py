@@ -28,7 +28,7 @@ KINDS = (
 DEATHS_MAX = 150
 # The process dies at once after its first change, or just before its second one.
 MODES = ("after:1", "before:2")
-SHORT = {("remove", "before:2")}
+SHORT = {("remove", "before:2")}  # the one for the gate
 START: dict[str, Any] = {"symbols": [{"name": "BTCUSDT"}, {"name": "ETHUSDT"}]}
 ON_ONE: dict[str, Any] = {**START, "placement": [{"range": "..", "partition": 0, "shard": 0}]}
 # It gets no symbols, so that each run does the same: test_move_control_plane has those with moves.
@@ -112,7 +112,8 @@ def _reference(
     return state, counts
 
 
-@pytest.mark.parametrize("mode", [MODES[0], pytest.param(MODES[1], marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("mode", MODES)
 def test_making_a_cluster_survives_a_death_at_every_change(
     plane: ControlPlane,
     kubectl: Kubectl,

@@ -32,7 +32,8 @@ def test_every_right_is_used_and_nothing_else_is_asked_for(
     rights, refused = used(plane.audit_log, "trading-operator")
     if len(rights) < MANY:
         pytest.skip("it judges what the other tests of this folder did: run them all")
-    assert refused == []
+    # One test sends an operator where it has no rights, into a namespace of that name.
+    assert [each for each in refused if "-elsewhere/" not in each] == []
     text = helm(
         "template", "trading-operator", str(CHART_FOLDER), "--set", "rbac.scope=namespace",
         "-s", "templates/rbac.yaml",

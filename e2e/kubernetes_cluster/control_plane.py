@@ -94,7 +94,7 @@ class ControlPlane:
             "none" if self.address == "127.0.0.1" else "lease",
             "--shutdown-delay-duration", "0s",
             "--audit-policy-file", str(self._audit_policy()),
-            "--audit-log-path", str(self.audit_log), "--audit-log-maxsize", "100",
+            "--audit-log-path", str(self.audit_log), "--audit-log-maxsize", "1000",
             "--audit-log-maxbackup", "1",
         ])  # fmt: skip
         self._wait_ready()
