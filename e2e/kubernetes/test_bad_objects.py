@@ -141,3 +141,23 @@ def test_a_cluster_goes_within_a_minute_though_no_operator_is_there(
         return not kubectl.get(kinds, namespace, selector="hft.trading/cluster=demo")["items"]
 
     until(is_gone, "nothing of it is left", 60)
+
+
+def test_what_is_no_longer_wanted_and_owns_nothing_is_removed(
+    kubectl: Kubectl, namespace: str, start_operator: Start
+) -> None:
+    start_operator()
+    on_one = [{"range": "..", "shard": 0, "partition": 0}]
+    more = {"shards": {"count": 2}, "partitions": {"count": 2}}
+    host = {"exposure": {"ingressHost": "a.example"}}
+    _apply(kubectl, namespace, placement=on_one, **more, **host)
+    kubectl.wait_condition(namespace, "demo", "Ready", timeout_seconds=90)
+    _apply(kubectl, namespace, placement=on_one, **more, exposure={"ingressHost": "b.example"})
+    kubectl.wait_condition(namespace, "demo", "Ready")
+    _apply(kubectl, namespace, placement=on_one)
+    kubectl.wait_condition(namespace, "demo", "Ready", timeout_seconds=90)
+    kinds = "statefulset,service,poddisruptionbudget,ingress"
+    items = kubectl.get(kinds, namespace, selector="hft.trading/cluster=demo")["items"]
+    names = {item["metadata"]["name"] for item in items}
+    assert not any("shard-1" in name or "partition-1" in name for name in names)
+    assert not kubectl.get("ingress", namespace)["items"]

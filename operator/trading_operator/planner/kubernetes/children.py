@@ -20,10 +20,10 @@ COMPONENT_LABEL = "hft.trading/component"
 CHILD_MANAGER = "trading-operator"  # of the fields that we apply
 WORKLOADS = ("StatefulSet", "Deployment")
 ROLES = frozenset(role.value for role in Role)  # a label may have been edited to anything
-# What may be deleted for not being wanted. Secrets, disks and the topology are never among them.
+# What may be deleted for not being wanted: all else of a cluster is wanted as long as it is there.
+# Secrets, disks and the topology are never among them.
 DELETABLE = frozenset({
-    "StatefulSet", "Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy", "Ingress",
-    "HTTPRoute", "ServiceAccount", "Role", "RoleBinding",
+    "StatefulSet", "Service", "PodDisruptionBudget", "Ingress", "HTTPRoute",
 })  # fmt: skip
 Differences = Callable[[Manifest, Manifest], tuple[str, ...]]
 
