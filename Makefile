@@ -33,8 +33,9 @@ down: ## stop it; the data stays (ARGS="--purge --yes" removes it)
 	@if [ -x $(BIN)/tradingctl ]; then $(BIN)/tradingctl down --name $$($(CLUSTER)) $(ARGS); \
 	  else echo "nothing runs: .venv is not there"; fi
 
-test: dev cpp-tests ## run everything but Kubernetes
-	$(BIN)/pytest -m "not kubernetes" $(ARGS)
+test: dev cpp-tests ## run everything but Kubernetes and what is marked "long"
+	@echo 'left out: searches of minutes each; run them by: make test ARGS="-m long crds"'
+	$(BIN)/pytest -m "not kubernetes and not long" $(ARGS)
 
 check: lint types ## style, types, layers, tidiness, fresh generated files
 	$(BIN)/pytest -q crds/trading_contract/tests/unit/test_tidy.py \
