@@ -44,7 +44,7 @@ def _conforms(schemas: str, text: str) -> str:
         ],
         input=text, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert "0 resources found" not in done.stdout, done.stdout
+    assert "Summary: 0 resources" not in done.stdout, done.stdout
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
