@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticKnownError
 
 
 class ResourceModel(BaseModel):
@@ -25,3 +26,12 @@ class ResourceModel(BaseModel):
         return {
             name: inner for name, inner in value.items() if inner is not None or name not in known
         }
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_as_such(cls, value: object, info: ValidationInfo) -> object:
+        """The API server takes no "2" and no true for a number."""
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, str | bool) and kind in {int, int | None}:
+            raise PydanticKnownError("int_type")
+        return value

@@ -32,6 +32,8 @@ REFUSED = {
     "redis: {masters: 2}": "spec.redis.masters: must be at least 3 (given: 2)",
     "backends: {replicas: 1.5}": "spec.backends.replicas: must be a whole number (given: 1.5)",
     "backends: {replicas: many}": "spec.backends.replicas: must be a whole number (given: many)",
+    'backends: {replicas: "2"}': "spec.backends.replicas: must be a whole number (given: 2)",
+    "redis: {masters: true}": "spec.redis.masters: must be a whole number (given: True)",
     "backends: {replicas: .nan}": "spec.backends.replicas:",
     "backends: {replica: 2}": "spec.backends.replica: unknown field; remove it or correct its name",
     "shards: {durability: required}": "spec.shards.durability: required needs members: 3, not 1; "
