@@ -153,10 +153,12 @@ class RealClient:
         self._pgconn = connection.pgconn
         self._connection, self._watcher = connection, watcher
         self._pid = connection.info.backend_pid
+        self._sent = ""
         self.code: str | None = None
 
     def send(self, texts: list[str]) -> None:
-        self._pgconn.send_query("; ".join(["BEGIN", *texts, "COMMIT"]).encode())
+        self._sent = "; ".join(["BEGIN", *texts, "COMMIT"])
+        self._pgconn.send_query(self._sent.encode())
 
     def answer(self) -> str:
         code = ""
@@ -171,9 +173,12 @@ class RealClient:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             row = self._watcher.execute(
-                "SELECT wait_event_type, state FROM pg_stat_activity WHERE pid = %s", (self._pid,)
+                "SELECT wait_event_type, state, query <> '' AND starts_with(%s, query)"
+                " FROM pg_stat_activity WHERE pid = %s",
+                (self._sent, self._pid),
             ).fetchone()
-            if row is None or str(row[1]).startswith("idle"):
+            # Before the server has read what was sent, it is idle, too.
+            if row is None or (str(row[1]).startswith("idle") and row[2]):
                 return False
             if row[0] == "Lock":
                 return True
