@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Container
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from trading_contract.errors import UserError
+from trading_contract.model import ResourceModel
 from trading_contract.symbolmove import SymbolMove
 from trading_contract.tradingcluster import TradingCluster
 
 TEXT_BYTES_MAX = 1 << 20  # as much as the Kubernetes API takes
 _METADATA = ("name", "namespace", "generation", "labels", "annotations")
 _MOVE_METADATA = (*_METADATA, "uid", "creationTimestamp")
+
+Kind = TypeVar("Kind", bound=ResourceModel)
 
 
 class _Loader(yaml.SafeLoader):
@@ -57,24 +61,21 @@ def load_cluster(text: str) -> TradingCluster:
 
 def parse_cluster(document: dict[str, Any]) -> TradingCluster:
     """The same from a mapping, such as one of the Kubernetes API."""
-    metadata = document.get("metadata")
-    if isinstance(metadata, dict):
-        kept = {k: v for k, v in metadata.items() if k in _METADATA}
-        document = {**document, "metadata": kept}
-    try:
-        return TradingCluster.model_validate(document)
-    except ValidationError as problem:
-        raise UserError("\n".join(lines_of(problem))) from None
+    return _parse(TradingCluster, document, _METADATA)
 
 
 def parse_move(document: dict[str, Any]) -> SymbolMove:
     """A SymbolMove from a mapping, such as one of the Kubernetes API. Raises `UserError`."""
+    return _parse(SymbolMove, document, _MOVE_METADATA)
+
+
+def _parse(kind: type[Kind], document: dict[str, Any], kept: Container[str]) -> Kind:
+    """One object; of its metadata only what is `kept`."""
     metadata = document.get("metadata")
     if isinstance(metadata, dict):
-        kept = {k: v for k, v in metadata.items() if k in _MOVE_METADATA}
-        document = {**document, "metadata": kept}
+        document = {**document, "metadata": {k: v for k, v in metadata.items() if k in kept}}
     try:
-        return SymbolMove.model_validate(document)
+        return kind.model_validate(document)
     except ValidationError as problem:
         raise UserError("\n".join(lines_of(problem))) from None
 

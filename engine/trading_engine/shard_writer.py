@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 
 from trading_contract.errors import InvariantError, WorldError
 from trading_engine._core import Batch
-from trading_engine.moving.steps import REFUSED, SlotRow, Step
+from trading_engine.moving.steps import REFUSED, SlotRow, Step, array
 from trading_engine.shard_connection import Outcome, ShardConnection, ShardLostError
 
 logger = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ class ShardWriter:
             return False if wanted and verdict(batch, rows) else None
         assert self._connection is not None
         ids, sequences = list(wanted), [slot[3] for slot in wanted.values()]
-        answer = await self._connection.ask(_LOGGED, [_array(ids), _array(sequences)])
+        answer = await self._connection.ask(_LOGGED, [array(ids), array(sequences)])
         if not answer.good:
             return None
         logged = {int(id_ or 0): (chain or b"").decode() for id_, chain in answer.rows}
@@ -187,7 +187,7 @@ class ShardWriter:
 
     async def _slot_rows(self, ids: set[int]) -> dict[int, SlotRow] | None:
         assert self._connection is not None
-        answer = await self._connection.ask(_SLOTS, [_array(sorted(ids))])
+        answer = await self._connection.ask(_SLOTS, [array(sorted(ids))])
         if not answer.good:
             self._connection.close()
             return None
@@ -212,10 +212,6 @@ async def _row_types(connection: ShardConnection) -> tuple[int, ...]:
     if None in answer.rows[0]:
         raise ShardLostError("it is not prepared for this version yet")
     return tuple(int(number or 0) for number in answer.rows[0])
-
-
-def _array(values: list[int]) -> bytes:
-    return ("{" + ",".join(str(value) for value in values) + "}").encode()
 
 
 def verdict(batch: Batch, rows: dict[int, SlotRow]) -> bool:
