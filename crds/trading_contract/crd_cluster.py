@@ -60,17 +60,21 @@ RULES = (
         "placement names a partition that does not exist",
     ),
 )
-DRAINED = (
-    (
-        "partitions",
-        ("!has(self.drained) || self.drained.all(name, int(name.split('-')[1]) < self.count)"),
-        "drained names a partition that does not exist",
-    ),
-    (
-        "partitions",
-        "!has(self.drained) || self.drained.size() < self.count",
-        "drained: somebody must keep the symbols; leave one partition out",
-    ),
+DRAINED = tuple(
+    rule
+    for tier, name in (("partitions", "partition"), ("shards", "shard"))
+    for rule in (
+        (
+            tier,
+            "!has(self.drained) || self.drained.all(name, int(name.split('-')[1]) < self.count)",
+            f"drained names a {name} that does not exist",
+        ),
+        (
+            tier,
+            "!has(self.drained) || self.drained.size() < self.count",
+            f"drained: somebody must keep the symbols; leave one {name} out",
+        ),
+    )
 )
 ONE_SCALER = (
     (
@@ -157,6 +161,7 @@ NOT_WRITTEN = (
     ("backends", "managedBy"),
     ("partitions", "drained"),
     ("partitions", "update"),
+    ("shards", "drained"),
 )
 # What a cluster says of itself before an operator has looked at it, or where none serves its
 # namespace. Without any status, tools that follow kstatus would call it current at once.

@@ -77,6 +77,11 @@ class MoveOrder(_Model):
         return self
 
     @property
+    def target(self) -> str | None:
+        """The partition or shard that gets the slots; None: they stay where they are."""
+        return self.target_partition or self.target_shard
+
+    @property
     def touched(self) -> tuple[int, ...]:
         """All slot ids that no other move may touch meanwhile."""
         return self.slots if self.new_slot is None else (*self.slots, self.new_slot)

@@ -6,6 +6,7 @@ are checked here with messages that name the field and the way out.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -24,7 +25,17 @@ NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"  # of another object
 PartitionName = Annotated[
     str, Field(min_length=11, max_length=13, pattern=r"^partition-(0|[1-9][0-9]{0,2})$")
 ]
+ShardName = Annotated[str, Field(min_length=7, max_length=8, pattern=r"^shard-(0|[1-9][0-9]?)$")]
 SecretName = Annotated[str, Field(min_length=1, max_length=253, pattern=NAME)]
+
+
+def _check_drained(tier: str, count: int, drained: Collection[str]) -> None:
+    names = {f"{tier}-{index}" for index in range(count)}
+    for at, name in enumerate(drained):
+        if name not in names:
+            raise ValueError(f"drained.{at}: {name} does not exist; count is {count}")
+    if names <= set(drained):
+        raise ValueError(f"drained: somebody must keep the symbols; leave one {tier} out")
 
 
 class Resources(ResourceModel):
@@ -86,12 +97,7 @@ class PartitionsSpec(ResourceModel):
 
     @model_validator(mode="after")
     def _some_remain(self) -> PartitionsSpec:
-        names = {f"partition-{index}" for index in range(self.count)}
-        for at, name in enumerate(self.drained):
-            if name not in names:
-                raise ValueError(f"drained.{at}: {name} does not exist; count is {self.count}")
-        if names <= set(self.drained):
-            raise ValueError("drained: somebody must keep the symbols; leave one partition out")
+        _check_drained("partition", self.count, self.drained)
         return self
 
 
@@ -127,6 +133,12 @@ class ShardsSpec(ResourceModel):
     """The PostgreSQL shards. Each holds the truth of its symbol ranges."""
 
     count: int = Field(default=1, ge=1, le=64, description="How many shards.")
+    drained: tuple[ShardName, ...] = Field(
+        default=(),
+        max_length=63,
+        description="Shards that give their symbols away and get none, for maintenance; they run "
+        "on, empty. At least one must remain.",
+    )
     members: int = Field(
         default=1,
         ge=1,
@@ -141,6 +153,11 @@ class ShardsSpec(ResourceModel):
     )
     storage: StorageSpec = StorageSpec()
     resources: ShardResources = ShardResources()
+
+    @model_validator(mode="after")
+    def _some_remain(self) -> ShardsSpec:
+        _check_drained("shard", self.count, self.drained)
+        return self
 
     @model_validator(mode="after")
     def _members_give_durability(self) -> ShardsSpec:

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Protocol
 from uuid import UUID
 
 from trading_contract.move_protocol.rows import SlotRow, SlotState
 from trading_contract.move_protocol.steps import Place, RowStep
+
+
+class Owned(Protocol):
+    """What a follower reads of a row, in whichever form it has that."""
+
+    @property
+    def state(self) -> SlotState:
+        """What the row lets happen."""
+
+    @property
+    def owner(self) -> UUID:
+        """The incarnation that may commit."""
+
+    @property
+    def last_seq(self) -> int:
+        """Of the last commit."""
+
+    @property
+    def chain(self) -> bytes:
+        """After it."""
 
 
 def hand_over(source: SlotRow, me: UUID, to: UUID, at: tuple[int, bytes]) -> RowStep:
@@ -16,7 +37,7 @@ def hand_over(source: SlotRow, me: UUID, to: UUID, at: tuple[int, bytes]) -> Row
     )  # fmt: skip
 
 
-def may_open(row: SlotRow | None, me: UUID, replayed: tuple[int, bytes]) -> bool:
+def may_open(row: Owned | None, me: UUID, replayed: tuple[int, bytes]) -> bool:
     """Whether a follower serves: it has read itself as the owner, and replayed all of it."""
     return (
         row is not None

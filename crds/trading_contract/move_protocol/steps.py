@@ -105,37 +105,32 @@ def activate(source: SlotRow, target: SlotRow) -> RowStep:
     )  # fmt: skip
 
 
+def _step(
+    place: Place, name: str, row: SlotRow, change: tuple[SlotState, SlotState], rise: int = 0
+) -> RowStep:
+    """Of the row's own move, at any sequence, by anybody."""
+    before, after = change
+    _must(row, before)
+    return RowStep(
+        place, name, before, row.epoch, row.move_id, after, row.epoch + rise, row.move_id
+    )  # fmt: skip
+
+
 def poison(target: SlotRow) -> RowStep:
     """The target can never become active by this move."""
-    _must(target, SlotState.PREPARED)
-    return RowStep(
-        Place.TARGET, "poison", SlotState.PREPARED, target.epoch, target.move_id,
-        SlotState.ABORTED, target.epoch, target.move_id,
-    )  # fmt: skip
+    return _step(Place.TARGET, "poison", target, (SlotState.PREPARED, SlotState.ABORTED))
 
 
 def unseal(source: SlotRow) -> RowStep:
     """Only after the target's ABORTED was read. Epoch + 2: epoch + 1 stays the target's alone."""
-    _must(source, SlotState.SEALED)
-    return RowStep(
-        Place.SOURCE, "unseal", SlotState.SEALED, source.epoch, source.move_id,
-        SlotState.ACTIVE, source.epoch + 2, source.move_id,
-    )  # fmt: skip
+    return _step(Place.SOURCE, "unseal", source, (SlotState.SEALED, SlotState.ACTIVE), rise=2)
 
 
 def follow(source: SlotRow) -> RowStep:
     """Only after the target's ACTIVE was read: the source becomes the way back."""
-    _must(source, SlotState.SEALED)
-    return RowStep(
-        Place.SOURCE, "follow", SlotState.SEALED, source.epoch, source.move_id,
-        SlotState.FOLLOWER, source.epoch + 1, source.move_id,
-    )  # fmt: skip
+    return _step(Place.SOURCE, "follow", source, (SlotState.SEALED, SlotState.FOLLOWER), rise=1)
 
 
 def tomb(source: SlotRow) -> RowStep:
     """The end of the soak; the shard refuses it without a record of the verification."""
-    _must(source, SlotState.FOLLOWER)
-    return RowStep(
-        Place.SOURCE, "tomb", SlotState.FOLLOWER, source.epoch, source.move_id,
-        SlotState.MOVED, source.epoch, source.move_id,
-    )  # fmt: skip
+    return _step(Place.SOURCE, "tomb", source, (SlotState.FOLLOWER, SlotState.MOVED))
