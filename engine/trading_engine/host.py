@@ -27,7 +27,7 @@ from trading_engine._core import Sequencer
 from trading_engine.health import HealthServer
 from trading_engine.holdings import Holdings
 from trading_engine.moving.home import MovingHome
-from trading_engine.moving.moves import Moves
+from trading_engine.moving.moves import KINDS, Moves
 from trading_engine.publish import Publications, Publisher
 from trading_engine.server import PartitionServer
 from trading_engine.settings import EngineSettings
@@ -125,6 +125,7 @@ class Partition:
             "publications_dropped": self._publisher.dropped,
             "log_rows_trimmed": self._trimmer.trimmed,
             "moves": self._moves.progress(),
+            "move_kinds": KINDS,
             "shards": {
                 name: {
                     "batches": p.batches,

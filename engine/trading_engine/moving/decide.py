@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from uuid import UUID
 
+from trading_contract.move_protocol.engine_move import may_open
+from trading_contract.move_protocol.rows import SlotState
 from trading_contract.moves import MoveOrder, MoveState
 
 # At most a batch behind: what the last poll of a follower may not have seen yet.
@@ -157,10 +160,10 @@ class Row:
 
     slot: int
     epoch: int
-    owner: str
+    owner: UUID
     partition: str | None
-    state: str
-    sequence: int
+    state: SlotState
+    last_seq: int
     chain: bytes
 
 
@@ -173,13 +176,14 @@ class Course(Enum):
     LEAVE = auto()
 
 
-def next_course(row: Row, me: str, incarnation: str, at: int, chain: bytes) -> Course:
+def next_course(row: Row, me: str, incarnation: UUID, at: int, chain: bytes) -> Course:
     """What a follower at this sequence and chain does, now that it has read the row."""
-    if row.state != "ACTIVE":
+    if row.state is not SlotState.ACTIVE:
         return Course.LEAVE
-    if row.owner == incarnation:
-        return Course.OPEN if (at, chain) == (row.sequence, row.chain) else Course.FOLLOW
-    return Course.TAKE if row.partition == me else Course.FOLLOW
+    if may_open(row, incarnation, (at, chain)):
+        return Course.OPEN
+    is_given_away = row.owner != incarnation and row.partition == me
+    return Course.TAKE if is_given_away else Course.FOLLOW
 
 
 def may_take(

@@ -12,8 +12,10 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
+from uuid import UUID
 
 from trading_contract.errors import InvariantError, WorldError
+from trading_contract.move_protocol.rows import SlotState
 from trading_contract.moves import MoveOrder, MoveProgress, MoveState
 from trading_engine._core import Sequencer, SlotRows
 from trading_engine.moving.decide import Course, Row, next_course
@@ -194,7 +196,7 @@ class Follower:
         id_ = each.slot.id
         text = [(value or b"").decode() for value in rows[0]]
         row = Row(
-            id_, int(text[1]), text[2], text[3] or None, text[4], int(text[5]),
+            id_, int(text[1]), UUID(text[2]), text[3] or None, SlotState(text[4]), int(text[5]),
             bytes.fromhex(text[6]),
         )  # fmt: skip
         for part in rows:
@@ -211,8 +213,8 @@ class Follower:
             self.copied_bytes += len(raw)
         self._compare(each, text[8:13])
         at, chain_at = self._at(id_)
-        each.lag = row.sequence - at
-        course = next_course(row, self.taker.partition, str(self.taker.incarnation), at, chain_at)
+        each.lag = row.last_seq - at
+        course = next_course(row, self.taker.partition, self.taker.incarnation, at, chain_at)
         if course is Course.OPEN:
             self._open(each, row, text[7])
         elif course is Course.TAKE:
@@ -250,7 +252,7 @@ class Follower:
 
     def _open(self, each: _Slot, row: Row, pause: str) -> None:
         slot = TakenSlot(
-            row.slot, each.slot.first, each.slot.past, row.epoch, row.sequence, row.chain
+            row.slot, each.slot.first, each.slot.past, row.epoch, row.last_seq, row.chain
         )
         if not self.shelf.open_followed(slot, self.order.source_shard):
             raise InvariantError(f"slot {slot.id} is not where it was followed to")

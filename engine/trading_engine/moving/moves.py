@@ -16,6 +16,7 @@ from trading_engine.recovery import adopt, fetch_followed
 from trading_engine.shard_connection import ShardConnection
 from trading_engine.taking import TakenSlot, Taker
 
+KINDS = ("engine", "split", "merge")  # of orders that are carried out here
 Key = tuple[str, int]  # a move that is tried again is another one here
 
 

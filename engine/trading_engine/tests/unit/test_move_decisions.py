@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from trading_contract.move_protocol.rows import SlotState
 from trading_contract.moves import MoveOrder
 from trading_engine.moving.decide import (
     LAG_COMMANDS_MAX,
@@ -28,6 +30,7 @@ from trading_engine.moving.decide import (
 )
 
 ID = "11111111-1111-1111-1111-111111111111"
+MINE = UUID(int=2)
 HELD = Held(3, "A", "M", 5, 100)
 THERE = Following("p1", "b", 100, (100, "M"), "", fresh=True)
 EQUAL = Checked("b", 100, "M")
@@ -113,21 +116,21 @@ def test_only_neighbours_are_merged() -> None:
     ("changed", "course"),
     [
         ({}, Course.FOLLOW),
-        ({"owner": "b", "partition": "p1"}, Course.OPEN),
-        ({"owner": "b", "partition": "p1", "sequence": 101}, Course.FOLLOW),
-        ({"owner": "b", "partition": "p1", "chain": b"other"}, Course.FOLLOW),
-        ({"owner": "gone", "partition": "p1"}, Course.TAKE),
-        ({"owner": "a2"}, Course.FOLLOW),
+        ({"owner": MINE, "partition": "p1"}, Course.OPEN),
+        ({"owner": MINE, "partition": "p1", "last_seq": 101}, Course.FOLLOW),
+        ({"owner": MINE, "partition": "p1", "chain": b"other"}, Course.FOLLOW),
+        ({"owner": UUID(int=7), "partition": "p1"}, Course.TAKE),
+        ({"owner": UUID(int=8)}, Course.FOLLOW),
         ({"partition": None}, Course.FOLLOW),
-        ({"state": "MOVED"}, Course.LEAVE),
-        ({"state": "SEALED", "owner": "b"}, Course.LEAVE),
+        ({"state": SlotState.MOVED}, Course.LEAVE),
+        ({"state": SlotState.SEALED, "owner": MINE}, Course.LEAVE),
     ],
 )
 def test_a_follower_opens_only_what_it_has_read_to_be_its_own_at_that_very_point(
     changed: dict[str, Any], course: Course
 ) -> None:
-    row = replace(Row(3, 5, "a", "p0", "ACTIVE", 100, b"chain"), **changed)
-    assert next_course(row, "p1", "b", 100, b"chain") is course
+    row = replace(Row(3, 5, UUID(int=1), "p0", SlotState.ACTIVE, 100, b"chain"), **changed)
+    assert next_course(row, "p1", MINE, 100, b"chain") is course
 
 
 @pytest.mark.parametrize(
