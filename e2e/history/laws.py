@@ -7,6 +7,8 @@ H4  real-time order: answered before another was sent means sequenced before it,
 H5  no gaps: a symbol's order ids and trade ids are 1..n, a slot's sequences too, epochs only rise
 H6  price-time priority: the log, replayed through the naive book, gives the same orders and trades
 H7  conservation: an order is what it executed, lost and has left; what was bought was sold
+H8  one owner: each slot is served from one shard, with an epoch above all others it ever had; the
+    slots that are served tile the symbols; no move is left half done
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from decimal import Decimal
 
 from history.records import Call, OrderKey
 from history.replay import replayed_as_stored
-from history.rows import Dump, OrderRow
+from history.rows import Dump, OrderRow, OwnerRow
+from trading_contract.errors import InvariantError
+from trading_contract.slots import SymbolRange, check_tiles
 
 SHOWN_MAX = 20
 
@@ -225,6 +229,30 @@ def _order_in_balance(order: OrderRow, lots: int, quote: int) -> list[str]:
     return broken
 
 
+def each_slot_has_one_owner(calls: Sequence[Call], dump: Dump) -> list[Violation]:
+    """H8."""
+    broken = []
+    rows: dict[int, list[OwnerRow]] = defaultdict(list)
+    for row in dump.owners:
+        rows[row.slot_id].append(row)
+    for slot, each in rows.items():
+        active = [row for row in each if row.state == "ACTIVE"]
+        undecided = [row for row in each if row.state in UNDECIDED]
+        if len(active) > 1:
+            broken.append(f"slot {slot} is served from the shards {[r.shard for r in active]}")
+        for row in active:
+            late = [r for r in each if r.state != "ACTIVE" and r.epoch > row.epoch]
+            broken += [f"slot {slot} is at epoch {row.epoch}, but was at {r.epoch}" for r in late]
+        broken += [f"slot {slot} is left {row.state} on shard {row.shard}" for row in undecided]
+    served = [row for row in dump.owners if row.state == "ACTIVE"]
+    try:
+        check_tiles([SymbolRange(row.first, row.past) for row in served])
+    except (InvariantError, ValueError) as problem:
+        broken.append(f"of the slots that are served, {problem}")
+    return [Violation("H8", text) for text in broken]
+
+
+UNDECIDED = {"SEALED", "PREPARED"}
 LAWS: dict[str, Law] = {
     "H1": no_ack_is_lost,
     "H2": nothing_is_there_twice,
@@ -233,6 +261,7 @@ LAWS: dict[str, Law] = {
     "H5": there_are_no_gaps,
     "H6": the_log_replays_to_what_is_stored,
     "H7": nothing_is_made_or_lost,
+    "H8": each_slot_has_one_owner,
 }
 
 

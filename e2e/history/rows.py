@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import psycopg
 from psycopg.rows import class_row
 
 T = TypeVar("T")
+Row = TypeVar("Row", "OrderRow", "TradeRow")
 ORDERS = """
 SELECT symbol, order_id, account, client_id, side, type, time_in_force, status, end_reason, price,
        quantity, executed, executed_quote, prevented, seq, ended_us IS NULL AS is_open
@@ -23,6 +24,9 @@ SELECT symbol, trade_id, maker_order_id, taker_order_id, maker_account, taker_ac
 """
 LOG = """
 SELECT slot_id, seq_lo, seq_hi, epoch, payload, chain FROM slot_log ORDER BY slot_id, seq_hi
+"""
+OWNERS = """
+SELECT slot_id, first_sym AS first, past_sym AS past, epoch, state FROM slot_owner ORDER BY slot_id
 """
 BIRTHS = "SELECT slot_id, epoch, born_seq, chain FROM slot_birth ORDER BY slot_id, epoch"
 
@@ -88,6 +92,18 @@ class BirthRow:
 
 
 @dataclass(frozen=True)
+class OwnerRow:
+    """What one shard says of a slot; shards are numbered as they were read."""
+
+    slot_id: int
+    first: str
+    past: str
+    epoch: int
+    state: str
+    shard: int = 0
+
+
+@dataclass(frozen=True)
 class Grid:
     """A symbol's steps."""
 
@@ -97,13 +113,17 @@ class Grid:
 
 @dataclass(frozen=True)
 class Dump:
-    """The rows of all shards together."""
+    """The rows of all shards together; of copies that moves keep warm, or left, only the owner's.
+
+    A log goes on where a move brought it, so it is what all shards have of it, each row once.
+    """
 
     orders: tuple[OrderRow, ...] = ()
     trades: tuple[TradeRow, ...] = ()
     log: tuple[LogRow, ...] = ()
     grids: dict[str, Grid] = field(default_factory=dict)
     births: tuple[BirthRow, ...] = ()
+    owners: tuple[OwnerRow, ...] = ()
 
     def birth_before(self, row: LogRow, epoch: int) -> BirthRow | None:
         """How the row's slot began anew after that epoch and not after the row."""
@@ -119,14 +139,32 @@ def read_shards(conninfos: Iterable[str], grids: dict[str, Grid]) -> Dump:
     trades: list[TradeRow] = []
     log: list[LogRow] = []
     births: list[BirthRow] = []
-    for conninfo in conninfos:
+    owners: list[OwnerRow] = []
+    for shard, conninfo in enumerate(conninfos):
         with psycopg.connect(conninfo) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            orders += _all(connection, ORDERS, OrderRow)
-            trades += _all(connection, TRADES, TradeRow)
+            here = [replace(row, shard=shard) for row in _all(connection, OWNERS, OwnerRow)]
+            active = [row for row in here if row.state == "ACTIVE"]
+            orders += _served(active, _all(connection, ORDERS, OrderRow))
+            trades += _served(active, _all(connection, TRADES, TradeRow))
             log += _all(connection, LOG, LogRow)
             births += _all(connection, BIRTHS, BirthRow)
-    return Dump(tuple(orders), tuple(trades), tuple(log), grids, tuple(births))
+            owners += here
+    log = sorted(dict.fromkeys(log), key=lambda row: (row.slot_id, row.seq_hi))
+    births = sorted(dict.fromkeys(births), key=lambda row: (row.slot_id, row.epoch))
+    return Dump(tuple(orders), tuple(trades), tuple(log), grids, tuple(births), tuple(owners))
+
+
+def _served(owners: Iterable[OwnerRow], rows: Iterable[Row]) -> Iterator[Row]:
+    """Those of symbols that are served from here; every copy elsewhere is left out."""
+    ranges = [(each.first, each.past) for each in owners]
+    served: dict[str, bool] = {}
+    for row in rows:
+        symbol = row.symbol
+        if symbol not in served:
+            served[symbol] = any(first <= symbol < past for first, past in ranges)
+        if served[symbol]:
+            yield row
 
 
 def _all(connection: psycopg.Connection[Any], query: str, row: type[T]) -> list[T]:
