@@ -14,7 +14,9 @@ from typing import Any
 
 from trading_contract.topology import Topology
 from trading_operator.planner.actions import CommandNode
+from trading_operator.planner.imagined_moves import Rows, at_rest, carried_out
 from trading_operator.planner.kubernetes.seen import MemberSeen, PodSeen
+from trading_operator.planner.moves.ownership import ACTIVE
 from trading_operator.planner.observed import (
     NodeSeen,
     PartitionSeen,
@@ -23,7 +25,7 @@ from trading_operator.planner.observed import (
     ShardSeen,
     SlotRow,
 )
-from trading_operator.planner.preview import imagine_command, imagine_move
+from trading_operator.planner.preview import ALL_KINDS, imagine_command
 from trading_operator.substrates.kubernetes.api import CHILDREN, KubernetesApi
 from trading_operator.substrates.kubernetes.mirror import ClusterKey
 
@@ -107,9 +109,9 @@ class StubComponents:
         slots = tuple(
             PartitionSlot(row.slot_id, row.epoch)
             for row in sorted(rows, key=lambda each: each.slot_id)
-            if row.partition == pod.component
+            if row.partition == pod.component and row.state == ACTIVE
         )
-        return PartitionSeen("ready", pod.uid, slots)
+        return PartitionSeen("ready", pod.uid, slots, move_kinds=ALL_KINDS)
 
     async def _carry_out(self) -> None:
         """What the published topology asks for happens at once, as partitions would do it."""
@@ -121,11 +123,13 @@ class StubComponents:
             return
         topology = Topology.model_validate_json(body["data"]["topology.json"])
         world = self._load()
+        before: Rows = {shard: tuple(those.values()) for shard, those in world.rows.items()}
+        rows = before
         for order in topology.moves:
-            rows = world.rows.get(order.source_shard, {})
-            moved = imagine_move(tuple(rows.values()), order)
-            world.rows[order.source_shard] = {row.slot_id: row for row in moved}
-        if topology.moves:
+            rows = carried_out(rows, order)
+        rows = at_rest(rows, topology.moves)
+        if rows != before:
+            world.rows = {shard: {r.slot_id: r for r in those} for shard, those in rows.items()}
             self._save(world)
 
     async def node(self, pod: PodSeen) -> NodeSeen | None:

@@ -217,6 +217,7 @@ VALUES: dict[str, list[Any]] = {
     "partitions.count": [1, 3, 256, 0, 300, "x"],
     "partitions.drained": [[], ["partition-0"], ["partition-2"], ["shard-0"], "partition-0"],
     "shards.count": [1, 2, 64, 0, 65],
+    "shards.drained": [[], ["shard-0"], ["shard-2"], ["partition-0"], "shard-0"],
     "shards.members": [1, 2, 3, 0, 4],
     "shards.durability": ["preferred", "required", "none", 1],
     "shards.storage.size": ["1Gi", "500Mi", "1", "1GB", ""],

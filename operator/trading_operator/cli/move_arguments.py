@@ -7,12 +7,12 @@ import argparse
 
 def add_moves(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """`move`, `moves`, `drain` and `undrain`."""
-    text = "move symbols to another partition while they trade"
+    text = "move symbols to another partition or shard while they trade"
     sub = commands.add_parser("move", help=text, description=text)
     sub.set_defaults(command="moves:move")
     _add_cluster(sub)
     sub.add_argument("symbols", nargs="+", metavar="SYMBOLS", help="BTCUSDT, or A..H, or several")
-    sub.add_argument("--to", required=True, metavar="PARTITION", help="such as partition-1")
+    sub.add_argument("--to", required=True, metavar="WHERE", help="such as partition-1 or shard-1")
     sub.add_argument("--reason", default="", help="why, for people")
     sub.add_argument("--manual", action="store_true", help="it waits for `moves approve`")
     sub.add_argument("--as", dest="as_name", metavar="NAME", help="name of the move")
@@ -20,13 +20,13 @@ def add_moves(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add_wait(sub)
     _add_kinds(commands)
     for name, text in (
-        ("drain", "move all symbols of a partition to the others; it runs on, empty"),
-        ("undrain", "let a drained partition have symbols again"),
+        ("drain", "move all symbols of a partition or shard to the others; it runs on, empty"),
+        ("undrain", "let a drained partition or shard have symbols again"),
     ):
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=f"drains:{name}")
         _add_cluster(sub)
-        sub.add_argument("partition", metavar="PARTITION")
+        sub.add_argument("place", metavar="WHERE", help="such as partition-1 or shard-1")
         _add_wait(sub)
 
 

@@ -1,4 +1,4 @@
-"""`tradingctl move` and `tradingctl moves`: symbols get another partition."""
+"""`tradingctl move` and `tradingctl moves`: symbols get another partition or shard."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from trading_contract.symbolmove import (
 from trading_contract.topology import Topology
 from trading_operator.cli.clusters import find_cluster
 from trading_operator.cli.tables import table
+from trading_operator.planner.moves.ownership import home_of
 from trading_operator.planner.moves.selection import select
 from trading_operator.substrates.processes.keepers import nudge
 from trading_operator.substrates.processes.layout import Layout
@@ -79,16 +80,15 @@ def _spec(arguments: argparse.Namespace, cluster: str) -> SymbolMoveSpec:
 
 def _refuse_nonsense(spec: SymbolMoveSpec, topology: Topology | None) -> None:
     """What the planner would refuse is said at once."""
-    if spec.to_shard is not None:
-        raise UserError("--to: moves between shards are not supported yet; name a partition")
     if topology is None:
         return  # not made yet: the planner says the rest
-    known = [each.name for each in topology.partitions]
+    tier = topology.shards if spec.to_shard is not None else topology.partitions
+    known = [each.name for each in tier]
     if spec.target not in known:
         raise UserError(f"--to: {spec.target} does not exist (there are: {', '.join(known)})")
     listed = [symbol.name for symbol in topology.symbols]
     pieces = select(spec.symbols, listed, topology.slots)
-    if all(piece.slot.partition == spec.target for piece in pieces):
+    if all(home_of(piece.slot, spec.target) == spec.target for piece in pieces):
         raise UserError(f"--to: {spec.target} owns all of it already")
 
 

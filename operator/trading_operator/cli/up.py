@@ -57,7 +57,7 @@ def refuse_change(layout: Layout, cluster: TradingCluster) -> TradingCluster | N
     """
     store = Store(layout)
     before = store.cluster()
-    problems = problems_of_change(before, cluster, store.topology()) if before else []
+    problems = problems_of_change(before, cluster) if before else []
     if problems:
         raise UserError("\n".join(problems))
     return before

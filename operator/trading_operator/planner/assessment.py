@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 from trading_contract.topology import SlotPlacement, Topology
 from trading_operator.planner.actions import Component, prepare_task
-from trading_operator.planner.moves.ownership import ACTIVE, MERGED, owner_of
+from trading_operator.planner.moves.ownership import (
+    ACTIVE,
+    MERGED,
+    SEALED,
+    living_row,
+    owner_of,
+)
 from trading_operator.planner.observed import Observed, Role, SlotRow
 from trading_operator.planner.topology import (
     WantedCluster,
@@ -126,7 +132,9 @@ def partition_missing(name: str, observed: Observed) -> str:
 
 
 def slot_row(slot: SlotPlacement, observed: Observed) -> SlotRow | None:
-    """The slot's row on its shard, when the shard answered."""
+    """The row that a slot lives by, on whichever shard; else what its own shard has of it."""
+    if (found := living_row(slot.id, observed.shards)) is not None:
+        return found
     rows = getattr(observed.shards.get(slot.shard), "rows", None) or ()
     return next((row for row in rows if row.slot_id == slot.id), None)
 
@@ -145,9 +153,9 @@ def is_served(slot: SlotPlacement, observed: Observed) -> bool:
     row = slot_row(slot, observed)
     if row is not None and row.state == MERGED:
         return True  # a part of its neighbour, which is asked after itself
-    if row is None or row.state != ACTIVE:
+    if row is None or row.state not in (ACTIVE, SEALED):
         return False
-    if _serves(serving(slot, observed), slot.id, (row.epoch,), observed):
+    if row.state == ACTIVE and _serves(serving(slot, observed), slot.id, (row.epoch,), observed):
         return True
     around = (row.epoch - 1, row.epoch, row.epoch + 1)
     orders = observed.topology.moves if observed.topology else ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from trading_contract.topology import Topology
 from trading_contract.tradingcluster import TradingCluster
 
 
@@ -25,16 +24,13 @@ def problems_of(cluster: TradingCluster) -> list[str]:
     return problems
 
 
-def problems_of_change(
-    before: TradingCluster, after: TradingCluster, topology: Topology | None
-) -> list[str]:
+def problems_of_change(before: TradingCluster, after: TradingCluster) -> list[str]:
     """One line for each part of a change that would break what is stored or served."""
     if before.metadata.name != after.metadata.name:
         name = before.metadata.name
         return [f"metadata.name: this data folder holds {name}; choose another with --data-dir"]
     return [
         *_symbols(before, after),
-        *_owners(after, topology),
         *_redis(before, after),
     ]
 
@@ -60,25 +56,6 @@ def _symbols(before: TradingCluster, after: TradingCluster) -> Iterator[str]:
                 )
         if old.assets != new.assets:
             yield f"spec.symbols.{old.name}.baseAsset: the assets of a symbol cannot change"
-
-
-def _owners(after: TradingCluster, topology: Topology | None) -> Iterator[str]:
-    if topology is None:
-        return
-    count = after.spec.shards.count
-    owned: dict[str, int] = {}
-    for slot in topology.slots:
-        owned[slot.shard] = owned.get(slot.shard, 0) + 1
-    wanted = {f"shard-{index}" for index in range(count)}
-    for name in sorted(set(owned) - wanted, key=lambda each: int(each.rpartition("-")[2])):
-        yield (
-            f"spec.shards.count: {count} would remove {name}, which owns {owned[name]} slots; only"
-            f" empty ones can be removed, so keep at least {_needed(owned)}"
-        )
-
-
-def _needed(owned: dict[str, int]) -> int:
-    return 1 + max(int(name.rpartition("-")[2]) for name in owned)
 
 
 def _redis(before: TradingCluster, after: TradingCluster) -> Iterator[str]:

@@ -174,7 +174,7 @@ def _turndown(facts: Facts) -> _Verdict:
         for move in facts.moves.moves
     )
     moving = [] if not (is_emptied or facts.moves.makes) else [
-        text for name, text in kept.items() if name.startswith(f"{Role.PARTITION}-")
+        text for name, text in kept.items() if name.startswith((Role.PARTITION, Role.SHARD))
     ]  # fmt: skip
     staying = [text for text in kept.values() if text not in moving]
     told = [f"{_list(moving)}: they are being moved"] if moving else []

@@ -44,6 +44,7 @@ class SlotRow:
     first: str = ""
     past: str = ""
     partition: str = ""  # "" = from before there were moves
+    move_id: str = ""  # of a move between shards that has not ended for this row
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class ShardSeen:
     prepared_hash: str | None = None
     rows: tuple[SlotRow, ...] | None = None
     note: str = ""
+    database_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class PartitionSeen:
     slots: tuple[PartitionSlot, ...] = ()
     note: str = ""
     moves: tuple[MoveProgress, ...] = ()
-    knows_moves: bool = True  # False: of a version before them
+    move_kinds: frozenset[str] = frozenset()  # what it can do; none: of a version before moves
 
 
 @dataclass(frozen=True)

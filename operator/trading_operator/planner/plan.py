@@ -7,7 +7,7 @@ healthy component is restarted at a time; nothing that owns slots is ever stoppe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from trading_contract.status import ClusterStatus, Endpoints
@@ -34,6 +34,7 @@ from trading_operator.planner.assessment import (
 )
 from trading_operator.planner.conditions import Facts, Obstacle, status_of
 from trading_operator.planner.moves.facts import Look, moves_of
+from trading_operator.planner.moves.ownership import is_emptied
 from trading_operator.planner.moves.plan import MovesPlan, move_actions, publish_reason
 from trading_operator.planner.observed import Observed, ProcessSeen, Role
 from trading_operator.planner.redis_cluster import RedisPlan, plan_redis
@@ -87,7 +88,7 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
     health = {each.name: health_of(each, observed) for each in wanted.components}
     look = Look(observed, wanted, health, _due(wanted, health))
     moves = moves_of(intent.cluster, look, now)
-    wanted = with_orders(wanted, moves.orders)
+    wanted = with_orders(wanted, moves.orders, moves.places)
     redis = _redis(intent, wanted, observed)
     spec = intent.cluster.spec
     if observed.processes is None or (spec.paused and not intent.is_going_down):
@@ -96,7 +97,7 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
         actions = tuple(_stop_all(observed, now))
     else:
         actions = (
-            *_converge(wanted, observed, health, moves.held, now), *redis.commands,
+            *_converge(wanted, observed, health, moves, now), *redis.commands,
             *move_actions(moves),
         )  # fmt: skip
     facts = Facts(
@@ -131,7 +132,7 @@ def _redis(intent: Intent, wanted: WantedCluster, observed: Observed) -> RedisPl
 
 def _converge(
     wanted: WantedCluster, observed: Observed, health: Mapping[str, Health],
-    held: Collection[str], now: float,
+    moves: MovesPlan, now: float,
 ) -> Iterator[Action]:  # fmt: skip
     if wanted.missing_ports:
         reason = "they have none yet, or the specification names another"
@@ -148,7 +149,7 @@ def _converge(
         yield PublishTopology(topology, publish_reason(topology, before))
     yield from _starts(wanted, observed, now)
     yield from prepares(wanted, observed, now)
-    yield from _rolls(wanted, observed, health, held, now)
+    yield from _rolls(wanted, observed, health, moves, now)
     if observed.topology_known:
         yield from _removals(wanted, observed, now)
 
@@ -210,14 +211,14 @@ def prepares(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[
 
 def _rolls(
     wanted: WantedCluster, observed: Observed, health: Mapping[str, Health],
-    held: Collection[str], now: float,
+    moves: MovesPlan, now: float,
 ) -> Iterator[Action]:  # fmt: skip
     """Restarts.
 
     Of what hangs at once, for changed settings one at a time and only in good health.
     """
     unwell = {name for name, each in health.items() if not each.is_serving} - {BALANCER}
-    has_rolled = False
+    has_rolled, is_moving = False, _is_moving(wanted, observed, moves)
     for component in wanted.components:
         name = component.name
         process = observed.process(name)
@@ -233,7 +234,7 @@ def _rolls(
         elif component.role is Role.BALANCER:
             if _members_are_settled(health, wanted, observed):
                 yield ReplaceBalancer(component, "its members or its port changed")
-        elif name in held or (component.role in MOVING_ROLES and _has_orders(wanted, observed)):
+        elif name in moves.held or (component.role in MOVING_ROLES and is_moving):
             continue  # moves end first
         elif not has_rolled and unwell <= {name}:
             has_rolled = True
@@ -249,9 +250,9 @@ def _due(wanted: WantedCluster, health: Mapping[str, Health]) -> frozenset[str]:
     return frozenset(each.name for each in old if each.role is Role.PARTITION)
 
 
-def _has_orders(wanted: WantedCluster, observed: Observed) -> bool:
+def _is_moving(wanted: WantedCluster, observed: Observed, moves: MovesPlan) -> bool:
     topologies = (wanted.topology, observed.topology)
-    return any(topology is not None and topology.moves for topology in topologies)
+    return any(each is not None and not moves.are_done(each.moves) for each in topologies)
 
 
 def _members_are_settled(
@@ -277,11 +278,19 @@ def _removals(wanted: WantedCluster, observed: Observed, now: float) -> Iterator
             continue
         if process.role == Role.NODE and name not in observed.nodes:
             continue  # it does not answer: unknown whether it owns hash slots
+        if process.role == Role.SHARD and not _may_go(name, process, published, observed):
+            continue
         if process.stopping_since is None:
             reason = "the specification no longer asks for it and it owns nothing"
             yield StopComponent(name, process.role, process.pid, reason)
         else:
             yield from _force(process, now)
+
+
+def _may_go(name: str, process: ProcessSeen, published: bool, observed: Observed) -> bool:
+    """A shard goes once everybody was told that it has nothing, and it says so itself."""
+    is_empty = is_emptied(observed.shards.get(name))
+    return published and (is_empty or process.stopping_since is not None)
 
 
 def _stop_all(observed: Observed, now: float) -> Iterator[Action]:
@@ -307,7 +316,7 @@ def _force(process: ProcessSeen, now: float) -> Iterator[Action]:
 def _wake_after_seconds(
     actions: tuple[Action, ...], health: Mapping[str, Health], observed: Observed, moves: MovesPlan
 ) -> float:
-    if actions or observed.busy or moves.orders:
+    if actions or observed.busy or not moves.are_done(moves.orders):
         return WAKE_SECONDS_ACTIVE
     waiting = any(not each.is_ready for each in health.values())
     return WAKE_SECONDS_WAITING if waiting else WAKE_SECONDS_IDLE

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from trading_contract.moves import MoveOrder
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.actions import (
     Action,
@@ -25,6 +24,8 @@ from trading_operator.planner.actions import (
     StartComponent,
     StopComponent,
 )
+from trading_operator.planner.imagined_moves import at_rest, carried_out, rows_of, with_rows
+from trading_operator.planner.moves.ownership import living_rows, owner_of
 from trading_operator.planner.observed import (
     NodeSeen,
     Observed,
@@ -42,6 +43,7 @@ from trading_operator.planner.redis_cluster import HASH_SLOTS
 ROUNDS_MAX = 200
 Value = TypeVar("Value")
 FIRST_PORT = 20_000
+ALL_KINDS = frozenset({"engine", "shard", "split", "merge"})
 
 
 def preview(cluster: TradingCluster, observed: Observed, now: float) -> tuple[Action, ...]:
@@ -145,48 +147,27 @@ def _prepared(world: Observed, shard: str, wanted: str) -> Observed:
 
 def _moved(world: Observed) -> Observed:
     """Every move that the topology asks for is done at once."""
-    shards = {name: seen.rows or () for name, seen in world.shards.items()}
-    for order in world.topology.moves if world.topology else ():
-        shards[order.source_shard] = imagine_move(shards.get(order.source_shard, ()), order)
-    changed = {name: replace(seen, rows=shards[name]) for name, seen in world.shards.items()
-               if seen.rows is not None}  # fmt: skip
-    return replace(world, shards={**world.shards, **changed})
-
-
-def imagine_move(rows: tuple[SlotRow, ...], order: MoveOrder) -> tuple[SlotRow, ...]:
-    """The rows of a shard after an order was carried out; once is enough."""
-    by_id = {row.slot_id: row for row in rows}
-    row = by_id.get(order.slots[0])
-    if row is None:
-        return rows
-    if order.kind == "engine" and row.partition != order.target_partition:
-        partition = order.target_partition or ""
-        by_id[row.slot_id] = replace(row, partition=partition, epoch=row.epoch + 1)
-    elif order.kind == "split" and order.new_slot is not None and order.new_slot not in by_id:
-        at, partition, epoch = order.split_at or "", order.source_partition, row.epoch + 1
-        left = replace(row, past=at, partition=partition, epoch=epoch)
-        by_id[row.slot_id] = left
-        by_id[order.new_slot] = replace(left, slot_id=order.new_slot, first=at, past=row.past)
-    return tuple(sorted(by_id.values(), key=lambda each: each.slot_id))
+    orders = world.topology.moves if world.topology else ()
+    rows = rows_of(world.shards)
+    for order in orders:
+        rows = carried_out(rows, order)
+    return replace(world, shards=with_rows(world.shards, at_rest(rows, orders)))
 
 
 def settle(world: Observed) -> Observed:
     """Running partitions serve all slots that the topology gives them."""
     if world.topology is None:
         return world
+    living = living_rows(world.shards)
     partitions = {}
     for name, process in (world.processes or {}).items():
         if process.role != Role.PARTITION:
             continue
-        slots: list[PartitionSlot] = []
-        for slot in world.topology.slots:
-            rows = world.shards.get(slot.shard, ShardSeen()).rows or ()
-            slots.extend(
-                PartitionSlot(row.slot_id, row.epoch)
-                for row in rows
-                if row.slot_id == slot.id and (row.partition or slot.partition) == name
-            )
-        partitions[name] = PartitionSeen("ready", name, tuple(slots))
+        slots = tuple(
+            PartitionSlot(slot.id, living[slot.id][0].epoch) for slot in world.topology.slots
+            if slot.id in living and owner_of(slot, living[slot.id][0]) == name
+        )  # fmt: skip
+        partitions[name] = PartitionSeen("ready", name, slots, move_kinds=ALL_KINDS)
     return replace(world, partitions=partitions)
 
 

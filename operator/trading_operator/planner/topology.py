@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Protocol
@@ -22,7 +22,7 @@ from trading_contract.topology import (
 )
 from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
 from trading_operator.planner.actions import Component
-from trading_operator.planner.moves.ownership import folded_slots
+from trading_operator.planner.moves.ownership import folded_slots, is_emptied
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.placement import initial_slots
 from trading_operator.planner.redis_cluster import NodeWanted, hash_slots_of
@@ -126,11 +126,27 @@ def wanted_cluster(cluster: TradingCluster, observed: Observed) -> WantedCluster
     return WantedCluster(components, topology, nodes, kept, missing, fixed, slots)
 
 
-def with_orders(wanted: WantedCluster, orders: tuple[MoveOrder, ...]) -> WantedCluster:
-    """The same, with a topology that asks for these moves."""
-    if wanted.topology is None or wanted.topology.moves == orders:
+def with_orders(
+    wanted: WantedCluster, orders: tuple[MoveOrder, ...], places: Mapping[int, str]
+) -> WantedCluster:
+    """The same, with a topology that asks for these moves.
+
+    `places`: which partition takes slots over that the rows still name another owner of.
+    """
+    if wanted.topology is None:
         return wanted
-    return replace(wanted, topology=wanted.topology.model_copy(update={"moves": orders}))
+    return replace(wanted, topology=asking_for(wanted.topology, orders, places))
+
+
+def asking_for(
+    topology: Topology, orders: tuple[MoveOrder, ...], places: Mapping[int, str]
+) -> Topology:
+    """The topology with these moves, and with slots placed elsewhere than the rows say."""
+    slots = tuple(
+        slot.model_copy(update={"partition": places[slot.id]}) if slot.id in places else slot
+        for slot in topology.slots
+    )
+    return topology.model_copy(update={"moves": orders, "slots": slots})
 
 
 def bus_name(node: str) -> str:
@@ -203,11 +219,23 @@ def kept_components(
         for name, count in sorted(owned.items()):
             if name.startswith(f"{role}-") and name not in wanted:
                 kept[name] = f"{name} still owns {count} slots"
+    kept |= dict(_kept_shards(spec, owned, observed))
     wanted = set(wanted_names(spec, Role.NODE))
     for name in sorted(observed.nodes):
         if name not in wanted and (count := hash_slots_of(name, observed.nodes)):
             kept[name] = f"{name} still owns {count} hash slots"
     return kept
+
+
+def _kept_shards(
+    spec: TradingClusterSpec, owned: Collection[str], observed: Observed
+) -> Iterator[tuple[str, str]]:
+    """Shards that were published and have not said since that nothing of any slot is left there."""
+    wanted = set(wanted_names(spec, Role.SHARD))
+    for shard in observed.topology.shards if observed.topology else ():
+        name = shard.name
+        if name not in wanted and name not in owned and not is_emptied(observed.shards.get(name)):
+            yield name, f"{name} still has copies of slots, or does not say that it has none"
 
 
 def _kept_of(role: Role, kept: Mapping[str, str]) -> list[str]:

@@ -16,6 +16,7 @@ from trading_operator.planner.observed import PartitionSeen, PartitionSlot
 HEADER = struct.Struct("<IBBH")  # FrameHeader of wire.hpp
 STATUS = 8
 ANSWER_BYTES_MAX = 4 << 20
+KINDS_OF_OLD = frozenset({"engine", "split", "merge"})  # of a version that does not say
 
 
 class PartitionProbe:
@@ -69,8 +70,15 @@ def _seen(answer: object) -> PartitionSeen:
     slots = tuple(PartitionSlot(int(s["id"]), int(s["epoch"])) for s in answer.get("slots", ()))
     return PartitionSeen(
         str(answer["state"]).lower(), str(answer.get("incarnation", "")), slots,
-        str(answer.get("note", "")), tuple(_moves(answer.get("moves"))), "moves" in answer,
+        str(answer.get("note", "")), tuple(_moves(answer.get("moves"))), _kinds(answer),
     )  # fmt: skip
+
+
+def _kinds(answer: dict[str, object]) -> frozenset[str]:
+    if "moves" not in answer:
+        return frozenset()
+    told = answer.get("move_kinds")
+    return frozenset(map(str, told)) if isinstance(told, list) else KINDS_OF_OLD
 
 
 def _moves(told: object) -> Iterator[MoveProgress]:

@@ -16,11 +16,13 @@ WRITABLE = (
 # Read as JSON, as shards that an older version prepared do not have that column yet.
 ROWS = (
     "SELECT slot_id, epoch, state, owner::text, first_sym, past_sym,"
-    " to_jsonb(o) ->> 'partition' AS partition FROM slot_owner o ORDER BY 1"
+    " to_jsonb(o) ->> 'partition' AS partition, to_jsonb(o) ->> 'move_id' AS move_id"
+    " FROM slot_owner o ORDER BY 1"
 )
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # Asked for, so that the log of a new shard is not full of errors.
 EXISTS = "SELECT count(*) FROM pg_database WHERE datname = $1"
+SIZE = "SELECT pg_database_size(current_database())"
 HAS_TABLE = "SELECT to_regclass('slot_owner') IS NOT NULL"
 
 
@@ -50,7 +52,9 @@ class ShardProbe:
             async with asyncio.timeout(timeout_seconds):
                 connection = await self._connect()
                 accepts = bool(await connection.fetchval(WRITABLE))
-                return ShardSeen(accepts_writes=accepts, rows=await self._rows(connection))
+                rows = await self._rows(connection)
+                size = None if rows is None else await connection.fetchval(SIZE)
+                return ShardSeen(accepts_writes=accepts, rows=rows, database_bytes=size)
         except (OSError, TimeoutError, *DRIVER_ERRORS) as error:
             await self.close()
             return ShardSeen(note=f"does not answer ({type(error).__name__})")
@@ -90,6 +94,7 @@ class ShardProbe:
                 row["first_sym"],
                 row["past_sym"],
                 row["partition"] or "",
+                row["move_id"] or "",
             )
             for row in rows
         )

@@ -22,6 +22,7 @@ from trading_operator.planner.child_actions import (
     SwitchPrimary,
     TellPod,
 )
+from trading_operator.planner.imagined_moves import at_rest, carried_out
 from trading_operator.planner.kubernetes.children import CHILD_MANAGER, template_hash_of
 from trading_operator.planner.kubernetes.plan import KubernetesIntent, make_kubernetes_plan
 from trading_operator.planner.kubernetes.seen import ChildKey, ChildSeen, KubernetesSeen, PodSeen
@@ -35,7 +36,7 @@ from trading_operator.planner.observed import (
     SlotRow,
 )
 from trading_operator.planner.plan import Plan
-from trading_operator.planner.preview import imagine_command, imagine_move
+from trading_operator.planner.preview import ALL_KINDS, imagine_command
 from trading_operator.planner.topology import shard_hash
 from trading_operator.substrates.kubernetes.children.all import wanted_children
 from trading_operator.substrates.kubernetes.children.building import ClusterIdentity
@@ -72,7 +73,7 @@ class Imagined:
     told: dict[str, int] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)  # which partition serves a slot
     moves: dict[str, SymbolMove] = field(default_factory=dict)
-    knows_moves: bool = True
+    move_kinds: frozenset[str] = ALL_KINDS
     carries_out: bool = True
     is_sick: Callable[[str, str], bool] = lambda _pod, _template: False
     done: list[Action] = field(default_factory=list)
@@ -107,10 +108,12 @@ class Imagined:
         )
         for slot in topology.slots if topology else ():
             self.owners[slot.id] = slot.partition
-        for order in topology.moves if topology and self.carries_out else ():
-            rows = self.rows[order.source_shard]
-            moved = imagine_move(tuple(rows.values()), order)
-            rows.update({row.slot_id: row for row in moved})
+        orders = topology.moves if topology and self.carries_out else ()
+        rows = {shard: tuple(those.values()) for shard, those in self.rows.items()}
+        for order in orders:
+            rows = dict(carried_out(rows, order))
+        for shard, those in at_rest(rows, orders).items():
+            self.rows[shard] = {row.slot_id: row for row in those}
         for row in (row for rows in self.rows.values() for row in rows.values()):
             self.owners[row.slot_id] = row.partition or self.owners[row.slot_id]
         pods = tuple(self._pods())
@@ -138,7 +141,7 @@ class Imagined:
             configs={name: self.configs.get(name, {}) for name in shards},
             partitions={
                 pod.component: PartitionSeen(
-                    "ready", pod.uid, self._slots(pod.component), knows_moves=self.knows_moves
+                    "ready", pod.uid, self._slots(pod.component), move_kinds=self.move_kinds
                 )
                 for pod in pods
                 if pod.role == Role.PARTITION and pod.is_ready
@@ -216,7 +219,8 @@ class Imagined:
 
     def _slots(self, partition: str) -> tuple[PartitionSlot, ...]:
         owned = sorted(slot for slot, owner in self.owners.items() if owner == partition)
-        epochs = {row.slot_id: row.epoch for rows in self.rows.values() for row in rows.values()}
+        rows = [row for rows in self.rows.values() for row in rows.values()]
+        epochs = {row.slot_id: row.epoch for row in rows if row.state == "ACTIVE"}
         return tuple(PartitionSlot(slot, epochs.get(slot, 1)) for slot in owned)
 
     def _node(self, name: str) -> NodeSeen:

@@ -17,8 +17,9 @@ from trading_contract.symbolmove import (
 )
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.actions import Action, ForgetMove, MakeMove, PublishTopology
+from trading_operator.planner.imagined_moves import at_rest, carried_out, rows_of, with_rows
 from trading_operator.planner.plan import Intent, Plan, make_plan
-from trading_operator.planner.preview import imagine, imagine_move, settle, with_statuses
+from trading_operator.planner.preview import imagine, settle, with_statuses
 from trading_operator.tests.builders import NOW, cluster, converged
 
 TWO = cluster(partitions={"count": 2})
@@ -68,7 +69,9 @@ class Scene:
             before = self.world.topology
             assert before is None or action.topology.revision > before.revision
             if not carry_out:
-                self.world = replace(self.world, topology=action.topology)
+                rows = at_rest(rows_of(self.world.shards), action.topology.moves)
+                shards = with_rows(self.world.shards, rows)
+                self.world = replace(self.world, topology=action.topology, shards=shards)
                 return
         self.world = imagine(self.world, action)
 
@@ -78,7 +81,7 @@ class Scene:
             plan = self.step(carry_out=True)
             for order in self.orders():
                 self.carry_out(order)
-            if not plan.actions and not self.orders():
+            if not plan.actions and plan.moves.are_done(self.orders()):
                 return plan
         raise AssertionError("it never comes to rest")
 
@@ -89,12 +92,8 @@ class Scene:
 
     def carry_out(self, order: MoveOrder, *, is_served: bool = True) -> None:
         """The partitions do as they were asked; nobody has told the operator."""
-        seen = self.world.shards[order.source_shard]
-        rows = imagine_move(seen.rows or (), order)
-        self.world = replace(
-            self.world,
-            shards={**self.world.shards, order.source_shard: replace(seen, rows=rows)},
-        )
+        rows = carried_out(rows_of(self.world.shards), order)
+        self.world = replace(self.world, shards=with_rows(self.world.shards, rows))
         if is_served:
             told = {name: each.moves for name, each in self.world.partitions.items()}
             self.world = settle(self.world)
@@ -110,7 +109,7 @@ class Scene:
              **more: Any) -> None:  # fmt: skip
         """A partition's STATUS says this of an order."""
         name = order.source_partition if role == "source" else order.target_partition
-        assert name is not None
+        name = name or order.source_partition  # between shards it is the same
         progress = MoveProgress(
             id=order.id, role=role, state=state, slots=order.slots, attempt=order.attempt, **more
         )
@@ -148,6 +147,14 @@ class Scene:
         return {
             symbol.name: row.partition or placed[row.slot_id]
             for symbol in self.wanted.spec.symbols for row in rows
+            if row.state == "ACTIVE" and row.first <= symbol.name < row.past
+        }  # fmt: skip
+
+    def shards(self) -> dict[str, str]:
+        """Which shard each listed symbol is on, as the rows tell it."""
+        return {
+            symbol.name: shard for symbol in self.wanted.spec.symbols
+            for shard, seen in self.world.shards.items() for row in seen.rows or ()
             if row.state == "ACTIVE" and row.first <= symbol.name < row.past
         }  # fmt: skip
 

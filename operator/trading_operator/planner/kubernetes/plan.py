@@ -46,11 +46,12 @@ from trading_operator.planner.kubernetes.seen import ChildKey, KubernetesSeen
 from trading_operator.planner.kubernetes.wanted import as_scaled, revised, wanted_on_kubernetes
 from trading_operator.planner.kubernetes.world import observed_of, with_templates
 from trading_operator.planner.moves.facts import Look, moves_of
+from trading_operator.planner.moves.ownership import is_emptied
 from trading_operator.planner.moves.plan import MovesPlan, move_actions
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.plan import MOVING_ROLES, Plan, partition_may_start, prepares
 from trading_operator.planner.redis_cluster import RedisPlan, plan_redis
-from trading_operator.planner.topology import WantedCluster
+from trading_operator.planner.topology import WantedCluster, asking_for
 
 WAKE_SECONDS_ACTIVE = 0.5
 WAKE_SECONDS_WAITING = 1.0
@@ -87,8 +88,9 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
     health = {each.name: health_of(each, observed) for each in wanted.components}
     due = due_partitions(seen, health, _current(wanted, seen))
     moves = moves_of(intent.cluster, Look(observed, wanted, health, due), now)
-    if moves.orders != topology.moves:
-        topology = revised(topology.model_copy(update={"moves": moves.orders}), seen.topology)
+    asking = asking_for(topology, moves.orders, moves.places)
+    if asking != topology:
+        topology = revised(asking, seen.topology)
         wanted, children = replace(wanted, topology=topology), intent.build(topology)
     redis = _redis(intent, wanted, seen)
     lost = tuple(losses(name, seen, has_slots=salvaged is not None))
@@ -98,7 +100,7 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
     elif secrets := tuple(_missing_secrets(intent, seen)):
         actions = secrets
     else:
-        world = _World(intent, seen, wanted, observed, health, children, moves.held)
+        world = _World(intent, seen, wanted, observed, health, children, moves)
         actions = tuple(_converge(world, topology, now))
         if not spec.hibernated:
             actions = (*actions, *redis.commands, *move_actions(moves))
@@ -122,7 +124,7 @@ class _World:
     observed: Observed
     health: Mapping[str, Health]
     children: tuple[Manifest, ...]
-    held: frozenset[str]
+    moves: MovesPlan
 
 
 def _converge(world: _World, topology: Topology, now: float) -> Iterator[Action]:
@@ -140,9 +142,10 @@ def _converge(world: _World, topology: Topology, now: float) -> Iterator[Action]
         return
     yield from prepares(wanted, world.observed, now)
     yield from _configures(world)
-    moving = (*topology.moves, *(seen.topology.moves if seen.topology else ()))
-    for roll in rolls(wanted, seen, world.health, _current(wanted, seen), world.held):
-        if not moving or role_of_pod(roll, seen) not in MOVING_ROLES:
+    orders = (*topology.moves, *(seen.topology.moves if seen.topology else ()))
+    rests = world.moves.are_done(orders)
+    for roll in rolls(wanted, seen, world.health, _current(wanted, seen), world.moves.held):
+        if rests or role_of_pod(roll, seen) not in MOVING_ROLES:
             yield roll
     if is_published(wanted, world.observed):
         yield from _tell(seen, topology)
@@ -193,7 +196,11 @@ def _may_delete(key: ChildKey, world: _World) -> bool:
 
 
 def _owns_nothing(key: ChildKey, world: _World) -> bool:
-    """Nodes of one StatefulSet go by its scale; all else that is not wanted was seen to be free."""
+    """Whether it is free: a shard says so itself, nodes of one StatefulSet go by its scale."""
+    live = world.seen.child(*key)
+    if live is not None and role_of(live.manifest) is Role.SHARD:
+        name = live.manifest["metadata"]["labels"].get(COMPONENT_LABEL, "")
+        return is_emptied(world.seen.shards.get(name))
     return key.kind != "StatefulSet" or all(
         node in world.seen.nodes for node in _pods_of(key.name, world) if node.startswith("redis-")
     )
@@ -327,7 +334,7 @@ def _spares_missing(intent: KubernetesIntent, seen: KubernetesSeen) -> str:
 def _wake_after_seconds(
     actions: tuple[Action, ...], health: Mapping[str, Health], moves: MovesPlan
 ) -> float:
-    if actions or moves.orders:
+    if actions or not moves.are_done(moves.orders):
         return WAKE_SECONDS_ACTIVE
     if any(not each.is_ready for each in health.values()):
         return WAKE_SECONDS_WAITING

@@ -10,10 +10,9 @@ from trading_contract.status import ClusterStatus
 from trading_contract.topology import SlotPlacement
 from trading_contract.tradingcluster import TradingClusterSpec
 from trading_operator.planner.kubernetes.seen import KubernetesSeen
+from trading_operator.planner.moves.ownership import living_rows
 from trading_operator.planner.observed import Role
 from trading_operator.planner.topology import wanted_names
-
-LIVING = frozenset({"ACTIVE", "SEALED"})
 
 
 def salvaged_slots(
@@ -26,20 +25,17 @@ def salvaged_slots(
     writers = {slot.slot_id: name for name, each in seen.partitions.items() for slot in each.slots}
     told = {(each.first, each.past): each for each in (previous.slots if previous else ())}
     slots = []
-    for shard, answer in sorted(seen.shards.items()):
-        for row in answer.rows or ():
-            if row.state not in LIVING:
-                continue
-            before = told.get((row.first, row.past))
-            partition = writers.get(row.slot_id) or (before.partition if before else "")
-            if not partition or not row.past:
-                return None
-            slots.append(
-                SlotPlacement(
-                    id=row.slot_id, first=row.first, past=row.past, partition=partition,
-                    shard=shard,
-                )
-            )  # fmt: skip
+    for row, shard in living_rows(seen.shards).values():
+        before = told.get((row.first, row.past))
+        known = writers.get(row.slot_id) or row.partition
+        partition = known or (before.partition if before else "")
+        if not partition or not row.past:
+            return None
+        slots.append(
+            SlotPlacement(
+                id=row.slot_id, first=row.first, past=row.past, partition=partition, shard=shard
+            )
+        )
     slots.sort(key=lambda slot: slot.first)
     bounds = ["", *(slot.past for slot in slots)]
     is_whole = bounds == [*(slot.first for slot in slots), "~"]

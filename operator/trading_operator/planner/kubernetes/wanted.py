@@ -89,7 +89,8 @@ def wanted_on_kubernetes(
     slots = salvaged or initial_slots(spec)
     if seen.topology is not None:
         slots = folded_slots(seen.topology.slots, seen.shards)
-    kept = kept_components(spec, slots, Observed(nodes=seen.nodes))
+    looked = Observed(nodes=seen.nodes, shards=seen.shards, topology=seen.topology)
+    kept = kept_components(spec, slots, looked)
     names = {role: _with_kept(role, wanted_names(spec, role), kept) for role in PORTS}
     addresses = PodAddresses(cluster.metadata.name, namespace, spec.shards.members)
     topology = wanted_topology(cluster, names, addresses, slots, seen.topology)

@@ -40,7 +40,8 @@ def failure_of(orders: Iterable[MoveOrder], world: MovesWorld) -> AttemptFailure
         if _is_difference(each):
             return AttemptFailure(MoveReason.NOT_VERIFIED, each.problem)
     for each, order in failed:
-        name = order.source_partition if each.role == "source" else order.target_partition
+        is_source = each.role == "source" or order.kind == "shard"
+        name = order.source_partition if is_source else order.target_partition
         return AttemptFailure(MoveReason.BACKING_OFF, f"{name}: {each.problem or 'it failed'}")
     return None
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from trading_contract.moves import MoveProgress
 from trading_contract.symbolmove import MoveReason
 from trading_contract.topology import SlotPlacement
-from trading_contract.tradingcluster import TradingCluster
+from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
 from trading_operator.planner.assessment import Health
-from trading_operator.planner.moves.ownership import used_ids
+from trading_operator.planner.moves.ownership import (
+    is_shard,
+    living_rows,
+    used_ids,
+    warm_shards,
+)
 from trading_operator.planner.moves.plan import MovesPlan, plan_moves
 from trading_operator.planner.moves.relief import Relief, relief_of
 from trading_operator.planner.moves.turnover import Cluster
 from trading_operator.planner.moves.world import MovesWorld, Obstruction
 from trading_operator.planner.observed import Observed, Role, SlotRow
-from trading_operator.planner.topology import WantedCluster, wanted_names
+from trading_operator.planner.topology import WantedCluster, quantity_bytes, wanted_names
 
 DISK_FREE_BYTES_MIN = 256 << 20
 
@@ -38,17 +44,18 @@ def moves_of(cluster: TradingCluster, look: Look, now: float) -> MovesPlan:
     if topology is None or observed.moves is None:
         return MovesPlan(orders=topology.moves if topology else ())
     slots = wanted.slots
-    names = [each.name for each in wanted.components if each.role is Role.PARTITION]
-    asked_for = wanted_names(cluster.spec, Role.PARTITION)
+    tiers = (Role.PARTITION, Role.SHARD)
+    names = [each.name for each in wanted.components if each.role in tiers]
+    asked_for = [name for role in tiers for name in wanted_names(cluster.spec, role)]
     ready = frozenset(
         name for name, each in health.items() if each.is_serving and _knows(name, observed)
     )
-    drained = set(cluster.spec.partitions.drained)
+    drained = {*cluster.spec.partitions.drained, *cluster.spec.shards.drained}
     staying = tuple(name for name in asked_for if name not in drained)
     relief = Relief()
     if cluster.spec.partitions.update == "HandOver":
         owners = {slot.partition for slot in (*slots, *topology.slots)}
-        able = [name for name in staying if name in ready]
+        able = [name for name in staying if name in ready and not is_shard(name)]
         relief = relief_of(due, owners, able, observed.moves, now)
     world = MovesWorld(
         slots=slots,
@@ -64,6 +71,12 @@ def moves_of(cluster: TradingCluster, look: Look, now: float) -> MovesPlan:
         now=now,
         obstruction=_obstruction(cluster, observed, wanted, health),
         relieved=relief.name,
+        lost=frozenset(name for name in names if not is_shard(name) and _is_lost(name, observed)),
+        movers=frozenset(n for n, p in observed.partitions.items() if "shard" in p.move_kinds),
+        warm={slot.id: warm_shards(slot, observed.shards) for slot in slots},
+        bound=frozenset(row.slot_id for row in _rows(slots, observed).values() if row.move_id),
+        slot_bytes=slot_bytes(slots, observed),
+        free_bytes=free_bytes(cluster.spec, observed),
     )
     asks = Cluster(
         cluster.metadata.name, topology.revision, cluster.spec.rebalancing.pause_milliseconds_max
@@ -74,16 +87,38 @@ def moves_of(cluster: TradingCluster, look: Look, now: float) -> MovesPlan:
 
 def _knows(name: str, observed: Observed) -> bool:
     partition = observed.partitions.get(name)
-    return partition is None or partition.knows_moves
+    return partition is None or bool(partition.move_kinds)
+
+
+def _is_lost(name: str, observed: Observed) -> bool:
+    partition = observed.partitions.get(name)
+    return partition is None or not partition.state
 
 
 def _rows(slots: Collection[SlotPlacement], observed: Observed) -> dict[int, SlotRow]:
-    by_shard = {
-        shard: {row.slot_id: row for row in seen.rows or ()}
-        for shard, seen in observed.shards.items()
-    }
-    rows = ((slot.id, by_shard.get(slot.shard, {}).get(slot.id)) for slot in slots)
-    return {slot_id: row for slot_id, row in rows if row is not None}
+    living = living_rows(observed.shards)
+    return {slot.id: living[slot.id][0] for slot in slots if slot.id in living}
+
+
+def slot_bytes(slots: Collection[SlotPlacement], observed: Observed) -> dict[int, int]:
+    """About what is copied when a slot goes to another shard: an even share of its database."""
+    counts = Counter(slot.shard for slot in slots)
+    sizes = {shard: seen.database_bytes for shard, seen in observed.shards.items()}
+    return {slot.id: (sizes.get(slot.shard) or 0) // counts[slot.shard] for slot in slots}
+
+
+def free_bytes(spec: TradingClusterSpec, observed: Observed) -> dict[str, int]:
+    """Disk that each shard has left: that of this machine, else what was asked for and is not used.
+
+    A quarter of a disk of its own is kept for the log of PostgreSQL.
+    """
+    disk = quantity_bytes(spec.shards.storage.size) * 3 // 4
+    if observed.disk_free_bytes is not None:
+        return dict.fromkeys(observed.shards, observed.disk_free_bytes)
+    return {
+        shard: disk - seen.database_bytes for shard, seen in observed.shards.items()
+        if seen.database_bytes is not None
+    }  # fmt: skip
 
 
 def _progress(observed: Observed) -> dict[str, tuple[MoveProgress, ...]]:

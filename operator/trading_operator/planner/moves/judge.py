@@ -23,6 +23,7 @@ from trading_contract.symbolmove import (
 )
 from trading_operator.planner.moves.case import Case, symbols_text, uid_of
 from trading_operator.planner.moves.orders import belongs_to
+from trading_operator.planner.moves.ownership import home_of, is_shard
 from trading_operator.planner.moves.report import said
 from trading_operator.planner.moves.reverse import reverse
 from trading_operator.planner.moves.selection import Piece, SelectionError, select
@@ -55,9 +56,6 @@ def judge(move: SymbolMove, world: MovesWorld, room: Room) -> Judgement:
 def _forward(case: Case) -> Judgement:
     move, status, world = case.move, case.status, case.world
     target = move.spec.target
-    if move.spec.to_shard is not None:
-        text = f"toShard: moves between shards are not supported yet; leave {target} out"
-        return ends(case, MoveState.REFUSED, MoveReason.SHARD_MOVES_UNSUPPORTED, text)
     if move.spec.cancel and (not status.origins or _is_left(case)):
         return _cancelled(case)
     is_edited = (status.symbols, status.target) != (symbols_text(move), target)
@@ -74,7 +72,7 @@ def _forward(case: Case) -> Judgement:
         pieces = select(move.spec.symbols, world.listed, world.slots)
     except SelectionError as problem:
         return ends(case, MoveState.REFUSED, problem.reason, str(problem))
-    remaining = [piece for piece in pieces if piece.slot.partition != target]
+    remaining = [piece for piece in pieces if home_of(piece.slot, target) != target]
     if refused := _refused(case, target, remaining):
         return refused
     if not remaining and not settling(case, {target}):
@@ -87,20 +85,26 @@ def _forward(case: Case) -> Judgement:
 
 def _refused(case: Case, target: str, remaining: list[Piece]) -> Judgement | None:
     world = case.world
+    field = "toShard" if is_shard(target) else "toPartition"
     was_accepted = bool(case.status.origins) or case.status.state is MoveState.WAITING
     if not remaining and not was_accepted:
-        text = f"toPartition: {target} owns all of it already"
+        text = f"{field}: {target} owns all of it already"
         return ends(case, MoveState.REFUSED, MoveReason.ALREADY_THERE, text)
     if not remaining:
         return None
     if target not in world.existing:
-        known = ", ".join(sorted(world.existing)) or "none"
-        text = f"toPartition: {target} does not exist (there are: {known})"
+        alike = (name for name in world.existing if is_shard(name) == is_shard(target))
+        text = f"{field}: {target} does not exist (there are: {', '.join(sorted(alike)) or 'none'})"
         return ends(case, MoveState.REFUSED, MoveReason.TARGET_MISSING, text)
     is_back_soon = target == world.relieved and not case.move.is_planned
     if target not in world.staying and not is_back_soon:
-        text = f"toPartition: {target} is being emptied; choose one that stays"
+        text = f"{field}: {target} is being emptied; choose one that stays"
         return ends(case, MoveState.REFUSED, MoveReason.TARGET_LEAVING, text)
+    if is_shard(target):
+        sources = {piece.slot.partition for piece in remaining} & world.ready
+        if unable := sorted(sources - world.movers):
+            text = f"{field}: {', '.join(unable)} is of a version that moves nothing between shards"
+            return ends(case, MoveState.REFUSED, MoveReason.SHARD_MOVES_UNSUPPORTED, text)
     return None
 
 
@@ -108,7 +112,7 @@ def _is_left(case: Case) -> bool:
     """Whether something of it is not at its target yet."""
     status = case.status
     return any(
-        slot.partition != status.target
+        home_of(slot, status.target) != status.target
         for origin in status.origins for slot in case.world.slots
         if slot.first < origin.past and origin.first < slot.past
     )  # fmt: skip
@@ -119,7 +123,8 @@ def _cancelled(case: Case) -> Judgement:
         return Judgement(said(case, MoveState.CANCELLING, MoveReason.CANCELLED_BY_SPEC))
     status = case.status
     moved = any(
-        origin.first <= slot.first and slot.past <= origin.past and slot.partition == status.target
+        origin.first <= slot.first and slot.past <= origin.past
+        and home_of(slot, status.target) == status.target
         for origin in status.origins for slot in case.world.slots
     )  # fmt: skip
     text = "what had moved already stays; set spec.reverse to bring it back" if moved else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from trading_contract.moves import MoveOrder
-from trading_operator.planner.moves.ownership import next_slot_id
+from trading_operator.planner.moves.ownership import is_shard, next_slot_id
 from trading_operator.planner.moves.selection import Piece
 from trading_operator.planner.moves.world import Room
 
@@ -13,7 +13,7 @@ from trading_operator.planner.moves.world import Room
 def order_id(uid: str, step: str, slot: int) -> str:
     """In the form of a UUID; the same for the same step of a move, in every pass and attempt.
 
-    `step` is the target partition, or `split`.
+    `step` is the target partition or shard, or `split`.
     """
     text = f"{uid}/{step}/{slot}".encode()
     digits = hashlib.sha256(text).hexdigest()[:32]
@@ -22,7 +22,7 @@ def order_id(uid: str, step: str, slot: int) -> str:
 
 def belongs_to(order: MoveOrder, uid: str) -> bool:
     """Whether an order of the topology was made for that move."""
-    return order.id == order_id(uid, order.target_partition or order.kind, order.slots[0])
+    return order.id == order_id(uid, order.target or order.kind, order.slots[0])
 
 
 def next_order(
@@ -36,9 +36,12 @@ def next_order(
     uid, attempt = maker
     slot = piece.slot
     if piece.is_whole:
+        to_shard = is_shard(target)
         return MoveOrder(
-            id=order_id(uid, target, slot.id), kind="engine", slots=(slot.id,),
-            source_partition=slot.partition, target_partition=target, source_shard=slot.shard,
+            id=order_id(uid, target, slot.id), kind="shard" if to_shard else "engine",
+            slots=(slot.id,), source_partition=slot.partition,
+            target_partition=None if to_shard else target, source_shard=slot.shard,
+            target_shard=target if to_shard else None,
             pause_milliseconds_max=pause_milliseconds_max, attempt=attempt,
         )  # fmt: skip
     new_slot = next_slot_id(slot.shard, room.ids)
@@ -56,4 +59,5 @@ def in_words(order: MoveOrder) -> str:
     (slot, *_) = order.slots
     if order.kind == "split":
         return f"split slot {slot} at {order.split_at}"
-    return f"move slot {slot} from {order.source_partition} to {order.target_partition}"
+    source = order.source_shard if order.kind == "shard" else order.source_partition
+    return f"move slot {slot} from {source} to {order.target}"

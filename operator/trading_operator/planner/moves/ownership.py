@@ -10,7 +10,9 @@ from trading_contract.topology import SlotPlacement
 from trading_operator.planner.observed import ShardSeen, SlotRow
 
 ACTIVE = "ACTIVE"
+SEALED = "SEALED"
 MERGED = "MOVED"
+ENDED = frozenset({MERGED, "ABORTED"})  # rows that stay behind for ever and hold nothing
 IDS_PER_SHARD = 1_000_000  # a slot's id carries the shard it was born on
 
 
@@ -22,15 +24,13 @@ def folded_slots(
     Of a slot's rows the ACTIVE one with the highest epoch counts. A row without a partition is from
     before there were moves: it says nothing against the topology.
     """
-    active: dict[int, tuple[SlotRow, str]] = {}
-    ended: set[int] = set()
-    for shard, seen in sorted(shards.items()):
+    living = living_rows(shards)
+    active = {slot: found for slot, found in living.items() if found[0].state == ACTIVE}
+    states: dict[int, set[str]] = {}
+    for seen in shards.values():
         for row in seen.rows or ():
-            best = active.get(row.slot_id)
-            if row.state == ACTIVE and (best is None or row.epoch > best[0].epoch):
-                active[row.slot_id] = (row, shard)
-            elif row.state == MERGED:
-                ended.add(row.slot_id)
+            states.setdefault(row.slot_id, set()).add(row.state)
+    ended = {slot for slot, those in states.items() if those <= ENDED and MERGED in those}
     known = {slot.id: slot for slot in slots}
     folded = []
     for slot_id in known.keys() | active.keys():
@@ -44,6 +44,59 @@ def folded_slots(
             folded.append(before)
     folded.sort(key=lambda slot: (slot.first, slot.id))
     return tuple(folded) if _tiles(folded) else slots
+
+
+def living_rows(shards: Mapping[str, ShardSeen]) -> dict[int, tuple[SlotRow, str]]:
+    """By slot: the row that it lives by, and on which shard.
+
+    Of all shards the ACTIVE or SEALED one with the highest epoch; a row that a move left behind,
+    or prepared, never counts. As in `move_protocol.rows.orient`.
+    """
+    found: dict[int, tuple[SlotRow, str]] = {}
+    for shard, seen in sorted(shards.items()):
+        for row in seen.rows or ():
+            best = found.get(row.slot_id)
+            if row.state in (ACTIVE, SEALED) and (best is None or _rank(row) > _rank(best[0])):
+                found[row.slot_id] = (row, shard)
+    return found
+
+
+def living_row(slot_id: int, shards: Mapping[str, ShardSeen]) -> SlotRow | None:
+    """The same for one slot."""
+    rows = (row for seen in shards.values() for row in seen.rows or () if row.slot_id == slot_id)
+    return max((row for row in rows if row.state in (ACTIVE, SEALED)), key=_rank, default=None)
+
+
+def _rank(row: SlotRow) -> tuple[int, bool]:
+    return row.epoch, row.state == ACTIVE
+
+
+def warm_shards(slot: SlotPlacement, shards: Mapping[str, ShardSeen]) -> frozenset[str]:
+    """Other shards that have a copy of the slot which may still become, or was just, the real one.
+
+    A move that is under way has one, and one that is done for as long as its way back is warm.
+    """
+    return frozenset(
+        shard for shard, seen in shards.items() if shard != slot.shard
+        for row in seen.rows or () if row.slot_id == slot.id and row.state not in ENDED
+    )  # fmt: skip
+
+
+def is_emptied(seen: ShardSeen | None) -> bool:
+    """Whether a shard surely holds nothing: its primary says so, all its rows are tombstones."""
+    if seen is None or not seen.accepts_writes:
+        return False
+    return all(row.state in ENDED for row in seen.rows or ())  # no tables: nothing was ever there
+
+
+def home_of(slot: SlotPlacement, target: str) -> str:
+    """Where the slot is: on which shard if the target is one, else at which partition."""
+    return slot.shard if is_shard(target) else slot.partition
+
+
+def is_shard(name: str) -> bool:
+    """Whether the name is a shard's."""
+    return name.startswith("shard-")
 
 
 def _placed(row: SlotRow, shard: str, before: SlotPlacement | None) -> SlotPlacement | None:

@@ -16,8 +16,10 @@ from trading_contract.topology import Topology
 from trading_operator.planner.actions import ForgetMove, MakeMove
 from trading_operator.planner.moves.judge import judge
 from trading_operator.planner.moves.orders import in_words
+from trading_operator.planner.moves.soak import soaking
 from trading_operator.planner.moves.turnover import Cluster, turnover
-from trading_operator.planner.moves.world import MovesWorld, Obstruction, Room
+from trading_operator.planner.moves.work import has_arrived
+from trading_operator.planner.moves.world import MovesWorld, Obstruction, Room, ends_of
 from trading_operator.planner.topology import same_but_moves
 
 HISTORY_MAX = 20  # finished moves of the planner that are kept
@@ -37,6 +39,12 @@ class MovesPlan:
     forgets: tuple[SymbolMove, ...] = ()
     moves: tuple[SymbolMove, ...] = ()  # as judged
     held: frozenset[str] = frozenset()  # partitions that may not be restarted yet
+    soaking: frozenset[str] = frozenset()  # ids of orders of moves that are done
+    places: Mapping[int, str] = field(default_factory=dict)  # slot -> who takes it over instead
+
+    def are_done(self, orders: Iterable[MoveOrder]) -> bool:
+        """Whether none of these orders is for anything that still moves."""
+        return all(order.id in self.soaking for order in orders)
 
     @property
     def under_way(self) -> tuple[SymbolMove, ...]:
@@ -57,18 +65,25 @@ def plan_moves(
 
     `may_ask`: whether the planner asks for moves of its own now.
     """
-    room = Room(world.parallel_max, ids=set(world.ids))
+    moving = [order for order in world.orders if not has_arrived(order, world)]
+    ends = set().union(*(ends_of(order) for order in moving))
+    room = Room(world.parallel_max, ids=set(world.ids), ends=ends)
     judged: dict[str, SymbolMove] = {}
     orders: list[MoveOrder] = []
+    places: dict[int, str] = {}
     for move in sorted(moves, key=_seniority):
         verdict = judge(move, _as_seen_by(move, world, moves), room)
         judged[move.metadata.name] = move.model_copy(update={"status": verdict.status})
         orders.extend(verdict.orders)
+        places |= verdict.places
     after = tuple(judged[move.metadata.name] for move in moves)
+    soaks = [each for each in soaking(after, world) if each not in orders]
     own = as_the_planner_sees_it(world)
     makes = turnover(cluster, own, after) if may_ask and own.obstruction is None else ()
     return MovesPlan(
-        orders=tuple(sorted(orders, key=lambda order: (order.slots, order.id))),
+        orders=tuple(sorted((*orders, *soaks), key=lambda order: (order.slots, order.id))),
+        soaking=frozenset(order.id for order in soaks),
+        places=places,
         statuses={name: move.status for name, move in judged.items() if move.status is not None},
         makes=makes,
         forgets=tuple(_forgets(after)),

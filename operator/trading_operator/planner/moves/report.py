@@ -15,7 +15,6 @@ from trading_contract.symbolmove import (
 )
 from trading_operator.planner.moves.case import Case, symbols_text
 from trading_operator.planner.moves.times import seconds_of, told
-from trading_operator.planner.moves.world import TARGET
 
 PERCENT_STEP = 5
 PERCENT_TELLING_MIN = 10  # below, an estimated end would be a guess
@@ -50,14 +49,15 @@ def reported(
     if case.is_reversing:
         state = MoveState.REVERSING
     count = max(1, len(case.status.origins), remaining)
-    targets = [each.percent for each in told_by if each.role == TARGET]
-    exact = (100 * (count - remaining) + sum(targets)) // count
+    targets = [case.world.told_by_target(order) for order in orders]
+    percents = (max(each.percent for each in those) for those in targets if those)
+    exact = (100 * (count - remaining) + sum(percents)) // count
     percent = min(99, exact) // PERCENT_STEP * PERCENT_STEP
     steps = sorted({each.state for each in told_by})
     news: dict[str, object] = {"percent": percent, "step": ",".join(steps)[:60]}
     if percent != case.status.percent or news["step"] != case.status.step:
         news |= {
-            "bytes": sum(each.bytes for each in told_by if each.role == TARGET),
+            "bytes": sum(max(each.bytes for each in those) for those in targets if those),
             "lag_commands": max((each.lag_commands or 0 for each in told_by), default=0),
             "estimated_end_time": _estimate(case, percent, changes),
         }

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from trading_contract.symbolmove import FINISHED, MoveReason, MoveState
 from trading_operator.planner.moves.case import Case
+from trading_operator.planner.moves.ownership import home_of
 from trading_operator.planner.moves.report import said
 from trading_operator.planner.moves.selection import Piece
+from trading_operator.planner.moves.soak import SOAK_SECONDS
 from trading_operator.planner.moves.times import seconds_of
 from trading_operator.planner.moves.verdicts import Judgement, done, ends
 from trading_operator.planner.moves.work import settling, work
-
-REVERSE_SECONDS_MAX = 1800.0  # afterwards the way back is another move
 
 
 def reverse(case: Case) -> Judgement:
@@ -27,20 +27,20 @@ def reverse(case: Case) -> Judgement:
         return ends(case, MoveState.REVERSED, MoveReason.REVERSED_BY_SPEC)
     ended = seconds_of(status.finished_time)
     is_fresh = status.state in FINISHED
-    if is_fresh and ended is not None and world.now - ended > REVERSE_SECONDS_MAX:
+    if is_fresh and ended is not None and world.now - ended > SOAK_SECONDS:
         text = (
             f"reverse: it ended {(world.now - ended) / 60:.0f} minutes ago, and only"
-            f" {REVERSE_SECONDS_MAX / 60:.0f} are given; make a move the other way instead"
+            f" {SOAK_SECONDS / 60:.0f} are given; make a move the other way instead"
         )
         return ends(case, status.state, MoveReason.REVERSE_TOO_LATE, text)
     back = [
         (Piece(slot, slot.first, slot.past), origin.owner)
         for origin in status.origins for slot in world.slots
         if origin.first <= slot.first and slot.past <= origin.past
-        and slot.partition == status.target
+        and home_of(slot, status.target) == status.target
     ]  # fmt: skip
     owners = {origin.owner for origin in status.origins}
-    forward = [each for each in case.orders if each.target_partition == status.target]
+    forward = [each for each in case.orders if each.target == status.target]
     if not back and not forward and not settling(case, owners):
         if is_fresh:
             text = f"reverse: {status.target} owns nothing of it any more"

@@ -1,12 +1,12 @@
-"""The moves that the planner itself asks for: partitions that go are emptied, new ones filled.
+"""The moves that the planner itself asks for: who goes is emptied, who is new gets a share.
 
-Everything that one partition is to get is one SymbolMove, asked for at once; so nothing has to be
-remembered between passes.
+The same for partitions and for shards. Everything that one of them is to get is one SymbolMove,
+asked for at once; so nothing has to be remembered between passes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
@@ -18,12 +18,17 @@ from trading_contract.symbolmove import (
     SymbolMoveSpec,
 )
 from trading_contract.topology import SlotPlacement
+from trading_operator.planner.moves.ownership import is_shard
 from trading_operator.planner.moves.selection import range_text
 from trading_operator.planner.moves.times import seconds_of
 from trading_operator.planner.moves.world import MovesWorld
 
 RETRY_SECONDS = 120.0  # after a move of ours that went wrong
 RANGES_MAX = 256  # of one SymbolMove
+EMPTYING = {
+    "partition": "its partition goes, is drained, or restarts",
+    "shard": "its shard goes or is drained",
+}
 # The specification changed while it was under way: nothing went wrong.
 OUTDATED_REASONS = frozenset({MoveReason.TARGET_LEAVING.value, MoveReason.TARGET_MISSING.value})
 
@@ -44,18 +49,62 @@ def turnover(
     is_busy = any(move.is_planned and not _is_finished(move) for move in moves)
     if is_busy or has_gone_wrong(moves, world.now):
         return ()
-    ready = [name for name in world.staying if name in world.ready]
-    if not ready:
-        return ()
     busy = {text for move in moves if not _is_finished(move) for text in move.spec.symbols}
     free = [slot for slot in world.slots if range_text(slot.first, slot.past) not in busy]
-    emptying = dict(_emptying(world, free, ready))
-    if emptying:
-        reason = "its partition goes, is drained, or restarts"
-        return tuple(_proposals(cluster, emptying, reason, moves))
-    filling = dict(_filling(world, free, ready, moves))
-    reason = "the partition is new and owns nothing"
-    return tuple(_proposals(cluster, filling, reason, moves))
+    tiers = (
+        Tier("partition", world, world.partitions, world.ready),
+        Tier("shard", world, world.shards, world.ready & world.movers | shards_of(world.ready)),
+    )
+    for tier in tiers:
+        if emptying := dict(_emptying(tier, free)):
+            reason = EMPTYING[tier.name]
+            return tuple(_proposals(cluster, emptying, reason, moves))
+    for tier in tiers:
+        if filling := dict(_filling(tier, free, moves)):
+            reason = f"the {tier.name} is new and owns nothing"
+            return tuple(_proposals(cluster, filling, reason, moves))
+    return ()
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Partitions or shards: the same questions about both.
+
+    `staying` may be given slots; of `able` are those, and owners, that take part in a move now.
+    """
+
+    name: str
+    world: MovesWorld
+    staying: tuple[str, ...]
+    able: frozenset[str]
+
+    @property
+    def ready(self) -> list[str]:
+        """Who may be given slots now."""
+        return [name for name in self.staying if name in self.able]
+
+    def home(self, slot: SlotPlacement) -> str:
+        """Where a slot is."""
+        return slot.shard if self.name == "shard" else slot.partition
+
+    def may_give(self, slot: SlotPlacement) -> bool:
+        """Whether a slot can be moved away, or taken from a partition that is gone."""
+        if self.name == "partition" and slot.partition in self.world.lost:
+            return slot.shard in self.able
+        return {slot.partition, slot.shard} <= self.able
+
+    def counts(self) -> dict[str, int]:
+        """Slots of those that stay."""
+        counts = dict.fromkeys(self.staying, 0)
+        for slot in self.world.slots:
+            if self.home(slot) in counts:
+                counts[self.home(slot)] += 1
+        return counts
+
+
+def shards_of(names: Iterable[str]) -> frozenset[str]:
+    """Those of the names that are shards'."""
+    return frozenset(name for name in names if is_shard(name))
 
 
 def has_gone_wrong(moves: Iterable[SymbolMove], now: float) -> bool:
@@ -79,22 +128,13 @@ def _is_finished(move: SymbolMove) -> bool:
     return move.status is not None and move.status.is_finished
 
 
-def _counts(world: MovesWorld) -> dict[str, int]:
-    counts = dict.fromkeys(world.staying, 0)
-    for slot in world.slots:
-        if slot.partition in counts:
-            counts[slot.partition] += 1
-    return counts
-
-
-def _emptying(
-    world: MovesWorld, free: Sequence[SlotPlacement], ready: Collection[str]
-) -> Iterator[tuple[str, list[str]]]:
-    """Each slot of a partition that goes to the one that has the fewest by then."""
-    counts = {name: count for name, count in _counts(world).items() if name in ready}
+def _emptying(tier: Tier, free: Sequence[SlotPlacement]) -> Iterator[tuple[str, list[str]]]:
+    """Each slot of who goes to the one that has the fewest by then."""
+    ready = tier.ready
+    counts = {name: count for name, count in tier.counts().items() if name in ready}
     given: dict[str, list[str]] = {}
-    for slot in free:
-        if slot.partition in world.staying or slot.partition not in world.ready:
+    for slot in free if ready else ():
+        if tier.home(slot) in tier.staying or not tier.may_give(slot):
             continue
         target = min(counts, key=lambda name: (counts[name], _number(name)))
         counts[target] += 1
@@ -103,26 +143,25 @@ def _emptying(
 
 
 def _filling(
-    world: MovesWorld, free: Sequence[SlotPlacement], ready: Sequence[str],
-    moves: Sequence[SymbolMove],
-) -> Iterator[tuple[str, list[str]]]:  # fmt: skip
+    tier: Tier, free: Sequence[SlotPlacement], moves: Sequence[SymbolMove]
+) -> Iterator[tuple[str, list[str]]]:
     """An even share for each that owns nothing; of a slot, half, when there are too few slots."""
-    counts = _counts(world)
+    counts = tier.counts()
     left = _left_by_people(moves)
-    empty = [name for name in ready if not counts[name] and name not in left]
-    share = len(world.slots) // max(1, len(world.staying))
-    slots = list(free)
+    empty = [name for name in tier.ready if not counts[name] and name not in left]
+    share = len(tier.world.slots) // max(1, len(tier.staying))
+    slots = [slot for slot in free if tier.home(slot) in tier.ready and tier.may_give(slot)]
     for name in empty:
         texts: list[str] = []
         while counts[name] < max(1, share):
-            donor = _donor(slots, counts, counts[name], ready)
+            donor = _donor(tier, slots, counts, counts[name])
             if donor is None:
                 break
             slots.remove(donor)
-            counts[donor.partition] -= 1
+            counts[tier.home(donor)] -= 1
             counts[name] += 1
             texts.append(range_text(donor.first, donor.past))
-        if not texts and (half := _half(slots, world.listed, ready)) is not None:
+        if not texts and (half := _half(slots, tier.world.listed)) is not None:
             slot, text = half
             slots.remove(slot)
             texts.append(text)
@@ -131,25 +170,21 @@ def _filling(
 
 
 def _donor(
-    slots: Sequence[SlotPlacement], counts: Mapping[str, int], have: int, ready: Collection[str]
+    tier: Tier, slots: Sequence[SlotPlacement], counts: Mapping[str, int], have: int
 ) -> SlotPlacement | None:
     """The last slot of whoever has most, and at least two more than the one that is filled."""
-    giving = [slot for slot in slots if slot.partition in ready and slot.partition in counts]
-    donors = [slot for slot in giving if counts[slot.partition] >= have + 2]
-    if not donors:
-        return None
-    return max(donors, key=lambda slot: (counts[slot.partition], slot.first))
+    donors = [slot for slot in slots if counts[tier.home(slot)] >= have + 2]
+    return max(donors, key=lambda slot: (counts[tier.home(slot)], slot.first), default=None)
 
 
 def _half(
-    slots: Sequence[SlotPlacement], listed: Sequence[str], ready: Collection[str]
+    slots: Sequence[SlotPlacement], listed: Sequence[str]
 ) -> tuple[SlotPlacement, str] | None:
     """The upper half of the slot with the most symbols; None when each has only one."""
     best: tuple[SlotPlacement, list[str]] | None = None
     for slot in slots:
         inside = sorted(name for name in listed if slot.first <= name < slot.past)
-        is_better = best is None or len(inside) > len(best[1])
-        if slot.partition in ready and len(inside) > 1 and is_better:
+        if len(inside) > 1 and (best is None or len(inside) > len(best[1])):
             best = slot, inside
     if best is None:
         return None
@@ -158,7 +193,7 @@ def _half(
 
 
 def _left_by_people(moves: Sequence[SymbolMove]) -> set[str]:
-    """Partitions that a person emptied: they stay empty for as long as that move is there."""
+    """Whom a person emptied: it stays empty for as long as that move is there."""
     return {
         origin.owner
         for move in moves
@@ -183,7 +218,9 @@ def _proposals(
             api_version="hft.trading/v1alpha1", kind="SymbolMove",
             metadata=MoveMetadata(name=name),
             spec=SymbolMoveSpec(
-                cluster=cluster.name, symbols=tuple(texts[:RANGES_MAX]), to_partition=target,
+                cluster=cluster.name, symbols=tuple(texts[:RANGES_MAX]),
+                to_partition=None if is_shard(target) else target,
+                to_shard=target if is_shard(target) else None,
                 reason=reason, requested_by="Planner",
                 max_pause_milliseconds=cluster.pause_milliseconds_max,
             ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from trading_contract.moves import MoveOrder
 from trading_contract.symbolmove import MoveReason, MoveState, SymbolMoveStatus
@@ -17,6 +18,7 @@ class Judgement:
 
     status: SymbolMoveStatus
     orders: tuple[MoveOrder, ...] = ()
+    places: Mapping[int, str] = field(default_factory=dict)  # slots of the dead, and who takes them
 
 
 def ends(

@@ -111,7 +111,7 @@ def test_more_of_a_tier_needs_no_restart_of_another() -> None:
 
 def test_a_partition_that_owns_slots_is_kept_and_reported() -> None:
     world = _ready(partitions={"count": 2})
-    world.knows_moves = False
+    world.move_kinds = frozenset()
     plan = world.settle(cluster(partitions={"count": 1}))
     assert not any(isinstance(action, DeleteChild) for action in world.done)
     blocked = _condition(plan.status, ConditionType.TURNDOWN_BLOCKED)

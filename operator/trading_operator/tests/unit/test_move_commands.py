@@ -66,7 +66,8 @@ def test_a_move_is_a_file_with_all_that_was_said(
         (("AUSDT", "A..C", "--to", "partition-1"), "overlap"),
         (("AUSDT", "--to", "partition-0"), "owns all of it already"),
         (("AUSDT", "--to", "partition-9"), "partition-9 does not exist"),
-        (("AUSDT", "--to", "shard-1"), "not supported yet"),
+        (("AUSDT", "--to", "shard-0"), "shard-0 owns all of it already"),
+        (("AUSDT", "--to", "shard-1"), "shard-1 does not exist (there are: shard-0)"),
         (("AUSDT", "--to", "mars"), "--to"),
         (
             ("AUSDT", "--to", "partition-1", "--max-pause-milliseconds", "1"),
@@ -169,6 +170,22 @@ def test_draining_is_in_the_specification_and_can_be_taken_back(
     stored = Store(layout).cluster()
     assert stored is not None
     assert stored.spec.partitions.drained == ()
+
+
+def test_shards_are_drained_with_the_same_words(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "drain", "shard-0") == 2
+    assert "leave one shard out" in capsys.readouterr().err
+    Store(layout).replace(cluster(shards={"count": 2}))
+    assert run(monkeypatch, "drain", "shard-1") == 0
+    assert "spec.shards.drained" in capsys.readouterr().out
+    stored = Store(layout).cluster()
+    assert stored is not None
+    assert (stored.spec.shards.drained, stored.spec.partitions.drained) == (("shard-1",), ())
+    assert run(monkeypatch, "undrain", "shard-1") == 0
+    assert run(monkeypatch, "undrain", "shard-1") == 2
+    assert "WHERE: shard-1 is not drained" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_move_is_left_out(layout: Layout) -> None:

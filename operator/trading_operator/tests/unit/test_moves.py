@@ -10,7 +10,7 @@ import pytest
 from trading_contract.symbolmove import MoveReason, MoveState, SymbolMove
 from trading_contract.topology import Topology
 from trading_operator.planner.moves.attempts import ATTEMPT_SECONDS_MAX
-from trading_operator.planner.moves.reverse import REVERSE_SECONDS_MAX
+from trading_operator.planner.moves.soak import SOAK_SECONDS
 from trading_operator.tests.builders import cluster, verdict
 from trading_operator.tests.scenes import LETTERS, MANY, TWO, Scene, move
 
@@ -162,10 +162,8 @@ def test_the_order_stays_until_its_target_has_told_the_pause() -> None:
         (move(symbols="ADAUSDT,ADAUSDT"), MoveState.REFUSED, MoveReason.SYMBOLS_OVERLAP),
         (move(symbols="ADAUSDT", to="partition-0"), MoveState.REFUSED, MoveReason.ALREADY_THERE),
         (move(symbols="ADAUSDT", to="partition-7"), MoveState.REFUSED, MoveReason.TARGET_MISSING),
-        (
-            move(symbols="ADAUSDT", toShard="shard-1"),
-            MoveState.REFUSED, MoveReason.SHARD_MOVES_UNSUPPORTED,
-        ),
+        (move(symbols="ADAUSDT", toShard="shard-0"), MoveState.REFUSED, MoveReason.ALREADY_THERE),
+        (move(symbols="ADAUSDT", toShard="shard-1"), MoveState.REFUSED, MoveReason.TARGET_MISSING),
         (
             move(symbols="ADAUSDT", approval="Manual"),
             MoveState.AWAITING_APPROVAL, MoveReason.NOT_APPROVED,
@@ -233,7 +231,7 @@ def test_it_waits_for_those_who_are_not_ready(name: str) -> None:
 
 def test_partitions_of_a_version_before_moves_are_not_asked() -> None:
     scene = Scene(TWO, move(symbols="ADAUSDT"))
-    old = {n: replace(p, knows_moves=False) for n, p in scene.world.partitions.items()}
+    old = {n: replace(p, move_kinds=frozenset()) for n, p in scene.world.partitions.items()}
     scene.world = replace(scene.world, partitions=old)
     assert scene.step().actions == ()
     assert scene.verdict() == (MoveState.WAITING, MoveReason.TARGET_NOT_READY)
@@ -440,7 +438,7 @@ def test_reverse_in_the_middle_turns_round() -> None:
 
 def test_reverse_comes_too_late_after_half_an_hour() -> None:
     scene = done()
-    scene.now += REVERSE_SECONDS_MAX + 1
+    scene.now += SOAK_SECONDS + 1
     scene.edit(reverse=True)
     scene.settle()
     assert scene.verdict() == (MoveState.DONE, MoveReason.REVERSE_TOO_LATE)

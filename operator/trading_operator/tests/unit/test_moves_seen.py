@@ -44,11 +44,16 @@ def test_progress_is_read_and_what_another_version_says_is_left_out() -> None:
     seen = asked({"state": "ready", "slots": [], "moves": [PROGRESS, {"id": "x"}, "nonsense"]})
     assert [(each.id[-1], each.state, each.attempt) for each in seen.moves] == [("1", "Ready", 2)]
     assert seen.state == "ready"
-    assert seen.knows_moves
+    assert seen.move_kinds == {"engine", "split", "merge"}
 
 
 def test_a_partition_that_says_nothing_of_moves_does_not_know_them() -> None:
-    assert not asked({"state": "ready", "slots": []}).knows_moves
+    assert asked({"state": "ready", "slots": []}).move_kinds == frozenset()
+
+
+def test_a_partition_says_which_moves_it_can_do() -> None:
+    told = asked({"state": "ready", "slots": [], "moves": [], "move_kinds": ["engine", "shard"]})
+    assert told.move_kinds == {"engine", "shard"}
 
 
 def body(name: str = "mine", **more: Any) -> dict[str, Any]:

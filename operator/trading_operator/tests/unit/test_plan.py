@@ -148,12 +148,14 @@ def test_new_symbols_make_the_shards_be_prepared_again() -> None:
     assert [type(action) for action in actions] == [PublishTopology, PrepareShard]
 
 
-def test_added_shards_own_nothing_and_are_removed_again() -> None:
+def test_added_shards_get_their_share_and_are_emptied_and_removed_again() -> None:
     small, big = cluster(), cluster(shards={"count": 2})
     grown = converged(big, converged(small))
     assert grown.topology is not None
-    assert {slot.shard for slot in grown.topology.slots} == {"shard-0"}
+    assert {slot.shard for slot in grown.topology.slots} == {"shard-0", "shard-1"}
     shrunk = converged(small, grown)
+    assert shrunk.topology is not None
+    assert {slot.shard for slot in shrunk.topology.slots} == {"shard-0"}
     assert set(shrunk.processes or {}) == set(converged(small).processes or {})
 
 
@@ -161,7 +163,7 @@ def test_what_owns_slots_is_kept_and_reported() -> None:
     world = converged(cluster(partitions={"count": 2}, shards={"count": 2}))
     plan = planned(cluster(), world)
     assert not [a for a in plan.actions if isinstance(a, StopComponent)]
-    assert verdict(plan.status, "TurndownBlocked") == ("True", "SlotsNotMoved")
+    assert verdict(plan.status, "TurndownBlocked") == ("True", "MovingSlots")
     assert verdict(plan.status, "Available")[0] == "True"
     assert verdict(plan.status, "Ready")[0] == "False"
     assert verdict(planned(cluster(), converged(cluster(), world)).status, "Available")[0] == "True"
