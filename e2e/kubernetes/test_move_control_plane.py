@@ -50,12 +50,12 @@ def _until_state(
     return _status(kubectl, namespace, name)
 
 
-def _owners(kubectl: Kubectl, namespace: str) -> dict[str, str]:
-    """Symbol -> partition, as published."""
+def _owners(kubectl: Kubectl, namespace: str, tier: str = "partition") -> dict[str, str]:
+    """Symbol -> partition or shard, as published."""
     body = kubectl.get("configmap", namespace, "demo-topology")
     slots = json.loads(body["data"]["topology.json"])["slots"]
     return {
-        name: slot["partition"] for name in SYMBOLS for slot in slots
+        name: slot[tier] for name in SYMBOLS for slot in slots
         if slot["first"] <= name < slot["past"]
     }  # fmt: skip
 
@@ -107,7 +107,8 @@ def test_a_move_is_made_told_and_brought_back(
         ({"symbols": ["ADAUSDT", "..B"]}, ("Refused", "SymbolsOverlap")),
         ({"toPartition": "partition-0"}, ("Refused", "AlreadyThere")),
         ({"toPartition": "partition-7"}, ("Refused", "TargetMissing")),
-        ({"toPartition": None, "toShard": "shard-1"}, ("Refused", "ShardMovesUnsupported")),
+        ({"toPartition": None, "toShard": "shard-0"}, ("Refused", "AlreadyThere")),
+        ({"toPartition": None, "toShard": "shard-1"}, ("Refused", "TargetMissing")),
         ({"approval": "Manual"}, ("AwaitingApproval", "NotApproved")),
         ({"cluster": "other"}, ("Waiting", "ClusterMissing")),
     ],
@@ -183,6 +184,56 @@ def test_partitions_scale_out_and_in_and_their_sets_go_after_they_were_emptied(
     until(is_gone, "two of them are gone", 90)
     kubectl.wait_condition(namespace, "demo", "Ready")
     assert set(_owners(kubectl, namespace).values()) == {"partition-0", "partition-1"}
+
+
+def test_shards_come_and_go_and_their_sets_only_after_they_were_emptied(
+    kubectl: Kubectl, namespace: str, start_operator: Start
+) -> None:
+    first = start_operator("a")
+    _apply(kubectl, namespace, partitions={"count": 2}, shards={"count": 1})
+    kubectl.wait_condition(namespace, "demo", "Ready")
+    partitions = _owners(kubectl, namespace)
+    _apply(kubectl, namespace, partitions={"count": 2}, shards={"count": 3})
+    is_available = _never_unavailable(kubectl, namespace)
+    until(
+        lambda: is_available() and len(set(_owners(kubectl, namespace, "shard").values())) == 3,
+        "three shards have symbols", 120,
+    )  # fmt: skip
+    kubectl.wait_condition(namespace, "demo", "Ready")
+    _apply(kubectl, namespace, partitions={"count": 2}, shards={"count": 2})
+    until(lambda: len(kubectl.get("symbolmoves", namespace)["items"]) > 2, "it is emptied", 60)
+    first.kill()
+    start_operator("b")
+
+    def is_gone() -> bool:
+        sets = kubectl.get("statefulsets", namespace)["items"]
+        names = {each["metadata"]["name"] for each in sets}
+        shards = set(_owners(kubectl, namespace, "shard").values())  # read after the sets
+        assert "demo-shard-2" in names or "shard-2" not in shards
+        return is_available() and "demo-shard-2" not in names
+
+    until(is_gone, "the third one is gone", 120)
+    kubectl.wait_condition(namespace, "demo", "Ready", timeout_seconds=90)
+    assert set(_owners(kubectl, namespace, "shard").values()) == {"shard-0", "shard-1"}
+    assert _owners(kubectl, namespace) == partitions
+
+
+def test_a_move_to_a_shard_soaks_and_is_brought_back(
+    kubectl: Kubectl, namespace: str, start_operator: Start
+) -> None:
+    start_operator()
+    _apply(kubectl, namespace, partitions={"count": 2}, shards={"count": 2})
+    kubectl.wait_condition(namespace, "demo", "Ready")
+    before = _owners(kubectl, namespace, "shard")
+    assert before["ADAUSDT"] == "shard-0"
+    _move(kubectl, namespace, toPartition=None, toShard="shard-1")
+    status = _until_state(kubectl, namespace, "Done")
+    assert (status["source"], status["target"]) == ("shard-0", "shard-1")
+    assert _owners(kubectl, namespace, "shard") == {**before, "ADAUSDT": "shard-1"}
+    kubectl.wait_condition(namespace, "demo", "Ready")
+    _edit(kubectl, namespace, reverse=True)
+    _until_state(kubectl, namespace, "Reversed")
+    assert _owners(kubectl, namespace, "shard") == before
 
 
 def test_an_operator_that_is_killed_in_the_middle_has_a_successor_that_goes_on(

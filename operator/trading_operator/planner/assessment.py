@@ -134,9 +134,15 @@ def partition_missing(name: str, observed: Observed) -> str:
 def slot_row(slot: SlotPlacement, observed: Observed) -> SlotRow | None:
     """The row that a slot lives by, on whichever shard; else what its own shard has of it."""
     if (found := living_row(slot.id, observed.shards)) is not None:
-        return found
+        return found[0]
     rows = getattr(observed.shards.get(slot.shard), "rows", None) or ()
     return next((row for row in rows if row.slot_id == slot.id), None)
+
+
+def shard_of(slot: SlotPlacement, observed: Observed) -> str:
+    """The shard that a slot lives on: the rows know before the topology is brought up to them."""
+    found = living_row(slot.id, observed.shards)
+    return slot.shard if found is None else found[1]
 
 
 def serving(slot: SlotPlacement, observed: Observed) -> str:

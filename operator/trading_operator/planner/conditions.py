@@ -23,6 +23,7 @@ from trading_operator.planner.assessment import (
     is_served,
     is_specified,
     serving,
+    shard_of,
     slot_row,
 )
 from trading_operator.planner.child_actions import ApplyChild, TellPod
@@ -347,7 +348,7 @@ def _slots(facts: Facts) -> Iterator[SlotStatus]:
             first=slot.first,
             past=slot.past,
             partition=serving(slot, facts.observed),
-            shard=slot.shard,
+            shard=shard_of(slot, facts.observed),
             epoch=row.epoch if row else 0,
         )
 

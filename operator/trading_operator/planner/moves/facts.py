@@ -22,6 +22,7 @@ from trading_operator.planner.moves.relief import Relief, relief_of
 from trading_operator.planner.moves.turnover import Cluster
 from trading_operator.planner.moves.world import MovesWorld, Obstruction
 from trading_operator.planner.observed import Observed, Role, SlotRow
+from trading_operator.planner.placement import slot_count
 from trading_operator.planner.topology import WantedCluster, quantity_bytes, wanted_names
 
 DISK_FREE_BYTES_MIN = 256 << 20
@@ -71,6 +72,9 @@ def moves_of(cluster: TradingCluster, look: Look, now: float) -> MovesPlan:
         now=now,
         obstruction=_obstruction(cluster, observed, wanted, health),
         relieved=relief.name,
+        slots_wanted=slot_count(
+            len(topology.symbols), cluster.spec.partitions.count, cluster.spec.shards.count
+        ),
         lost=frozenset(name for name in names if not is_shard(name) and _is_lost(name, observed)),
         movers=frozenset(n for n, p in observed.partitions.items() if "shard" in p.move_kinds),
         warm={slot.id: warm_shards(slot, observed.shards) for slot in slots},

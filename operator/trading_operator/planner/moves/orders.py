@@ -57,6 +57,8 @@ def next_order(
 def in_words(order: MoveOrder) -> str:
     """For reasons and events."""
     (slot, *_) = order.slots
+    if order.kind == "merge":
+        return f"merge slot {order.slots[1]} into {slot}"
     if order.kind == "split":
         return f"split slot {slot} at {order.split_at}"
     source = order.source_shard if order.kind == "shard" else order.source_partition

@@ -61,10 +61,13 @@ def living_rows(shards: Mapping[str, ShardSeen]) -> dict[int, tuple[SlotRow, str
     return found
 
 
-def living_row(slot_id: int, shards: Mapping[str, ShardSeen]) -> SlotRow | None:
+def living_row(slot_id: int, shards: Mapping[str, ShardSeen]) -> tuple[SlotRow, str] | None:
     """The same for one slot."""
-    rows = (row for seen in shards.values() for row in seen.rows or () if row.slot_id == slot_id)
-    return max((row for row in rows if row.state in (ACTIVE, SEALED)), key=_rank, default=None)
+    found = (
+        (row, shard) for shard, seen in sorted(shards.items()) for row in seen.rows or ()
+        if row.slot_id == slot_id and row.state in (ACTIVE, SEALED)
+    )  # fmt: skip
+    return max(found, key=lambda each: _rank(each[0]), default=None)
 
 
 def _rank(row: SlotRow) -> tuple[int, bool]:

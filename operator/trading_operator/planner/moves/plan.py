@@ -15,9 +15,15 @@ from trading_contract.symbolmove import (
 from trading_contract.topology import Topology
 from trading_operator.planner.actions import ForgetMove, MakeMove
 from trading_operator.planner.moves.judge import judge
+from trading_operator.planner.moves.merging import merge_orders
 from trading_operator.planner.moves.orders import in_words
 from trading_operator.planner.moves.soak import soaking
-from trading_operator.planner.moves.turnover import Cluster, turnover
+from trading_operator.planner.moves.turnover import (
+    Cluster,
+    has_gone_wrong,
+    is_finished,
+    turnover,
+)
 from trading_operator.planner.moves.work import has_arrived
 from trading_operator.planner.moves.world import MovesWorld, Obstruction, Room, ends_of
 from trading_operator.planner.topology import same_but_moves
@@ -39,12 +45,12 @@ class MovesPlan:
     forgets: tuple[SymbolMove, ...] = ()
     moves: tuple[SymbolMove, ...] = ()  # as judged
     held: frozenset[str] = frozenset()  # partitions that may not be restarted yet
-    soaking: frozenset[str] = frozenset()  # ids of orders of moves that are done
+    resting: frozenset[str] = frozenset()  # ids of orders that stand in nobody's way
     places: Mapping[int, str] = field(default_factory=dict)  # slot -> who takes it over instead
 
     def are_done(self, orders: Iterable[MoveOrder]) -> bool:
         """Whether none of these orders is for anything that still moves."""
-        return all(order.id in self.soaking for order in orders)
+        return all(order.id in self.resting for order in orders)
 
     @property
     def under_way(self) -> tuple[SymbolMove, ...]:
@@ -79,16 +85,26 @@ def plan_moves(
     after = tuple(judged[move.metadata.name] for move in moves)
     soaks = [each for each in soaking(after, world) if each not in orders]
     own = as_the_planner_sees_it(world)
-    makes = turnover(cluster, own, after) if may_ask and own.obstruction is None else ()
+    may_ask = may_ask and own.obstruction is None
+    makes = turnover(cluster, own, after) if may_ask else ()
+    is_quiet = may_ask and not (orders or makes) and all(is_finished(move) for move in after)
+    if is_quiet and not has_gone_wrong(after, world.now):
+        merges = merge_orders(world, cluster.pause_milliseconds_max)
+        soaks += [each for each in merges if not busy_slots(soaks) & set(each.slots)]
     return MovesPlan(
         orders=tuple(sorted((*orders, *soaks), key=lambda order: (order.slots, order.id))),
-        soaking=frozenset(order.id for order in soaks),
+        resting=frozenset(order.id for order in soaks),
         places=places,
         statuses={name: move.status for name, move in judged.items() if move.status is not None},
         makes=makes,
         forgets=tuple(_forgets(after)),
         moves=after,
     )
+
+
+def busy_slots(orders: Iterable[MoveOrder]) -> set[int]:
+    """All that they touch."""
+    return {slot for order in orders for slot in order.touched}
 
 
 def _seniority(move: SymbolMove) -> tuple[bool, bool, str, str]:

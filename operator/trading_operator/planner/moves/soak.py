@@ -15,6 +15,7 @@ from trading_contract.topology import SlotPlacement
 from trading_operator.planner.moves.case import uid_of
 from trading_operator.planner.moves.orders import belongs_to
 from trading_operator.planner.moves.times import seconds_of
+from trading_operator.planner.moves.turnover import is_finished
 from trading_operator.planner.moves.work import has_arrived
 from trading_operator.planner.moves.world import MovesWorld
 
@@ -30,7 +31,7 @@ def soaking(moves: Sequence[SymbolMove], world: MovesWorld) -> Iterator[MoveOrde
     for move in moves:
         if move.status is None or not _is_fresh(move, move.status, world.now):
             continue
-        others = [each for each in moves if each is not move and not _is_finished(each)]
+        others = [each for each in moves if each is not move and not is_finished(each)]
         for order in world.orders:
             if order.kind != "shard" or not belongs_to(order, uid_of(move)):
                 continue
@@ -45,10 +46,6 @@ def _is_fresh(move: SymbolMove, status: SymbolMoveStatus, now: float) -> bool:
     ended = seconds_of(status.finished_time)
     is_done = status.state is MoveState.DONE and not move.is_planned
     return is_done and ended is not None and now - ended <= SOAK_SECONDS
-
-
-def _is_finished(move: SymbolMove) -> bool:
-    return move.status is not None and move.status.is_finished
 
 
 def _are_wanted(slots: Iterable[SlotPlacement], moves: Iterable[SymbolMove]) -> bool:

@@ -46,10 +46,10 @@ def turnover(
     cluster: Cluster, world: MovesWorld, moves: Sequence[SymbolMove]
 ) -> tuple[SymbolMove, ...]:
     """SymbolMoves to make now; empty while others of ours are on their way or just failed."""
-    is_busy = any(move.is_planned and not _is_finished(move) for move in moves)
+    is_busy = any(move.is_planned and not is_finished(move) for move in moves)
     if is_busy or has_gone_wrong(moves, world.now):
         return ()
-    busy = {text for move in moves if not _is_finished(move) for text in move.spec.symbols}
+    busy = {text for move in moves if not is_finished(move) for text in move.spec.symbols}
     free = [slot for slot in world.slots if range_text(slot.first, slot.past) not in busy]
     tiers = (
         Tier("partition", world, world.partitions, world.ready),
@@ -124,7 +124,8 @@ def _went_wrong(move: SymbolMove, now: float) -> bool:
     return is_bad and ended is not None and now - ended < RETRY_SECONDS
 
 
-def _is_finished(move: SymbolMove) -> bool:
+def is_finished(move: SymbolMove) -> bool:
+    """Whether nothing more happens unless its specification changes."""
     return move.status is not None and move.status.is_finished
 
 

@@ -21,6 +21,7 @@ from trading_operator.planner.actions import (
 from trading_operator.planner.moves.plan import HISTORY_MAX
 from trading_operator.planner.moves.turnover import RETRY_SECONDS
 from trading_operator.planner.observed import Observed
+from trading_operator.planner.placement import slot_count
 from trading_operator.tests.builders import cluster, converged, planned, steps, verdict
 from trading_operator.tests.scenes import LETTERS, Scene, move
 
@@ -42,7 +43,9 @@ def test_partitions_come_and_go_with_their_slots(before: int, after: int) -> Non
     world = converged(of(after), start)
     counts = slots_of(world)
     assert set(counts) == {f"partition-{index}" for index in range(after)}
-    assert sum(counts.values()) == sum(slots_of(start).values())
+    had = slots_of(start).total()
+    assert counts.total() <= had  # neighbours at one partition may have been merged, not too many
+    assert counts.total() >= min(had, slot_count(len(LETTERS), after, 1))
     assert min(counts.values()) >= sum(counts.values()) // (2 * after)
     assert world.topology is not None
     assert world.topology.moves == ()
