@@ -57,6 +57,7 @@ class ShardSeen:
     rows: tuple[SlotRow, ...] | None = None
     note: str = ""
     database_bytes: int | None = None
+    has_orders: bool = False  # or trades: of whichever slots
 
 
 @dataclass(frozen=True)

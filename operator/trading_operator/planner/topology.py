@@ -22,7 +22,7 @@ from trading_contract.topology import (
 )
 from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
 from trading_operator.planner.actions import Component
-from trading_operator.planner.moves.ownership import folded_slots, is_emptied
+from trading_operator.planner.moves.ownership import folded_slots, is_emptied, left_by
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.placement import initial_slots
 from trading_operator.planner.redis_cluster import NodeWanted, hash_slots_of
@@ -234,7 +234,10 @@ def _kept_shards(
     wanted = set(wanted_names(spec, Role.SHARD))
     for shard in observed.topology.shards if observed.topology else ():
         name = shard.name
-        if name not in wanted and name not in owned and not is_emptied(observed.shards.get(name)):
+        if name in wanted or name in owned:
+            continue
+        is_free = is_emptied(observed.shards.get(name)) and not left_by(name, observed.shards)
+        if not is_free:
             yield name, f"{name} still has copies of slots, or does not say that it has none"
 
 

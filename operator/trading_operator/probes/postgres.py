@@ -23,6 +23,10 @@ DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Internal
 # Asked for, so that the log of a new shard is not full of errors.
 EXISTS = "SELECT count(*) FROM pg_database WHERE datname = $1"
 SIZE = "SELECT pg_database_size(current_database())"
+HAS_ORDERS = (
+    "SELECT EXISTS (SELECT FROM open_orders) OR EXISTS (SELECT FROM closed_orders)"
+    " OR EXISTS (SELECT FROM trades)"
+)
 HAS_TABLE = "SELECT to_regclass('slot_owner') IS NOT NULL"
 
 
@@ -53,8 +57,13 @@ class ShardProbe:
                 connection = await self._connect()
                 accepts = bool(await connection.fetchval(WRITABLE))
                 rows = await self._rows(connection)
-                size = None if rows is None else await connection.fetchval(SIZE)
-                return ShardSeen(accepts_writes=accepts, rows=rows, database_bytes=size)
+                if rows is None:
+                    return ShardSeen(accepts_writes=accepts)
+                return ShardSeen(
+                    accepts_writes=accepts, rows=rows,
+                    database_bytes=await connection.fetchval(SIZE),
+                    has_orders=bool(await connection.fetchval(HAS_ORDERS)),
+                )  # fmt: skip
         except (OSError, TimeoutError, *DRIVER_ERRORS) as error:
             await self.close()
             return ShardSeen(note=f"does not answer ({type(error).__name__})")

@@ -48,7 +48,8 @@ def failure_of(orders: Iterable[MoveOrder], world: MovesWorld) -> AttemptFailure
 
 def _is_difference(progress: MoveProgress) -> bool:
     """Whether source and target disagreed about the same commands: trying again hides it."""
-    return any(word in progress.problem for word in DIFFERENCES)
+    code = getattr(progress, "code", "")
+    return code == "differs" or any(word in progress.problem for word in DIFFERENCES)
 
 
 def is_overdue(status: SymbolMoveStatus, now: float) -> bool:

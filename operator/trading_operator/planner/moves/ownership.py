@@ -85,9 +85,16 @@ def warm_shards(slot: SlotPlacement, shards: Mapping[str, ShardSeen]) -> frozens
     )  # fmt: skip
 
 
+def left_by(shard: str, shards: Mapping[str, ShardSeen]) -> bool:
+    """Whether a slot that was there once still names a move: its owner reads both rows yet."""
+    rows = getattr(shards.get(shard), "rows", None) or ()
+    found = (living_row(row.slot_id, shards) for row in rows)
+    return any(each is not None and each[0].move_id for each in found)
+
+
 def is_emptied(seen: ShardSeen | None) -> bool:
-    """Whether a shard surely holds nothing: its primary says so, all its rows are tombstones."""
-    if seen is None or not seen.accepts_writes:
+    """Whether a shard surely holds nothing: its primary has tombstones, and no orders or trades."""
+    if seen is None or not seen.accepts_writes or seen.has_orders:
         return False
     return all(row.state in ENDED for row in seen.rows or ())  # no tables: nothing was ever there
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from trading_contract.symbolmove import MoveState
 from trading_operator.planner.moves.merging import TRY_SECONDS
 from trading_operator.tests.builders import cluster, verdict
 from trading_operator.tests.scenes import LETTERS, Scene, move
@@ -95,3 +96,14 @@ def test_what_still_has_a_copy_on_another_shard_is_not_merged() -> None:
     scene.world = replace(scene.world, shards={"shard-0": replace(shards["shard-0"], rows=rows)})
     scene.step()
     assert merge not in scene.orders()
+
+
+def test_small_slots_stay_while_there_are_few() -> None:
+    scene = Scene(cluster(LETTERS, partitions={"count": 2}))
+    scene.wanted = cluster(LETTERS, partitions={"count": 4})
+    scene.settle()
+    scene.world = replace(scene.world, moves=(move(symbols="BUSDT", to="partition-3"),))
+    split(scene)
+    scene.settle()
+    assert scene.verdict()[0] is MoveState.REVERSED
+    assert len(slots(scene)) == 10

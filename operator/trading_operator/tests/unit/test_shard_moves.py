@@ -101,6 +101,14 @@ def test_the_cluster_stays_available_and_ready_all_along(moment: str) -> None:
     assert verdict(plan.status, "Ready")[0] == "True"
 
 
+def test_a_slot_that_stays_sealed_when_nothing_moves_is_told() -> None:
+    scene = Scene(TWO)
+    rows = tuple(replace(r, state="SEALED") for r in scene.world.shards["shard-0"].rows or ())
+    shard = replace(scene.world.shards["shard-0"], rows=rows)
+    scene.world = replace(scene.world, shards={**scene.world.shards, "shard-0": shard})
+    assert verdict(scene.plan().status, "Available")[0] == "False"
+
+
 def test_a_slot_that_its_partition_does_not_serve_is_told_though_its_row_is_sealed() -> None:
     scene, order = begun()
     rows = tuple(replace(r, state="SEALED") for r in scene.world.shards["shard-0"].rows or ())
@@ -372,14 +380,16 @@ def test_a_move_that_has_not_ended_in_the_row_is_waited_for() -> None:
 
 
 def test_the_soak_stands_in_nobodys_way_who_restarts() -> None:
-    scene, _ = done()
+    scene, order = done()
     scene.wanted = cluster(
         shards={"count": 2}, partitions={"count": 2, "update": "Restart"},
         observability={"logLevel": "debug"},
     )  # fmt: skip
-    stopped = [a.name for a in scene.plan().actions if isinstance(a, StopComponent)]
-    assert stopped
-    assert not {"replica-0"} & {name for name in stopped if name.startswith("shard")}
+    stopped: list[str] = []
+    for _ in range(40):
+        stopped += [a.name for a in scene.step().actions if isinstance(a, StopComponent)]
+    assert {"partition-0", "partition-1"} <= set(stopped)
+    assert scene.orders() == (order,)
 
 
 def test_an_operator_that_forgot_everything_goes_on_by_the_rows() -> None:
@@ -391,3 +401,44 @@ def test_an_operator_that_forgot_everything_goes_on_by_the_rows() -> None:
     assert placed(scene, order.slots[0])[1] == "shard-1"
     assert scene.status().reason == MoveReason.ALREADY_THERE
     assert scene.orders() == ()
+
+
+def test_a_copy_on_a_third_shard_is_waited_for() -> None:
+    wanted = cluster(shards={"count": 3}, partitions={"count": 2})
+    scene = Scene(wanted, to())
+    mine = next(row for row in scene.world.shards["shard-0"].rows or () if row.first == "")
+    well = scene.world.shards
+    third = replace(
+        well["shard-2"], rows=(*(well["shard-2"].rows or ()), replace(mine, state="PREPARED"))
+    )
+    scene.world = replace(scene.world, shards={**well, "shard-2": third})
+    scene.step()
+    assert scene.verdict() == (MoveState.WAITING, MoveReason.RANGE_BUSY)
+    assert "shard-2" in scene.status().message
+    scene.world = replace(scene.world, shards=well)
+    scene.step()
+    assert scene.orders()
+
+
+def test_who_goes_on_later_does_not_push_in_before_who_is_on_its_way() -> None:
+    wanted = cluster(
+        LETTERS, shards={"count": 3}, partitions={"count": 1},
+        rebalancing={"parallelMovesMax": 8},
+    )  # fmt: skip
+    firsts = [slot.first for slot in Scene(wanted).world.topology.slots][:4]  # type: ignore[union-attr]
+    scene = Scene(
+        wanted, to("shard-1", "a", symbols=f"..{firsts[2]}"),
+        to("shard-2", "b", symbols=f"{firsts[2]}..{firsts[3]}"),
+    )  # fmt: skip
+    scene.step()
+    scene.carry_out(scene.orders()[0])
+    well = scene.world.partitions, scene.world.shards["shard-1"]
+    sick = replace(well[1], accepts_writes=False)
+    scene.world = replace(scene.world, shards={**scene.world.shards, "shard-1": sick})
+    scene.step()
+    (order,) = scene.orders()
+    assert order.target_shard == "shard-2"
+    scene.world = replace(scene.world, shards={**scene.world.shards, "shard-1": well[1]})
+    scene.step()
+    assert scene.orders() == (order,)
+    assert scene.verdict("a") == (MoveState.WAITING, MoveReason.MOVES_IN_FLIGHT)

@@ -112,13 +112,29 @@ def test_a_shard_with_a_copy_of_anything_is_kept_and_says_so(state: str) -> None
 
 
 @pytest.mark.parametrize(
-    "changes", [{"accepts_writes": None, "rows": None}, {"accepts_writes": False}]
+    "changes",
+    [
+        {"accepts_writes": None, "rows": None},
+        {"accepts_writes": False},
+        {"has_orders": True},
+    ],
 )
 def test_a_shard_that_does_not_say_that_it_is_empty_is_kept(changes: dict[str, Any]) -> None:
     scene = emptied("MOVED", **changes)
     plan = scene.plan()
     assert not [a for a in plan.actions if isinstance(a, StopComponent)]
     assert verdict(plan.status, "TurndownBlocked")[0] == "True"
+
+
+def test_a_shard_is_kept_while_a_slot_that_left_it_still_names_the_move() -> None:
+    scene = emptied("MOVED")
+    seen = scene.world.shards["shard-0"]
+    bound = replace(seen, rows=tuple(replace(row, move_id="some") for row in seen.rows or ()))
+    free = scene.world.shards
+    scene.world = replace(scene.world, shards={**free, "shard-0": bound})
+    assert verdict(scene.plan().status, "TurndownBlocked")[0] == "True"
+    scene.world = replace(scene.world, shards=free)
+    assert verdict(scene.plan().status, "TurndownBlocked")[0] == "False"
 
 
 def test_tombstones_of_moves_and_of_tries_that_ended_keep_nothing() -> None:
@@ -255,3 +271,52 @@ def test_a_statefulset_of_a_shard_that_is_not_emptied_is_kept() -> None:
             world.apply(action)
     assert not [a for a in world.done if isinstance(a, DeleteChild)]
     assert verdict(world.plan(one).status, "TurndownBlocked")[0] == "True"
+
+
+@pytest.mark.parametrize("seen", [ShardSeen(), ShardSeen(accepts_writes=False, rows=())])
+def test_a_shard_that_nobody_knows_any_more_is_stopped_only_when_it_says_that_it_is_empty(
+    seen: ShardSeen,
+) -> None:
+    scene = Scene(of(2))
+    scene.wanted = of(1)
+    for _ in range(100):
+        plan = scene.plan()
+        if any(isinstance(a, StopComponent) for a in plan.actions):
+            break
+        scene.step(carry_out=True)
+    assert "shard-1" not in {shard.name for shard in scene.world.topology.shards}  # type: ignore[union-attr]
+    scene.world = replace(scene.world, shards={**scene.world.shards, "shard-1": seen})
+    assert not [a for a in scene.plan().actions if isinstance(a, StopComponent)]
+
+
+def test_a_statefulset_of_a_shard_that_does_not_answer_is_kept() -> None:
+    world = Imagined()
+    world.settle(demo(shards={"count": 2}))
+    one = demo(shards={"count": 1})
+    for _ in range(100):
+        actions = world.plan(one).actions
+        if any(isinstance(each, DeleteChild) for each in actions):
+            break
+        for action in actions:
+            world.apply(action)
+        for name, status in world.plan(one).moves.statuses.items():
+            world.moves[name] = world.moves[name].model_copy(update={"status": status})
+    answering = {"shard-0": world.seen().shards["shard-0"]}
+    kinds = {
+        a.kind for a in world.plan(one, shards=answering).actions if isinstance(a, DeleteChild)
+    }
+    assert "StatefulSet" not in kinds
+
+
+def test_a_partition_that_is_only_slow_keeps_its_slots() -> None:
+    scene = Scene(of(1), move(symbols="XUSDT..", to="partition-0"))
+    loading = replace(scene.world.partitions["partition-1"], state="loading", slots=())
+    scene.world = replace(
+        scene.world, partitions={**scene.world.partitions, "partition-1": loading}
+    )
+    scene.now += LOST_SECONDS * 10
+    scene.step()
+    assert {slot.partition for slot in _slots(scene.world) if slot.first >= "VUSDT"} == {
+        "partition-1"
+    }
+    assert scene.verdict()[1] == "SourceNotReady"
