@@ -56,6 +56,7 @@ class Reason(StrEnum):
     WAITING_FOR_REPLICA = "WaitingForReplica"
     WAITING_FOR_LOAD_BALANCER = "WaitingForLoadBalancer"
     SLOTS_WITHOUT_OWNER = "SlotsWithoutOwner"
+    SLOTS_WITH_TWO_OWNERS = "SlotsWithTwoOwners"
     SLOTS_NOT_MOVED = "SlotsNotMoved"
     MOVING_SLOTS = "MovingSlots"
     MOVE_NOT_VERIFIED = "MoveNotVerified"

@@ -27,6 +27,7 @@ from trading_operator.planner.assessment import (
     slot_row,
 )
 from trading_operator.planner.child_actions import ApplyChild, TellPod
+from trading_operator.planner.moves.ownership import doubled_slots
 from trading_operator.planner.moves.plan import MovesPlan
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.redis_cluster import RedisPlan
@@ -302,6 +303,11 @@ def _degraded(facts: Facts, is_rest: bool) -> _Verdict:
         for name, health in facts.health.items()
         if not health.is_ready and name in facts.observed.failures
     ]
+    orders = facts.observed.topology.moves if facts.observed.topology else ()
+    if doubled := doubled_slots(facts.observed.shards, orders):
+        told = [f"slot {slot} is active on {names}" for slot, names in doubled.items()]
+        text = f"{_list(told)}: the higher epoch serves; nothing moves until a person has looked"
+        return _Verdict("True", "SlotsWithTwoOwners", text)
     if facts.moves.unverified:
         told = [
             f"{m.metadata.name}: {m.status.evidence}" for m in facts.moves.unverified if m.status

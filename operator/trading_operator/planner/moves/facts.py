@@ -12,6 +12,7 @@ from trading_contract.topology import SlotPlacement
 from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
 from trading_operator.planner.assessment import Health
 from trading_operator.planner.moves.ownership import (
+    doubled_slots,
     is_shard,
     living_rows,
     used_ids,
@@ -154,6 +155,9 @@ def _obstructions(
     disk = observed.disk_free_bytes
     if disk is not None and disk < DISK_FREE_BYTES_MIN:
         yield Obstruction(MoveReason.STORAGE_FULL, f"only {disk >> 20} MiB of disk are free")
+    doubled = doubled_slots(observed.shards, observed.topology.moves if observed.topology else ())
+    for slot, names in doubled.items():
+        yield Obstruction(MoveReason.WORLD_UNKNOWN, f"slot {slot} is active on {names}")
     silent = [
         shard.name for shard in (observed.topology.shards if observed.topology else ())
         if getattr(observed.shards.get(shard.name), "rows", None) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from trading_contract.errors import InvariantError
+from trading_contract.moves import MoveOrder
 from trading_contract.slots import SymbolRange, check_tiles
 from trading_contract.topology import SlotPlacement
 from trading_operator.planner.observed import ShardSeen, SlotRow
@@ -83,6 +84,20 @@ def warm_shards(slot: SlotPlacement, shards: Mapping[str, ShardSeen]) -> frozens
         shard for shard, seen in shards.items() if shard != slot.shard
         for row in seen.rows or () if row.slot_id == slot.id and row.state not in ENDED
     )  # fmt: skip
+
+
+def doubled_slots(shards: Mapping[str, ShardSeen], orders: Iterable[MoveOrder]) -> dict[int, str]:
+    """Slots that two shards serve, and which; as no move may make any, one lost a commit.
+
+    Shards are not asked in one instant: of a slot that is on its way this says nothing.
+    """
+    moving = {slot for order in orders for slot in order.touched}
+    found: dict[int, list[str]] = {}
+    for shard, seen in sorted(shards.items()):
+        for row in seen.rows or ():
+            if row.state == ACTIVE and row.slot_id not in moving:
+                found.setdefault(row.slot_id, []).append(shard)
+    return {slot: " and ".join(names) for slot, names in found.items() if len(names) > 1}
 
 
 def left_by(shard: str, shards: Mapping[str, ShardSeen]) -> bool:

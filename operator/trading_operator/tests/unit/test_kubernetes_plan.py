@@ -272,6 +272,23 @@ def test_a_lost_topology_is_salvaged_from_shards_that_run() -> None:
     assert after.revision > before.revision
 
 
+def test_a_lost_topology_is_salvaged_though_slots_changed_their_shard() -> None:
+    world = _ready()
+    grown = cluster(shards={"count": 2})
+    world.settle(grown)
+
+    def places() -> list[tuple[object, ...]]:
+        topology = world.seen().topology
+        assert topology is not None
+        return [(s.id, s.first, s.past, s.partition, s.shard) for s in topology.slots]
+
+    before = places()
+    assert {place[-1] for place in before} == {"shard-0", "shard-1"}
+    del world.children[ChildKey("ConfigMap", "demo-topology")]
+    world.settle(grown)
+    assert places() == before
+
+
 def test_a_lost_topology_stays_lost_while_a_shard_is_silent() -> None:
     world = _ready()
     del world.children[ChildKey("ConfigMap", "demo-topology")]

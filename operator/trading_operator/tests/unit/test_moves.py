@@ -111,7 +111,7 @@ def test_a_range_is_cut_where_it_was_said() -> None:
     assert {"B", "BZ"} <= {slot.first for slot in topology_of(scene).slots}
 
 
-def test_ids_of_split_slots_are_new_and_carry_their_shard() -> None:
+def test_ids_of_doubled_slots_are_new_and_carry_their_shard() -> None:
     wanted = cluster(LETTERS, partitions={"count": 2}, shards={"count": 2})
     scene = Scene(wanted, move(symbols="BUSDT"), move("n", symbols="EUSDT"))
     scene.step()

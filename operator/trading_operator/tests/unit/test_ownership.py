@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from trading_contract.moves import MoveOrder
 from trading_contract.topology import SlotPlacement
-from trading_operator.planner.moves.ownership import folded_slots, next_slot_id, used_ids
+from trading_operator.planner.moves.ownership import (
+    doubled_slots,
+    folded_slots,
+    next_slot_id,
+    used_ids,
+)
 from trading_operator.planner.observed import ShardSeen, SlotRow
 
 LEFT = SlotPlacement(
@@ -78,6 +84,35 @@ def test_silent_shards_and_sealed_slots_leave_things_as_they_were() -> None:
     assert folded_slots(SLOTS, {}) == SLOTS
     assert folded_slots(SLOTS, {"shard-0": ShardSeen()}) == SLOTS
     assert folded_slots(SLOTS, shards(replace(LEFT_ROW, state="SEALED"))) == SLOTS
+
+
+def test_what_moves_between_shards_prepare_and_leave_is_not_the_slot() -> None:
+    there = replace(LEFT_ROW, epoch=4)
+    for here, arrived, where in (
+        (replace(there, state="FOLLOWER"), there, "shard-1"),
+        (replace(there, state="MOVED"), there, "shard-1"),
+        (replace(there, epoch=3, state="SEALED"), there, "shard-1"),
+        (LEFT_ROW, replace(there, epoch=0, state="PREPARED"), "shard-0"),
+        (replace(there, epoch=5), replace(there, epoch=0, state="ABORTED"), "shard-0"),
+    ):
+        (left, right) = folded_slots(SLOTS, shards(here, right=(RIGHT_ROW, arrived)))
+        assert (left.shard, right) == (where, RIGHT), here
+
+
+def test_a_slot_that_left_for_a_silent_shard_is_not_forgotten() -> None:
+    gone = {"shard-0": ShardSeen(rows=(replace(LEFT_ROW, state="MOVED"),)), "shard-1": ShardSeen()}
+    assert folded_slots(SLOTS, gone) == SLOTS
+
+
+def test_two_shards_that_serve_one_slot_are_told_unless_it_is_on_its_way() -> None:
+    world = shards(LEFT_ROW, right=(RIGHT_ROW, replace(LEFT_ROW, epoch=4)))
+    assert doubled_slots(world, ()) == {LEFT.id: "shard-0 and shard-1"}
+    order = MoveOrder(
+        id="00000000-0000-0000-0000-000000000001", kind="shard", slots=(LEFT.id,),
+        source_partition="partition-0", source_shard="shard-0", target_shard="shard-1",
+    )  # fmt: skip
+    assert doubled_slots(world, (order,)) == {}
+    assert doubled_slots(shards(LEFT_ROW), ()) == {}
 
 
 def test_a_new_slot_of_nobody_is_not_believed() -> None:

@@ -101,6 +101,18 @@ def test_the_cluster_stays_available_and_ready_all_along(moment: str) -> None:
     assert verdict(plan.status, "Ready")[0] == "True"
 
 
+def test_a_slot_with_two_owners_is_told_and_stops_all_moves() -> None:
+    scene = Scene(TWO, to())
+    rows = scene.world.shards["shard-0"].rows or ()
+    other = scene.world.shards["shard-1"]
+    both = replace(other, rows=(*(other.rows or ()), replace(rows[0], epoch=9)))
+    scene.world = replace(scene.world, shards={**scene.world.shards, "shard-1": both})
+    plan = scene.step()
+    assert verdict(plan.status, "Degraded") == ("True", "SlotsWithTwoOwners")
+    assert scene.verdict()[0] is not MoveState.MOVING
+    assert scene.orders() == ()
+
+
 def test_a_slot_that_stays_sealed_when_nothing_moves_is_told() -> None:
     scene = Scene(TWO)
     rows = tuple(replace(r, state="SEALED") for r in scene.world.shards["shard-0"].rows or ())
@@ -425,7 +437,9 @@ def test_who_goes_on_later_does_not_push_in_before_who_is_on_its_way() -> None:
         LETTERS, shards={"count": 3}, partitions={"count": 1},
         rebalancing={"parallelMovesMax": 8},
     )  # fmt: skip
-    firsts = [slot.first for slot in Scene(wanted).world.topology.slots][:4]  # type: ignore[union-attr]
+    topology = Scene(wanted).world.topology
+    assert topology is not None
+    firsts = [slot.first for slot in topology.slots][:4]
     scene = Scene(
         wanted, to("shard-1", "a", symbols=f"..{firsts[2]}"),
         to("shard-2", "b", symbols=f"{firsts[2]}..{firsts[3]}"),

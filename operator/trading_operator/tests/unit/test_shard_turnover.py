@@ -284,7 +284,9 @@ def test_a_shard_that_nobody_knows_any_more_is_stopped_only_when_it_says_that_it
         if any(isinstance(a, StopComponent) for a in plan.actions):
             break
         scene.step(carry_out=True)
-    assert "shard-1" not in {shard.name for shard in scene.world.topology.shards}  # type: ignore[union-attr]
+    topology = scene.world.topology
+    assert topology is not None
+    assert "shard-1" not in {shard.name for shard in topology.shards}
     scene.world = replace(scene.world, shards={**scene.world.shards, "shard-1": seen})
     assert not [a for a in scene.plan().actions if isinstance(a, StopComponent)]
 
