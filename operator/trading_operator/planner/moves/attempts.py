@@ -15,6 +15,7 @@ ATTEMPTS_MAX = 3
 DIFFERENCES = ("the digest", "another state")
 BACK_OFF_SECONDS = 5.0
 ATTEMPT_SECONDS_MAX = 600.0  # since the attempt, or its last part, began
+COPY_BYTES_PER_SECOND = 1 << 20  # a copy may be as slow as that, and takes its time on top
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,12 @@ def _is_difference(progress: MoveProgress) -> bool:
     return code == "differs" or any(word in progress.problem for word in DIFFERENCES)
 
 
-def is_overdue(status: SymbolMoveStatus, now: float) -> bool:
-    """Whether the attempt has had its time."""
+def is_overdue(status: SymbolMoveStatus, orders: Iterable[MoveOrder], world: MovesWorld) -> bool:
+    """Whether the attempt has had its time: that of a large copy is longer."""
     began = seconds_of(status.attempt_time)
-    return began is not None and now - began > ATTEMPT_SECONDS_MAX
+    copied = sum(
+        world.slot_bytes.get(slot, 0)
+        for order in orders if order.kind == "shard" for slot in order.slots
+    )  # fmt: skip
+    seconds_max = ATTEMPT_SECONDS_MAX + copied / COPY_BYTES_PER_SECOND
+    return began is not None and world.now - began > seconds_max

@@ -36,7 +36,7 @@ def work(case: Case, goals: list[tuple[Piece, str]], pieces: Iterable[Piece]) ->
     mine = tuple(order for order in case.orders if _is_needed(order, needed, case))
     if mine and (failure := failure_of(mine, world)):
         return _failed(case, failure.reason, failure.text)
-    if mine and is_overdue(status, world.now):
+    if mine and is_overdue(status, mine, world):
         return _failed(case, MoveReason.ATTEMPTS_EXHAUSTED, "it took too long")
     retry_at = seconds_of(status.retry_time)
     if retry_at is not None and world.now < retry_at:

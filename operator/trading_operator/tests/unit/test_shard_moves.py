@@ -10,6 +10,7 @@ import pytest
 from trading_contract.moves import MoveOrder
 from trading_contract.symbolmove import MoveReason, MoveState, SymbolMove
 from trading_operator.planner.actions import StopComponent
+from trading_operator.planner.moves.attempts import ATTEMPT_SECONDS_MAX
 from trading_operator.planner.moves.soak import SOAK_SECONDS
 from trading_operator.planner.observed import SlotRow
 from trading_operator.tests.builders import cluster, verdict
@@ -320,6 +321,20 @@ def test_a_failed_attempt_names_the_partition_and_is_tried_again() -> None:
     scene.now += 6
     scene.step()
     assert [each.attempt for each in scene.orders()] == [2]
+
+
+def test_a_large_copy_has_more_time() -> None:
+    scene = Scene(TWO, to())
+    source = replace(scene.world.shards["shard-0"], database_bytes=4 * 1000 * MIB)
+    assert len([shard for shard in scene.shards().values() if shard == "shard-0"]) == 4
+    scene.world = replace(scene.world, shards={**scene.world.shards, "shard-0": source})
+    scene.step()
+    scene.now += ATTEMPT_SECONDS_MAX + 1000
+    scene.step()
+    assert scene.verdict()[0] is MoveState.MOVING
+    scene.now += 1
+    scene.step()
+    assert scene.verdict() == (MoveState.WAITING, MoveReason.BACKING_OFF)
 
 
 def test_the_way_back_is_kept_warm_for_the_soak_and_no_longer() -> None:
