@@ -308,6 +308,10 @@ def _degraded(facts: Facts, is_rest: bool) -> _Verdict:
         told = [f"slot {slot} is active on {names}" for slot, names in doubled.items()]
         text = f"{_list(told)}: the higher epoch serves; nothing moves until a person has looked"
         return _Verdict("True", "SlotsWithTwoOwners", text)
+    found = [t for each in facts.observed.partitions.values() for t in each.differences]
+    if found:
+        text = f"{_list(found)}: the new side serves; look at what the old one kept"
+        return _Verdict("True", "MoveNotVerified", text)
     if facts.moves.unverified:
         told = [
             f"{m.metadata.name}: {m.status.evidence}" for m in facts.moves.unverified if m.status

@@ -77,6 +77,7 @@ class PartitionSeen:
     slots: tuple[PartitionSlot, ...] = ()
     note: str = ""
     moves: tuple[MoveProgress, ...] = ()
+    differences: tuple[str, ...] = ()  # between both sides of moves that were done; kept as found
     move_kinds: frozenset[str] = frozenset()  # what it can do; none: of a version before moves
 
 

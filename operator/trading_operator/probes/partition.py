@@ -70,7 +70,8 @@ def _seen(answer: object) -> PartitionSeen:
     slots = tuple(PartitionSlot(int(s["id"]), int(s["epoch"])) for s in answer.get("slots", ()))
     return PartitionSeen(
         str(answer["state"]).lower(), str(answer.get("incarnation", "")), slots,
-        str(answer.get("note", "")), tuple(_moves(answer.get("moves"))), _kinds(answer),
+        str(answer.get("note", "")), tuple(_moves(answer.get("moves"))),
+        tuple(str(each) for each in answer.get("move_differences", ())), _kinds(answer),
     )  # fmt: skip
 
 

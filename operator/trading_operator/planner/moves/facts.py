@@ -73,6 +73,7 @@ def moves_of(cluster: TradingCluster, look: Look, now: float) -> MovesPlan:
         now=now,
         obstruction=_obstruction(cluster, observed, wanted, health),
         relieved=relief.name,
+        differences=tuple(t for p in observed.partitions.values() for t in p.differences),
         slots_wanted=slot_count(
             len(topology.symbols), cluster.spec.partitions.count, cluster.spec.shards.count
         ),

@@ -115,8 +115,12 @@ def _seniority(move: SymbolMove) -> tuple[bool, bool, str, str]:
 
 
 def as_the_planner_sees_it(world: MovesWorld) -> MovesWorld:
-    """A restart for which it moves symbols away does not stand in its way."""
+    """A restart for which it moves symbols away does not stand in its way; a difference does."""
     why = world.obstruction
+    if world.differences:
+        return replace(
+            world, obstruction=Obstruction(MoveReason.NOT_VERIFIED, world.differences[0])
+        )
     if world.relieved and why is not None and why.reason is MoveReason.CLUSTER_UPDATING:
         return replace(world, obstruction=None)
     return world

@@ -45,6 +45,7 @@ class MovesWorld:
     now: float
     obstruction: Obstruction | None = None
     relieved: str = ""  # gives its symbols away because it restarts soon
+    differences: tuple[str, ...] = ()  # found after moves were done: a person looks first
     slots_wanted: int = 0  # as many as a cluster of this size begins with
     lost: frozenset[str] = frozenset()  # partitions that do not answer at all
     movers: frozenset[str] = frozenset()  # partitions that can move slots between shards

@@ -51,6 +51,11 @@ def test_a_partition_that_says_nothing_of_moves_does_not_know_them() -> None:
     assert asked({"state": "ready", "slots": []}).move_kinds == frozenset()
 
 
+def test_differences_that_were_found_after_moves_are_read() -> None:
+    told = asked({"state": "ready", "slots": [], "moves": [], "move_differences": ["slot 7: .."]})
+    assert told.differences == ("slot 7: ..",)
+
+
 def test_a_partition_says_which_moves_it_can_do() -> None:
     told = asked({"state": "ready", "slots": [], "moves": [], "move_kinds": ["engine", "shard"]})
     assert told.move_kinds == {"engine", "shard"}

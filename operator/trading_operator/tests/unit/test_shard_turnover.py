@@ -199,6 +199,21 @@ def test_the_planners_own_moves_have_no_soak() -> None:
     assert scene.orders() == ()
 
 
+def test_a_difference_that_is_found_after_a_move_is_told_and_stops_the_planner() -> None:
+    scene = Scene(of(1))
+    odd = replace(scene.world.partitions["partition-0"], differences=("slot 1000001: trades",))
+    well = scene.world.partitions
+    scene.wanted = of(2)
+    for _ in range(10):
+        scene.world = replace(scene.world, partitions={**well, "partition-0": odd})
+        plan = scene.step()
+        assert not [a for a in plan.actions if isinstance(a, MakeMove)]
+    assert verdict(plan.status, "Degraded") == ("True", "MoveNotVerified")
+    scene.world = replace(scene.world, partitions=well)
+    scene.settle()
+    assert slots_of(scene.world)["shard-1"] > 0
+
+
 def lost(scene: Scene, name: str) -> None:
     """The partition answers nothing any more."""
     scene.world = replace(scene.world, partitions={**scene.world.partitions, name: PartitionSeen()})
