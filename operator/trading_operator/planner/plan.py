@@ -33,13 +33,13 @@ from trading_operator.planner.assessment import (
     shard_missing,
 )
 from trading_operator.planner.conditions import Facts, Obstacle, status_of
+from trading_operator.planner.keeping import BALANCER
 from trading_operator.planner.moves.facts import Look, moves_of
 from trading_operator.planner.moves.ownership import is_emptied
 from trading_operator.planner.moves.plan import MovesPlan, move_actions, publish_reason
 from trading_operator.planner.observed import Observed, ProcessSeen, Role
 from trading_operator.planner.redis_cluster import RedisPlan, plan_redis
 from trading_operator.planner.topology import (
-    BALANCER,
     HOST,
     WantedCluster,
     shard_hash,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Protocol
@@ -22,13 +22,13 @@ from trading_contract.topology import (
 )
 from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
 from trading_operator.planner.actions import Component
-from trading_operator.planner.moves.ownership import folded_slots, is_emptied, left_by
+from trading_operator.planner.keeping import BALANCER, kept_components, wanted_names
+from trading_operator.planner.moves.ownership import folded_slots
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.placement import initial_slots
-from trading_operator.planner.redis_cluster import NodeWanted, hash_slots_of
+from trading_operator.planner.redis_cluster import NodeWanted
 
 HOST = "127.0.0.1"
-BALANCER = "load-balancer"
 # Raised when what a version makes of the settings changes, so that a new version starts it anew.
 BALANCER_FORM = "3"
 REPLICA_FORM = "2"
@@ -190,55 +190,6 @@ def quantity_bytes(text: str) -> int:
     match = re.fullmatch(r"([0-9]+)(Ki|Mi|Gi|Ti)", text)
     assert match is not None, "checked by the model"
     return int(match[1]) * UNITS[match[2]]
-
-
-def wanted_names(spec: TradingClusterSpec, role: Role) -> list[str]:
-    """The components of a role that the specification asks for."""
-    counts = {
-        Role.SHARD: spec.shards.count,
-        Role.NODE: spec.redis.masters * (1 + spec.redis.replicas_per_master),
-        Role.PARTITION: spec.partitions.count,
-        Role.REPLICA: spec.backends.replicas,
-    }
-    if role is Role.BALANCER:
-        return [BALANCER]
-    return [f"{role}-{index}" for index in range(counts[role])]
-
-
-def kept_components(
-    spec: TradingClusterSpec, slots: Iterable[SlotPlacement], observed: Observed
-) -> dict[str, str]:
-    """What the specification no longer asks for but still owns something, and what it owns."""
-    kept: dict[str, str] = {}
-    owned: dict[str, int] = {}
-    for slot in slots:
-        for name in (slot.shard, slot.partition):
-            owned[name] = owned.get(name, 0) + 1
-    for role in (Role.SHARD, Role.PARTITION):
-        wanted = set(wanted_names(spec, role))
-        for name, count in sorted(owned.items()):
-            if name.startswith(f"{role}-") and name not in wanted:
-                kept[name] = f"{name} still owns {count} slots"
-    kept |= dict(_kept_shards(spec, owned, observed))
-    wanted = set(wanted_names(spec, Role.NODE))
-    for name in sorted(observed.nodes):
-        if name not in wanted and (count := hash_slots_of(name, observed.nodes)):
-            kept[name] = f"{name} still owns {count} hash slots"
-    return kept
-
-
-def _kept_shards(
-    spec: TradingClusterSpec, owned: Collection[str], observed: Observed
-) -> Iterator[tuple[str, str]]:
-    """Shards that were published and have not said since that nothing of any slot is left there."""
-    wanted = set(wanted_names(spec, Role.SHARD))
-    for shard in observed.topology.shards if observed.topology else ():
-        name = shard.name
-        if name in wanted or name in owned:
-            continue
-        is_free = is_emptied(observed.shards.get(name)) and not left_by(name, observed.shards)
-        if not is_free:
-            yield name, f"{name} still has copies of slots, or does not say that it has none"
 
 
 def _kept_of(role: Role, kept: Mapping[str, str]) -> list[str]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from trading_contract.status import ClusterStatus
 from trading_contract.topology import SlotPlacement
 from trading_contract.tradingcluster import TradingClusterSpec
+from trading_operator.planner.keeping import wanted_names
 from trading_operator.planner.kubernetes.seen import KubernetesSeen
 from trading_operator.planner.moves.ownership import living_rows
 from trading_operator.planner.observed import Role
-from trading_operator.planner.topology import wanted_names
 
 
 def salvaged_slots(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from trading_contract.topology import SlotPlacement, Topology
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.actions import Component
+from trading_operator.planner.keeping import kept_components, wanted_names
 from trading_operator.planner.kubernetes.seen import KubernetesSeen
 from trading_operator.planner.moves.ownership import folded_slots
 from trading_operator.planner.observed import Observed, Role
@@ -15,9 +16,7 @@ from trading_operator.planner.placement import initial_slots
 from trading_operator.planner.redis_cluster import NodeWanted
 from trading_operator.planner.topology import (
     WantedCluster,
-    kept_components,
     same_but_revision,
-    wanted_names,
     wanted_topology,
 )
 

@@ -11,6 +11,7 @@ from trading_contract.symbolmove import MoveReason
 from trading_contract.topology import SlotPlacement
 from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
 from trading_operator.planner.assessment import Health
+from trading_operator.planner.keeping import wanted_names
 from trading_operator.planner.moves.ownership import (
     doubled_slots,
     is_shard,
@@ -24,7 +25,7 @@ from trading_operator.planner.moves.turnover import Cluster
 from trading_operator.planner.moves.world import MovesWorld, Obstruction
 from trading_operator.planner.observed import Observed, Role, SlotRow
 from trading_operator.planner.placement import slot_count
-from trading_operator.planner.topology import WantedCluster, quantity_bytes, wanted_names
+from trading_operator.planner.topology import WantedCluster, quantity_bytes
 
 DISK_FREE_BYTES_MIN = 256 << 20
 
