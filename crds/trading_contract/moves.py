@@ -117,6 +117,11 @@ MoveState = Literal[
 ]
 
 
+# Why a move failed, where somebody acts on it. differs: a digest or a chain is not that of the
+# source; the evidence is kept. overflow: the target could not keep up.
+MoveProblem = Literal["", "differs", "overflow", "other"]
+
+
 class MoveProgress(_Model):
     """How far a partition is with an order; in its STATUS under "moves", with these names.
 
@@ -134,3 +139,4 @@ class MoveProgress(_Model):
     pause_milliseconds: float | None = None
     verified: bool = False
     problem: str = ""
+    code: MoveProblem = Field(default="", description="of the problem; empty: of an older program")

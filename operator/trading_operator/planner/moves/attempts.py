@@ -11,7 +11,7 @@ from trading_operator.planner.moves.times import seconds_of
 from trading_operator.planner.moves.world import MovesWorld
 
 ATTEMPTS_MAX = 3
-# What a partition says when it has another state than the owner at the same sequence.
+# What a partition of an older version says when it has another state at the same sequence.
 DIFFERENCES = ("the digest", "another state")
 BACK_OFF_SECONDS = 5.0
 ATTEMPT_SECONDS_MAX = 600.0  # since the attempt, or its last part, began
@@ -49,8 +49,8 @@ def failure_of(orders: Iterable[MoveOrder], world: MovesWorld) -> AttemptFailure
 
 def _is_difference(progress: MoveProgress) -> bool:
     """Whether source and target disagreed about the same commands: trying again hides it."""
-    code = getattr(progress, "code", "")
-    return code == "differs" or any(word in progress.problem for word in DIFFERENCES)
+    by_an_older_one = any(word in progress.problem for word in DIFFERENCES)
+    return progress.code == "differs" or (not progress.code and by_an_older_one)
 
 
 def is_overdue(status: SymbolMoveStatus, orders: Iterable[MoveOrder], world: MovesWorld) -> bool:

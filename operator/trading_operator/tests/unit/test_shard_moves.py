@@ -303,13 +303,20 @@ def test_the_order_stays_until_the_pause_was_told() -> None:
 
 def test_a_difference_ends_it_before_the_decision_and_raises_a_condition() -> None:
     scene, order = begun()
-    scene.tell(order, "source", "Failed", problem="the digest of open_orders differs at 17")
+    scene.tell(order, "source", "Failed", problem="open orders: 3 and 4", code="differs")
     scene.step()
     assert scene.verdict() == (MoveState.FAILED, MoveReason.NOT_VERIFIED)
-    assert scene.status().evidence == "the digest of open_orders differs at 17"
+    assert scene.status().evidence == "open orders: 3 and 4"
     assert scene.orders() == ()
     assert verdict(scene.plan().status, "Degraded") == ("True", "MoveNotVerified")
     assert placed(scene, order.slots[0])[1] == "shard-0"
+
+
+def test_a_problem_that_names_the_digest_but_is_none_of_it_is_tried_again() -> None:
+    scene, order = begun()
+    scene.tell(order, "source", "Failed", problem="the digest took too long", code="other")
+    scene.step()
+    assert scene.verdict() == (MoveState.WAITING, MoveReason.BACKING_OFF)
 
 
 def test_a_failed_attempt_names_the_partition_and_is_tried_again() -> None:
