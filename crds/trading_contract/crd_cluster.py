@@ -29,8 +29,24 @@ RULES = (
         for tier in ("partitions", "shards", "redis")
     ),
     *(
-        (f"{policy}.windows[]", "self.fromTime < self.toTime", "fromTime must come before toTime")
-        for policy in ("autoscaling", "rebalancing")
+        (f"{windows}[]", "self.fromTime < self.toTime", "fromTime must come before toTime")
+        for windows in ("autoscaling.windows", "autoscaling.tradingHours", "rebalancing.windows")
+    ),
+    (
+        "prices",
+        (
+            "has(self.cpuCore) == has(self.memoryGibibyte) && "
+            "has(self.cpuCore) == has(self.storageGibibyte)"
+        ),
+        "prices: give cpuCore, memoryGibibyte and storageGibibyte, or none of them",
+    ),
+    (
+        "",
+        (
+            "!has(self.autoscaling.budget) || !has(self.autoscaling.budget.costPerMonthMax) || "
+            "(has(self.prices) && has(self.prices.cpuCore))"
+        ),
+        "autoscaling.budget.costPerMonthMax: needs prices; set spec.prices or remove it",
     ),
     (
         "symbols[]",
@@ -162,6 +178,10 @@ NOT_WRITTEN = (
     ("partitions", "drained"),
     ("partitions", "update"),
     ("shards", "drained"),
+    ("autoscaling", "tradingHours"),
+    ("autoscaling", "budget"),
+    ("autoscaling", "benefitPerCostPercentMin"),
+    ("", "prices"),
 )
 # What a cluster says of itself before an operator has looked at it, or where none serves its
 # namespace. Without any status, tools that follow kstatus would call it current at once.

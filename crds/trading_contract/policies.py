@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, model_validator
 
 from trading_contract.model import ResourceModel
+from trading_contract.symbols import DecimalText
 
 
 def _unquoted(value: object) -> object:
@@ -32,6 +33,17 @@ class TierMode(StrEnum):
     EXTERNAL = "external"
 
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MINUTES_PER_DAY = 24 * 60
+MINUTES_PER_WEEK = 7 * MINUTES_PER_DAY
+TRADING_HOURS_MARGIN_MINUTES = 30
+
+
+def _minute(text: str) -> int:
+    hours, minutes = text.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
 class Window(ResourceModel):
     """A time of the week in UTC."""
 
@@ -51,10 +63,29 @@ class Window(ResourceModel):
     def _opens(self) -> Window:
         if self.from_time >= self.to_time:
             raise ValueError("fromTime must come before toTime, or the window never opens")
-        known = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"}
-        if not self.days or set(self.days) - known:
-            raise ValueError(f"days must be of {sorted(known)}, at least one")
+        if not self.days or set(self.days) - set(_DAYS):
+            raise ValueError(f"days must be of {sorted(_DAYS)}, at least one")
         return self
+
+    def minutes(self, margin_minutes: int = 0) -> frozenset[int]:
+        """Minutes of the week, from Monday 00:00 UTC, in which it is open or nearly so."""
+        begin, end = (
+            _minute(self.from_time) - margin_minutes,
+            _minute(self.to_time) + margin_minutes,
+        )
+        days = (_DAYS.index(day) for day in self.days)
+        return frozenset(
+            (day * MINUTES_PER_DAY + minute) % MINUTES_PER_WEEK
+            for day in days
+            for minute in range(begin, end)
+        )
+
+    def leaves_room(self, closed: tuple[Window, ...]) -> bool:
+        """Whether some minute of it lies outside all of the others and their margins."""
+        left = set(self.minutes())
+        for window in closed:
+            left -= window.minutes(TRADING_HOURS_MARGIN_MINUTES)
+        return bool(left)
 
 
 class TierAutoscaling(ResourceModel):
@@ -101,6 +132,22 @@ class RedisAutoscaling(TierAutoscaling):
     )
 
 
+class BudgetSpec(ResourceModel):
+    """What scaling may use at most. It counts all tiers, also those that do not scale."""
+
+    processes_max: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Most processes (pods) of all tiers together. Default: no bound of its own.",
+    )
+    cost_per_month_max: DecimalText | None = Field(
+        default=None,
+        description="Highest estimated cost per month, in the currency of spec.prices. Default: no "
+        "bound.",
+    )
+
+
 class AutoscalingSpec(ResourceModel):
     """Scaling of each tier by its own load."""
 
@@ -111,6 +158,30 @@ class AutoscalingSpec(ResourceModel):
     windows: tuple[Window, ...] = Field(
         default=(), max_length=14, description="Times when shrinking is allowed. Empty: always."
     )
+    trading_hours: tuple[Window, ...] = Field(
+        default=(),
+        max_length=14,
+        description="Times when nothing shrinks, from half an hour before to half an hour after.",
+    )
+    budget: BudgetSpec = BudgetSpec()
+    benefit_per_cost_percent_min: int = Field(
+        default=10,
+        ge=0,
+        le=1000,
+        description="What another unit must promise: its gain in throughput over its rise in cost, "
+        "both relative to now, in percent. Costs are by spec.prices, else by processes.",
+    )
+
+    @model_validator(mode="after")
+    def _may_shrink_at_some_time(self) -> AutoscalingSpec:
+        if self.windows and not any(
+            shrinking.leaves_room(self.trading_hours) for shrinking in self.windows
+        ):
+            raise ValueError(
+                "windows: all of them lie within tradingHours (half an hour more on both sides), "
+                "so nothing would ever shrink; make one of them longer or move it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _external_only_for_backends(self) -> AutoscalingSpec:

@@ -7,11 +7,13 @@ are checked here with messages that name the field and the way out.
 from __future__ import annotations
 
 from collections.abc import Collection
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from trading_contract.costs import Counts, PriceTable, cost_per_month, processes
 from trading_contract.model import ResourceModel
 from trading_contract.policies import AutoscalingSpec, RebalancingSpec, TierMode
 from trading_contract.status import ClusterStatus
@@ -281,6 +283,7 @@ class TradingClusterSpec(ResourceModel):
     redis: RedisSpec = RedisSpec()
     autoscaling: AutoscalingSpec = AutoscalingSpec()
     rebalancing: RebalancingSpec = RebalancingSpec()
+    prices: PriceTable = PriceTable()
     access: AccessSpec = AccessSpec()
     exposure: ExposureSpec = ExposureSpec()
     observability: ObservabilitySpec = ObservabilitySpec()
@@ -314,6 +317,28 @@ class TradingClusterSpec(ResourceModel):
             raise ValueError(
                 "backends.managedBy: External and autoscaling.backends.mode: on both scale; "
                 "set one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _budget_covers_the_least(self) -> TradingClusterSpec:
+        budget, least = self.autoscaling.budget, Counts.least(self)
+        if budget.processes_max is not None and processes(self, least) > budget.processes_max:
+            raise ValueError(
+                f"autoscaling.budget.processesMax: {budget.processes_max} is less than the "
+                f"{processes(self, least)} that the mins need; raise it or lower a min"
+            )
+        if budget.cost_per_month_max is None:
+            return self
+        cost = cost_per_month(self, least)
+        if cost is None:
+            raise ValueError(
+                "autoscaling.budget.costPerMonthMax: needs prices; set spec.prices or remove it"
+            )
+        if cost > Decimal(budget.cost_per_month_max):
+            raise ValueError(
+                f"autoscaling.budget.costPerMonthMax: {budget.cost_per_month_max} is less than the "
+                f"{cost} {self.prices.currency} that the mins cost; raise it or lower a min"
             )
         return self
 

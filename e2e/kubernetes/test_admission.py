@@ -57,6 +57,11 @@ ACCEPTED: dict[str, Spec] = {
     },
     "a private registry": {**BASE, "imagePullPolicy": "Always", "imagePullSecrets": ["registry"]},
     "a drained partition": {**BASE, "partitions": {"count": 2, "drained": ["partition-1"]}},
+    "a budget and prices": {
+        **BASE,
+        "autoscaling": {"budget": {"costPerMonthMax": "500", "processesMax": 20}},
+        "prices": {"cpuCore": "20", "memoryGibibyte": "3", "storageGibibyte": "0.1"},
+    },
     "a placement on a shard": {**_ranges("..", shard=1), "shards": {"count": 2}},
 }
 # What is refused, and a word of the message that names the field.
@@ -120,6 +125,15 @@ REFUSED: dict[str, tuple[Spec, str]] = {
     "a window that never opens": (
         {**BASE, "rebalancing": {"windows": [{"fromTime": "10:00", "toTime": "09:00"}]}},
         "fromTime",
+    ),
+    "trading hours that never begin": (
+        {**BASE, "autoscaling": {"tradingHours": [{"fromTime": "10:00", "toTime": "09:00"}]}},
+        "fromTime",
+    ),
+    "a price table with gaps": ({**BASE, "prices": {"cpuCore": "20"}}, "prices"),
+    "a budget in money without prices": (
+        {**BASE, "autoscaling": {"budget": {"costPerMonthMax": "500"}}},
+        "prices",
     ),
     "a count that is text": ({**BASE, "partitions": {"count": "two"}}, "count"),
     "a port too high": ({**BASE, "exposure": {"port": 70_000}}, "port"),

@@ -67,6 +67,18 @@ REFUSED = {
     "autoscaling: {backends: {min: 9}}": "spec.autoscaling.backends: min 9 is larger than max 8",
     "autoscaling: {shards: {mode: external}}": "external is for backends only",
     "rebalancing: {windows: [{fromTime: '22:00', toTime: '06:00'}]}": "fromTime must come before",
+    "autoscaling: {shards: {targetUtilizationPercent: 120}}": "spec.autoscaling.shards.targetUtil",
+    "autoscaling: {backends: {min: 0}}": "spec.autoscaling.backends.min",
+    "autoscaling: {windows: [{fromTime: '09:00', toTime: '10:00'}], "
+    "tradingHours: [{fromTime: '08:00', toTime: '18:00'}]}": "spec.autoscaling.windows: all of",
+    "autoscaling: {budget: {processesMax: 3}}": "budget.processesMax: 3 is less than the 6 that",
+    "autoscaling: {partitions: {mode: on, min: 7}, budget: {processesMax: 11}}": "than the 12 that",
+    "autoscaling: {budget: {costPerMonthMax: '5'}}": "budget.costPerMonthMax: needs prices",
+    "autoscaling: {budget: {costPerMonthMax: '5'}}, "
+    "prices: {cpuCore: '20', memoryGibibyte: '3', storageGibibyte: '0.1'}": "5 is less than the 27",
+    "prices: {cpuCore: '20'}": "spec.prices: memoryGibibyte, storageGibibyte: missing; give all",
+    "prices: {cpuCore: '-1'}": "spec.prices.cpuCore",
+    "prices: {currency: dollars}": "spec.prices.currency",
     "paused: maybe": "spec.paused: must be true or false (given: maybe)",
 }
 
