@@ -33,10 +33,16 @@ def _below(schema: Schema, path: str) -> Schema:
     return schema
 
 
-def _leave_to_the_models(parent: Schema, field: str) -> None:
-    properties = parent["properties"]
+def _leave_to_the_models(spec: Schema, path: str, field: str) -> None:
+    """No default of the field is written, be it its own or within that of what it is part of."""
+    properties = _below(spec, path)["properties"]
     properties[field] = without_defaults(properties[field])
-    parent.get("default", {}).pop(field, None)
+    steps = path.split(".") if path else []
+    for at in range(len(steps) + 1):
+        default = _below(spec, ".".join(steps[:at])).get("default")
+        for step in steps[at:]:
+            default = (default or {}).get(step)
+        (default or {}).pop(field, None)
 
 
 def _add_rules(schema: Schema, rules: Sequence[tuple[str, str, str]]) -> None:
@@ -56,7 +62,7 @@ def definition() -> Schema:
     """The CustomResourceDefinition of TradingCluster."""
     whole, spec, status = _parts(TradingCluster)
     for path, field in crd_cluster.NOT_WRITTEN:
-        _leave_to_the_models(_below(spec, path), field)
+        _leave_to_the_models(spec, path, field)
     _add_rules(
         spec,
         (

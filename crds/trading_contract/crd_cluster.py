@@ -20,6 +20,11 @@ RULES = (
         (f"autoscaling.{tier}", "self.min <= self.max", "min must not be larger than max")
         for tier in ("backends", "partitions", "shards", "redis")
     ),
+    (
+        "autoscaling.partitions",
+        "!has(self.warmSpares) || self.warmSpares < self.max",
+        "warmSpares must be less than max",
+    ),
     *(
         (
             "autoscaling",
@@ -179,6 +184,7 @@ NOT_WRITTEN = (
     ("partitions", "update"),
     ("shards", "drained"),
     ("autoscaling", "tradingHours"),
+    ("autoscaling.partitions", "warmSpares"),
     ("autoscaling", "budget"),
     ("autoscaling", "benefitPerCostPercentMin"),
     ("", "prices"),

@@ -80,6 +80,16 @@ class Window(ResourceModel):
             for minute in range(begin, end)
         )
 
+    def is_open_at(self, minute_of_week: int, margin_minutes: int = 0) -> bool:
+        """The same as `minute_of_week in self.minutes(margin_minutes)`, without the set."""
+        begin = _minute(self.from_time) - margin_minutes
+        length = _minute(self.to_time) + margin_minutes - begin
+        return any(
+            (minute_of_week - _DAYS.index(day) * MINUTES_PER_DAY - begin) % MINUTES_PER_WEEK
+            < length
+            for day in self.days
+        )
+
     def leaves_room(self, closed: tuple[Window, ...]) -> bool:
         """Whether some minute of it lies outside all of the others and their margins."""
         left = set(self.minutes())
@@ -111,6 +121,27 @@ class TierAutoscaling(ResourceModel):
         if self.min > self.max:
             raise ValueError(
                 f"min {self.min} is larger than max {self.max}; lower min or raise max"
+            )
+        return self
+
+
+class PartitionAutoscaling(TierAutoscaling):
+    """How the partitions follow their load."""
+
+    warm_spares: int = Field(
+        default=0,
+        ge=0,
+        le=8,
+        description="Partitions kept running without symbols, so that a hot one is relieved at "
+        "once. They count as partitions.",
+    )
+
+    @model_validator(mode="after")
+    def _somebody_works(self) -> PartitionAutoscaling:
+        if self.warm_spares >= self.max:
+            raise ValueError(
+                f"warmSpares {self.warm_spares} leaves no partition of max {self.max}; raise max "
+                "or lower warmSpares"
             )
         return self
 
@@ -152,7 +183,7 @@ class AutoscalingSpec(ResourceModel):
     """Scaling of each tier by its own load."""
 
     backends: TierAutoscaling = TierAutoscaling()
-    partitions: TierAutoscaling = TierAutoscaling()
+    partitions: PartitionAutoscaling = PartitionAutoscaling()
     shards: ShardAutoscaling = ShardAutoscaling()
     redis: RedisAutoscaling = RedisAutoscaling()
     windows: tuple[Window, ...] = Field(

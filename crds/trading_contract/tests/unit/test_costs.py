@@ -53,3 +53,6 @@ def test_the_margin_of_a_window_runs_over_into_the_next_week() -> None:
     sunday = Window(days=("Sun",), from_time="22:00", to_time="23:59")
     assert 28 in sunday.minutes(30)
     assert 28 not in sunday.minutes()
+    for margin in (0, 30):
+        for minute in range(0, 7 * 24 * 60, 7):
+            assert sunday.is_open_at(minute, margin) == (minute in sunday.minutes(margin))

@@ -76,6 +76,7 @@ REFUSED = {
     "autoscaling: {budget: {costPerMonthMax: '5'}}": "budget.costPerMonthMax: needs prices",
     "autoscaling: {budget: {costPerMonthMax: '5'}}, "
     "prices: {cpuCore: '20', memoryGibibyte: '3', storageGibibyte: '0.1'}": "5 is less than the 27",
+    "autoscaling: {partitions: {warmSpares: 8}}": "warmSpares 8 leaves no partition of max 8",
     "prices: {cpuCore: '20'}": "spec.prices: memoryGibibyte, storageGibibyte: missing; give all",
     "prices: {cpuCore: '-1'}": "spec.prices.cpuCore",
     "prices: {currency: dollars}": "spec.prices.currency",

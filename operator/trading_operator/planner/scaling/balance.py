@@ -1,0 +1,201 @@
+"""One round of rebalancing: which ranges should go from fuller partitions to emptier ones.
+
+Greedy by gain per cost, with a relative band, an absolute floor, a smallest difference, cool-downs
+and caps. Ties are broken by names, so the same look gives the same moves.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from trading_operator.planner.scaling.candidates import Bench, Candidate, best_candidate
+from trading_operator.planner.scaling.layout import (
+    BalancePlan,
+    BalanceWhy,
+    Layout,
+    MergeWish,
+    MoveWhy,
+    MoveWish,
+    SlotPlace,
+)
+from trading_operator.planner.scaling.round_sums import (
+    LOOKS_OVERFULL,
+    BalanceCase,
+    RoundSums,
+)
+
+PIECES_PER_ROUND = 4
+CHURN_PER_ROUND = 0.09  # of all load, or one piece that is larger
+SLOT_COOLDOWN_SECONDS = 600.0
+UNDO_SECONDS = 1800.0
+UNSPLITTABLE = 0.8
+MERGE_ABOVE_SLOTS = 16
+MERGES_PER_ROUND = 4
+TARGETS_LOOKED_AT = 8
+SOURCES_LOOKED_AT = 16
+
+
+def rebalance(
+    case: BalanceCase, looks_before: Mapping[str, int]
+) -> tuple[BalancePlan, dict[str, int]]:
+    """What to ask for now, and for how many looks each partition has been overfull."""
+    round_ = _Round(case)
+    looks = round_.looks(looks_before)
+    plan = BalancePlan(
+        BalanceWhy.BALANCED, utilisation=round_.used, mean=round_.mean, band=round_.band,
+        unsplittable_hot_symbols=tuple(round_.unsplittable()),
+    )  # fmt: skip
+    stop = round_.stop()
+    if stop is not None and not round_.leaving:
+        return replace(plan, why=stop), looks
+    if stop in {BalanceWhy.SWITCHED_OFF, BalanceWhy.TOO_MANY_FAILED, BalanceWhy.JUST_FAILED}:
+        return replace(plan, why=stop), looks
+    moves = list(round_.evacuations()) if case.may_evacuate else []
+    if stop is None:
+        moves += round_.reliefs(looks)
+    merges = tuple(round_.merges()) if not moves and not round_.running else ()
+    if moves and not _is_sound(moves, case.layout):
+        return replace(plan, why=BalanceWhy.WOULD_BREAK), looks
+    why = BalanceWhy.MOVES_WANTED if moves else stop or round_.why_none(looks)
+    return replace(plan, why=why, moves=tuple(moves), merges=merges), looks
+
+
+def _is_sound(moves: list[MoveWish], layout: Layout) -> bool:
+    """Slots tile the symbols, nobody is in two moves, and nothing goes to one that leaves."""
+    parts = Counter(name for move in moves for name in (move.source, move.target))
+    fit = {each.name for each in layout.partitions if each.is_ready and not each.is_leaving}
+    return (
+        layout.tiles()
+        and max(parts.values()) == 1
+        and all(move.target in fit and move.source != move.target for move in moves)
+    )
+
+
+class _Round(RoundSums):
+    """The choices of one round; the sums change while moves are chosen."""
+
+    def reliefs(self, looks: Mapping[str, int]) -> Iterator[MoveWish]:
+        """Moves out of overfull partitions, the fullest first."""
+        overfull = {name for name, count in looks.items() if count >= LOOKS_OVERFULL}
+        overfull |= self.emergencies & set(self.fit)
+        sources = heapq.nsmallest(SOURCES_LOOKED_AT, overfull, key=lambda n: (-self.used[n], n))
+        room, pieces = self.room(), PIECES_PER_ROUND
+        churn = CHURN_PER_ROUND * self.total
+        taken: set[str] = set()
+        for source in sources:
+            if room <= 0 or pieces <= 0:
+                return
+            busy = self.busy(urgent=source in self.emergencies) | taken
+            if source in busy:
+                continue
+            wish = self._relieve(source, busy | {source}, pieces, churn)
+            if wish is None:
+                self.exhausted = True
+                continue
+            room, pieces, churn = room - 1, pieces - len(wish.ranges), churn - wish.load
+            taken |= {wish.source, wish.target}
+            yield wish
+
+    def _relieve(self, source: str, busy: set[str], pieces: int, churn: float) -> MoveWish | None:
+        urgent = source in self.emergencies
+        free = [name for name in self.fit if name not in busy]
+        targets = heapq.nsmallest(TARGETS_LOOKED_AT, free, key=lambda n: (self.used[n], n))
+        chosen: list[Candidate] = []
+        before = dict(self.used)
+        while len(chosen) < pieces and self.used[source] > self.mean + self.band / 2:
+            bench = Bench(
+                self.case.layout, self.case.loads, self.urgent if urgent else self.load, self.used,
+                self.mean, self.band, self.slots_of, is_urgent=urgent, needs_target=bool(chosen),
+            )  # fmt: skip
+            movable = [s for s in self.slots_of[source] if self._may_move(s, source, chosen)]
+            found = best_candidate(bench, source, movable, targets)
+            if found is None or (chosen and sum(c.load for c in chosen) + found.load > churn):
+                break
+            chosen.append(found)
+            targets = [found.target]
+            self.used[source] -= found.load
+            self.used[found.target] += found.load
+        if not chosen:
+            return None
+        target = chosen[0].target
+        hot = any(each.is_hot_symbol for each in chosen)
+        why = MoveWhy.HOT_SYMBOL if hot else MoveWhy.EMERGENCY if urgent else MoveWhy.OVERFULL
+        return MoveWish(
+            tuple(sorted((each.first, each.past) for each in chosen)), source, target, why,
+            sum(each.load for each in chosen), before[source], self.used[source],
+            before[target], self.used[target],
+        )  # fmt: skip
+
+    def _may_move(self, slot: SlotPlace, source: str, chosen: list[Candidate]) -> bool:
+        """Not chosen already, not just moved, and not back to where it came from for little."""
+        if any(slot.first < each.past and each.first < slot.past for each in chosen):
+            return False
+        for move in self.moves:
+            if not move.covers(slot.first, slot.past):
+                continue
+            since = self.since(move)
+            if since < SLOT_COOLDOWN_SECONDS and not move.has_failed:
+                return False
+            if since < UNDO_SECONDS and self.used[source] <= self.mean + 2 * self.band:
+                return False
+        return True
+
+    def evacuations(self) -> Iterator[MoveWish]:
+        """What leaving partitions still own goes to who has least, one target at a time."""
+        room, taken = self.room(), self.busy(urgent=True)
+        for source in sorted(self.leaving):
+            free = [name for name in self.fit if name not in taken]
+            if room <= 0 or source in taken or not free:
+                continue
+            target = min(free, key=lambda name: (self.used[name], name))
+            share = max(1, -(-len(self.slots_of[source]) // max(1, len(self.fit))))
+            slots = sorted(self.slots_of[source], key=lambda s: (-self.load[s.slot_id], s.first))
+            slots = slots[:share]
+            load = sum(self.load[slot.slot_id] for slot in slots)
+            ranges = tuple(sorted((slot.first, slot.past) for slot in slots))
+            yield MoveWish(
+                ranges, source, target, MoveWhy.LEAVING, load, self.used[source],
+                self.used[source] - load, self.used[target], self.used[target] + load,
+            )  # fmt: skip
+            self.used[source] -= load
+            self.used[target] += load
+            taken |= {source, target}
+            room -= 1
+
+    def why_none(self, looks: Mapping[str, int]) -> BalanceWhy:
+        """Why there is nothing to move although nothing forbids it."""
+        if self.exhausted:
+            return BalanceWhy.OPTIONS_EXHAUSTED
+        return BalanceWhy.LOOKING if looks else BalanceWhy.BALANCED
+
+    def unsplittable(self) -> Iterator[str]:
+        """Symbols that fill a partition alone: one writer is the limit."""
+        for key, slot in self.case.loads.items():
+            if self.load.get(key, 0.0) <= UNSPLITTABLE:
+                continue
+            for symbol in slot.hottest:
+                whole = max(slot.cpu_milliseconds_per_second, 1e-9)
+                if self.load[key] * symbol.cpu_milliseconds_per_second / whole > UNSPLITTABLE:
+                    yield symbol.name
+
+    def merges(self) -> Iterator[MergeWish]:
+        """Cold neighbours of partitions with many slots become one, by their peaks."""
+        crowded = {n for n, slots in self.slots_of.items() if len(slots) > MERGE_ABOVE_SLOTS}
+        if not crowded:
+            return
+        peaks = dict(zip(self.case.averages.ids, self.case.averages.peak(), strict=True))
+        capacity, count = self.case.capacity, max(1, len(self.case.layout.slots))
+        limit = self.total / count
+        left, found = None, 0
+        for slot in self.case.layout.slots:
+            if left is not None and left.partition == slot.partition and slot.partition in crowded:
+                both = peaks.get(left.slot_id, 0.0) + peaks.get(slot.slot_id, 0.0)
+                if both / capacity < limit and found < MERGES_PER_ROUND:
+                    found += 1
+                    yield MergeWish(left.slot_id, slot.slot_id)
+                    left = None
+                    continue
+            left = slot

@@ -1,0 +1,298 @@
+"""plan_scaling(spec, world, memory, now) -> decisions, moves, and what to remember.
+
+One pure function for all four tiers. It never leaves the min and max of the specification, and
+writes nothing: who calls it sets the counts and makes the moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from trading_contract.costs import Counts
+from trading_contract.policies import PartitionAutoscaling, TierAutoscaling, TierMode
+from trading_contract.tradingcluster import TradingClusterSpec
+from trading_operator.planner.scaling.averages import fold_loads
+from trading_operator.planner.scaling.balance import rebalance
+from trading_operator.planner.scaling.budgets import (
+    affordable,
+    cost_change,
+    relative_cost,
+    with_count,
+)
+from trading_operator.planner.scaling.capacity import Capacities, learn
+from trading_operator.planner.scaling.counts import SHRINK_BELOW, TierCase, wish, with_need
+from trading_operator.planner.scaling.decisions import (
+    Action,
+    Blocker,
+    Decision,
+    Effect,
+    History,
+    Obstacle,
+    Why,
+)
+from trading_operator.planner.scaling.layout import BalancePlan, Layout, SlotPlace
+from trading_operator.planner.scaling.memory import Memory, TierMemory
+from trading_operator.planner.scaling.packing import bins_needed, highest_after_removal
+from trading_operator.planner.scaling.round_sums import BalanceCase
+from trading_operator.planner.scaling.signals import Rates, Tier
+from trading_operator.planner.scaling.tier_state import (
+    ORDER_PATH,
+    Attribution,
+    TierCount,
+    TierState,
+    attribute,
+    is_held_back_by,
+    tier_states,
+)
+from trading_operator.planner.scaling.windows import may_shrink
+
+BIN = 0.85  # of a partition: fuller than this none is packed
+
+
+@dataclass(frozen=True)
+class ScalingWorld:
+    """What is: the counts, where the slots are, and what the parts have told."""
+
+    counts: Mapping[Tier, TierCount]
+    layout: Layout
+    rates: Rates
+
+
+@dataclass(frozen=True)
+class ScalingPlan:
+    """What to do. `counts` has only tiers whose number is to change now."""
+
+    decisions: Mapping[Tier, Decision]
+    counts: Mapping[Tier, int]
+    balance: BalancePlan
+    attribution: Attribution
+    memory: Memory
+    states: Mapping[Tier, TierState] = field(default_factory=dict)
+
+
+def plan_scaling(
+    spec: TradingClusterSpec, world: ScalingWorld, memory: Memory, now_seconds: float
+) -> ScalingPlan:
+    """One look. `now_seconds` in Unix seconds; the same arguments give the same plan."""
+    capacities = learn(memory.capacities, world.rates)
+    states = tier_states(world.counts, world.rates, capacities)
+    loads = {slot.slot_id: slot for slot in world.rates.slots}
+    slots = fold_loads(
+        memory.slots,
+        {key: slot.cpu_milliseconds_per_second for key, slot in loads.items()},
+        sorted(slot.slot_id for slot in world.layout.slots),
+        now_seconds,
+        _cut_or_merged(memory.places, world.layout.slots),
+    )
+    memory = replace(memory, capacities=capacities, slots=slots, places=world.layout.slots)
+    attribution = attribute(states)
+    cases = {
+        tier: with_need(_case(_Look(spec, world, memory, states, attribution, now_seconds), tier))
+        for tier in states
+    }
+    wishes = {tier: wish(case) for tier, case in cases.items()}
+    decisions = _within_limits(spec, world, wishes, states, attribution)
+    balance, looks = rebalance(
+        BalanceCase(
+            spec.rebalancing, world.layout, slots, loads, capacities.of(Tier.PARTITIONS),
+            now_seconds, _silent(world), _spares(spec.autoscaling.partitions),
+        ),
+        memory.looks_overfull,
+    )  # fmt: skip
+    remembered = {tier: case.memory for tier, case in cases.items()}
+    counts = {
+        tier: each.to_count
+        for tier, each in decisions.items()
+        if each.is_change and not each.is_dry
+    }
+    for tier in counts:
+        remembered[tier] = replace(remembered[tier], changed_at_seconds=now_seconds, looks_above=0)
+    history = _remember(memory.history, decisions, states, attribution, now_seconds)
+    memory = replace(
+        memory, tiers={**memory.tiers, **remembered}, looks_overfull=looks, history=history
+    )
+    return ScalingPlan(decisions, counts, balance, attribution, memory, states)
+
+
+def _cut_or_merged(before: Sequence[SlotPlace], now: Sequence[SlotPlace]) -> Collection[int]:
+    """Slots that kept their id and not their symbols: what was averaged is of another slot."""
+    if before is now or before == now:
+        return ()
+    bounds = {slot.slot_id: (slot.first, slot.past) for slot in before}
+    return {
+        slot.slot_id
+        for slot in now
+        if bounds.get(slot.slot_id, (slot.first, slot.past)) != (slot.first, slot.past)
+    }
+
+
+def _silent(world: ScalingWorld) -> frozenset[str]:
+    told = {unit.name for unit in world.rates.unit_loads(Tier.PARTITIONS)}
+    return frozenset({each.name for each in world.layout.partitions} - told)
+
+
+def _spares(policy: TierAutoscaling) -> int:
+    return policy.warm_spares if isinstance(policy, PartitionAutoscaling) else 0
+
+
+@dataclass(frozen=True)
+class _Look:
+    spec: TradingClusterSpec
+    world: ScalingWorld
+    memory: Memory
+    states: Mapping[Tier, TierState]
+    attribution: Attribution
+    now_seconds: float
+
+
+def _case(look: _Look, tier: Tier) -> TierCase:
+    autoscaling, now, memory = look.spec.autoscaling, look.now_seconds, look.memory
+    policy: TierAutoscaling = getattr(autoscaling, tier.value)
+    running = [each for each in look.world.layout.moves if each.finished_at_seconds is None]
+    held = ""
+    if is_held_back_by(look.states, look.attribution.limiting, tier):
+        held = f"{look.attribution.text}; more {tier} would wait for them"
+    case = TierCase(
+        policy, look.states[tier], _with_load(memory.tier(tier), look.states[tier], now), now,
+        spares=_spares(policy), may_shrink=may_shrink(autoscaling, now),
+        moves_under_way=len(running) if tier in {Tier.PARTITIONS, Tier.SHARDS} else 0,
+        held_back=held,
+    )  # fmt: skip
+    if tier is Tier.PARTITIONS and policy.mode in {TierMode.ON, TierMode.DRY_RUN}:
+        return _with_packing(case, look.world.layout, memory, memory.capacities)
+    return case
+
+
+def _with_load(before: TierMemory, state: TierState, now_seconds: float) -> TierMemory:
+    """The tier's averages and its day with one more look; silent units take nothing away."""
+    if state.missing_share >= 1.0:
+        return before
+    total, fast = state.total, before.averages.fast
+    if not state.is_complete and fast:
+        total = max(total, fast[0])
+    averages = fold_loads(before.averages, {0: total}, (0,), now_seconds)
+    profile = before.profile.with_load(averages.fast[0], now_seconds)
+    return replace(before, averages=averages, profile=profile)
+
+
+def _with_packing(
+    case: TierCase, layout: Layout, memory: Memory, capacities: Capacities
+) -> TierCase:
+    capacity = capacities.of(Tier.PARTITIONS)
+    steady = memory.slots.steady()
+    case = replace(case, bins=bins_needed(steady, BIN * capacity))
+    leaving = {each.name for each in layout.partitions if each.is_leaving}
+    names = sorted(
+        (each.name for each in layout.partitions if each.name not in leaving), key=_ordinal
+    )
+    is_low = case.load < SHRINK_BELOW * case.target * max(1, case.present - case.spares)
+    if len(names) < 2 or not is_low:
+        return case
+    others, victim = dict.fromkeys(names[:-1], 0.0), []
+    peaks = dict(zip(memory.slots.ids, memory.slots.peak(), strict=True))
+    for slot in layout.slots:
+        peak = peaks.get(slot.slot_id, 0.0)
+        if slot.partition in others:
+            others[slot.partition] += peak
+        else:
+            victim.append(peak)
+    return replace(case, highest_without_one=highest_after_removal(victim, others, capacity))
+
+
+def _ordinal(name: str) -> tuple[int, str]:
+    digits = name.rpartition("-")[2]
+    return (int(digits) if digits.isdigit() else 0, name)
+
+
+def _within_limits(
+    spec: TradingClusterSpec, world: ScalingWorld, wishes: Mapping[Tier, Decision],
+    states: Mapping[Tier, TierState], attribution: Attribution,
+) -> dict[Tier, Decision]:  # fmt: skip
+    """The wishes after budgets and benefits. The tier that limits is served first."""
+    present = {tier: world.counts[tier].wanted if tier in world.counts else 0 for tier in Tier}
+    counts = Counts(*(present[tier] for tier in Tier))
+    more = {
+        tier: each.to_count / max(1, each.from_count)
+        for tier, each in wishes.items()
+        if each.action is Action.GROW and tier in ORDER_PATH
+    }
+    done: dict[Tier, Decision] = {}
+    for tier in sorted(wishes, key=lambda each: (each is not attribution.limiting, each)):
+        decision = wishes[tier]
+        if decision.action is Action.GROW:
+            decision = _grown(spec, counts, decision, attribution, more)
+        if decision.is_change:
+            then = with_count(counts, tier, decision.to_count)
+            decision = replace(
+                decision,
+                expected=_expected(decision, states[tier], attribution, more),
+                cost_per_month_change=cost_change(spec, counts, then),
+            )
+            policy: TierAutoscaling = getattr(spec.autoscaling, tier.value)
+            if policy.mode is TierMode.DRY_RUN:
+                dry = Obstacle(Blocker.DRY_RUN, "mode is dryRun: it is told, not done")
+                decision = replace(decision, blocked_by=(*decision.blocked_by, dry))
+            else:
+                counts = then
+        done[tier] = decision
+    return done
+
+
+def _grown(
+    spec: TradingClusterSpec, counts: Counts, decision: Decision, attribution: Attribution,
+    more: Mapping[Tier, float],
+) -> Decision:  # fmt: skip
+    tier = decision.tier
+    to, obstacles = affordable(spec, counts, tier, decision.to_count)
+    if to > decision.from_count and decision.why is not Why.FEWER_THAN_MIN:
+        small = _benefit_obstacle(spec, counts, replace(decision, to_count=to), attribution, more)
+        if small is not None:
+            to, obstacles = decision.from_count, (*obstacles, small)
+    action = Action.GROW if to > decision.from_count else Action.HOLD
+    return replace(
+        decision, to_count=to, action=action, blocked_by=(*decision.blocked_by, *obstacles)
+    )
+
+
+def _benefit_obstacle(
+    spec: TradingClusterSpec, counts: Counts, decision: Decision, attribution: Attribution,
+    more: Mapping[Tier, float],
+) -> Obstacle | None:  # fmt: skip
+    """Why another unit brings too little, if it does: gain in throughput over rise in cost."""
+    tier = decision.tier
+    with_it = attribution.limit({**more, tier: decision.to_count / max(1, decision.from_count)})
+    without = attribution.limit({key: each for key, each in more.items() if key is not tier})
+    if tier not in ORDER_PATH or with_it is None or not without:
+        return None
+    gain = with_it / without - 1
+    cost = relative_cost(spec, counts, with_count(counts, tier, decision.to_count))
+    least = spec.autoscaling.benefit_per_cost_percent_min
+    if gain * 100 >= least * cost:
+        return None
+    text = (
+        f"{decision.to_count} would raise what the cluster can carry by {gain:.1%} and its cost by "
+        f"{cost:.1%}; benefitPerCostPercentMin is {least}"
+    )
+    return Obstacle(Blocker.BENEFIT_TOO_SMALL, text)
+
+
+def _expected(
+    decision: Decision, state: TierState, attribution: Attribution, more: Mapping[Tier, float]
+) -> Effect:
+    factor = decision.to_count / max(1, decision.from_count)
+    factors = {**more, decision.tier: factor} if decision.tier in ORDER_PATH else dict(more)
+    return Effect(state.total / max(1, decision.to_count), attribution.limit(factors))
+
+
+def _remember(
+    history: History, decisions: Mapping[Tier, Decision], states: Mapping[Tier, TierState],
+    attribution: Attribution, now_seconds: float,
+) -> History:  # fmt: skip
+    for tier, decision in decisions.items():
+        state = states[tier]
+        if state.is_complete and not decision.is_change:
+            seen = Effect(state.mean, attribution.limit())
+            history = history.with_observed(tier, state.work_per_second, seen, now_seconds)
+        history = history.with_decision(decision)
+    return history

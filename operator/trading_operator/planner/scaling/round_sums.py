@@ -1,0 +1,177 @@
+"""The sums of one round of rebalancing: who uses how much, who is overfull, what forbids moves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trading_contract.policies import PolicyMode, RebalancingSpec
+from trading_operator.planner.scaling.averages import Averages
+from trading_operator.planner.scaling.layout import (
+    BalanceWhy,
+    Layout,
+    MoveSeen,
+    SlotPlace,
+    symbol_loads,
+)
+from trading_operator.planner.scaling.signals import SlotLoad
+from trading_operator.planner.scaling.windows import is_open
+
+BAND = 0.10
+BAND_MIN = 0.05
+LOOKS_OVERFULL = 3
+EMERGENCY = 0.85
+WORTH_IT = 0.25
+MISSING_MAX = 0.20
+PARTITION_COOLDOWN_SECONDS = 60.0
+BACKOFF_SECONDS = 120.0
+FAILURES_SECONDS = 1800.0
+HOUR_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class BalanceCase:
+    """All that a round depends on.
+
+    `averages` and `capacity` are in the unit of the slots' loads; `missing` names partitions that
+    told nothing sound; `spares` is the number of partitions that should own nothing.
+    """
+
+    policy: RebalancingSpec
+    layout: Layout
+    averages: Averages
+    loads: Mapping[int, SlotLoad]
+    capacity: float
+    now_seconds: float
+    missing: frozenset[str] = frozenset()
+    spares: int = 0
+    may_evacuate: bool = True
+
+
+class RoundSums:
+    """The sums of one round; it changes while moves are chosen."""
+
+    def __init__(self, case: BalanceCase) -> None:
+        self.case = case
+        layout = case.layout
+        self.moves = layout.moves
+        self.running = [move for move in self.moves if move.finished_at_seconds is None]
+        steady, urgent = case.averages.steady(), case.averages.steady(emergency=True)
+        self.slots_of: dict[str, list[SlotPlace]] = {each.name: [] for each in layout.partitions}
+        by_id = {key: at for at, key in enumerate(case.averages.ids)}
+        self.load: dict[int, float] = {}
+        self.used = {each.name: 0.0 for each in layout.partitions}
+        self.fast = dict(self.used)
+        for slot in layout.slots:
+            at = by_id.get(slot.slot_id)
+            load = 0.0 if at is None else steady[at] / case.capacity
+            self.load[slot.slot_id] = load
+            self.slots_of.setdefault(slot.partition, []).append(slot)
+            self.used[slot.partition] = self.used.get(slot.partition, 0.0) + load
+            fast = 0.0 if at is None else urgent[at] / case.capacity
+            self.fast[slot.partition] = self.fast.get(slot.partition, 0.0) + fast
+        self.urgent = {key: urgent[at] / case.capacity for key, at in by_id.items()}
+        self._count_moves_under_way()
+        self.emergencies = {name for name, used in self.fast.items() if used > EMERGENCY}
+        if self.emergencies:
+            self.used = {
+                n: self.fast[n] if n in self.emergencies else u for n, u in self.used.items()
+            }
+        self.leaving = {e.name for e in layout.partitions if e.is_leaving and self.slots_of[e.name]}
+        fit = [e.name for e in layout.partitions if e.is_ready and not e.is_leaving]
+        empty = sorted(name for name in fit if not self.slots_of[name] and not self.used[name])
+        self.kept_empty = set(empty[len(empty) - min(case.spares, len(empty)) :])
+        self.fit = [name for name in fit if name not in self.kept_empty]
+        self.total = sum(self.used.values())
+        self.mean = self.total / max(1, len(self.fit))
+        self.band = max(BAND * self.mean, BAND_MIN)
+        self.exhausted = False
+
+    def _count_moves_under_way(self) -> None:
+        """Counted at the target from the start."""
+        for move in self.running:
+            for slot in self.slots_of.get(move.source, ()):
+                for first, past in move.ranges:
+                    begin, end = max(first, slot.first), min(past, slot.past)
+                    if begin >= end:
+                        continue
+                    share = self._share(slot, begin, end)
+                    urgent = self.urgent.get(slot.slot_id, 0.0)
+                    for sums, load in (
+                        (self.used, self.load[slot.slot_id]), (self.fast, urgent),
+                    ):  # fmt: skip
+                        sums[move.source] = max(0.0, sums[move.source] - share * load)
+                        sums[move.target] = sums.get(move.target, 0.0) + share * load
+
+    def _share(self, slot: SlotPlace, first: str, past: str) -> float:
+        if (first, past) == (slot.first, slot.past):
+            return 1.0
+        names = self.case.layout.symbols_of(slot.first, slot.past)
+        loads = symbol_loads(self.case.loads.get(slot.slot_id), 1.0, names)
+        return sum(load for name, load in zip(names, loads, strict=True) if first <= name < past)
+
+    def looks(self, before: Mapping[str, int]) -> dict[str, int]:
+        """Schmitt trigger: it sets above the band after some looks, and ends below half of it."""
+        looks = {}
+        for name in self.fit:
+            used, count = self.used[name], before.get(name, 0)
+            if used > self.mean + self.band:
+                looks[name] = count + 1
+            elif count >= LOOKS_OVERFULL and used >= self.mean + self.band / 2:
+                looks[name] = count
+        return looks
+
+    def stop(self) -> BalanceWhy | None:
+        """Why nothing is moved for balance now, whatever the loads."""
+        case, now = self.case, self.case.now_seconds
+        if case.policy.mode is PolicyMode.OFF:
+            return BalanceWhy.SWITCHED_OFF
+        ended = sorted(
+            (m for m in self.moves if m.finished_at_seconds is not None),
+            key=lambda move: (move.finished_at_seconds or 0.0, move.source),
+        )
+        failed = [m for m in ended[-5:] if m.has_failed and self.since(m) < FAILURES_SECONDS]
+        if len(failed) >= 2:
+            return BalanceWhy.TOO_MANY_FAILED
+        if any(self.since(move) < BACKOFF_SECONDS for move in failed):
+            return BalanceWhy.JUST_FAILED
+        if case.policy.windows and not is_open(case.policy.windows, now):
+            return BalanceWhy.OUTSIDE_WINDOW
+        unknown = sum(self.used.get(name, 0.0) for name in case.missing)
+        if unknown > MISSING_MAX * self.total or not case.averages.ids:
+            return BalanceWhy.TOO_LITTLE_KNOWN
+        if max(self.used.values(), default=0.0) < WORTH_IT:
+            return BalanceWhy.NOT_WORTH_IT
+        if self.started_last_hour() >= case.policy.moves_per_hour_max:
+            return BalanceWhy.BUDGET_SPENT
+        if len(self.running) >= case.policy.parallel_moves_max:
+            return BalanceWhy.MOVES_UNDER_WAY
+        return None
+
+    def started_last_hour(self) -> int:
+        """Moves that began within an hour."""
+        now = self.case.now_seconds
+        return sum(1 for move in self.moves if now - move.started_at_seconds < HOUR_SECONDS)
+
+    def since(self, move: MoveSeen) -> float:
+        """Seconds since it ended; 0 while it runs."""
+        ended = move.finished_at_seconds
+        return 0.0 if ended is None else max(0.0, self.case.now_seconds - ended)
+
+    def room(self) -> int:
+        """How many moves may begin now."""
+        policy = self.case.policy
+        return min(
+            policy.parallel_moves_max - len(self.running),
+            policy.moves_per_hour_max - self.started_last_hour(),
+        )
+
+    def busy(self, *, urgent: bool) -> set[str]:
+        """Partitions that take part in no move now: one at a time, and some rest between."""
+        rest = 0.0 if urgent else PARTITION_COOLDOWN_SECONDS
+        return {
+            name
+            for move in self.moves
+            for name in (move.source, move.target)
+            if move.finished_at_seconds is None or (not move.has_failed and self.since(move) < rest)
+        }
