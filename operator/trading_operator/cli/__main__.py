@@ -10,6 +10,7 @@ from importlib import import_module
 
 from trading_contract.errors import TradingError, UserError
 from trading_operator.cli.move_arguments import add_moves
+from trading_operator.cli.simulate_arguments import add_simulate
 
 FAILED = 1
 REFUSED = 2
@@ -94,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--yes", action="store_true", help="do not ask")
     sub.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS")
     add_moves(commands)
+    add_simulate(commands)
     _add_keys(commands)
     return root
 

@@ -56,7 +56,9 @@ class Averages:
         """The highest that was seen within about half an hour, by id."""
         if not self.peaks:
             return list(self.fast)
-        return [max(row) for row in zip(*self.peaks, strict=True)]
+        if len(self.peaks) == 1:
+            return list(self.peaks[0])
+        return list(map(max, *self.peaks))
 
     def position(self, key: int) -> int | None:
         """Where the row of this id is."""
@@ -90,7 +92,7 @@ def fold_loads(
     peaks, begun = before.peaks or (fast,), before.window_from_seconds
     if before.at_seconds is None or abs(now_seconds - begun) >= PEAK_WINDOW_SECONDS:
         peaks, begun = (*peaks, fast)[-PEAK_WINDOWS:], now_seconds
-    newest = tuple([max(pair) for pair in zip(peaks[-1], fast, strict=True)])
+    newest = tuple(map(max, peaks[-1], fast))
     warm = min(before.warm_seconds + step, 2 * SLOW_SECONDS)
     return Averages(ids, fast, slow, deviation, (*peaks[:-1], newest), now_seconds, begun, warm)
 

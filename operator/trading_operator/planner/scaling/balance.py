@@ -152,9 +152,11 @@ class _Round(RoundSums):
                 continue
             target = min(free, key=lambda name: (self.used[name], name))
             share = max(1, -(-len(self.slots_of[source]) // max(1, len(self.fit))))
-            slots = sorted(self.slots_of[source], key=lambda s: (-self.load[s.slot_id], s.first))
+            slots = sorted(
+                self.slots_of[source], key=lambda s: (-self.load.get(s.slot_id, 0.0), s.first)
+            )
             slots = slots[:share]
-            load = sum(self.load[slot.slot_id] for slot in slots)
+            load = sum(self.load.get(slot.slot_id, 0.0) for slot in slots)
             ranges = tuple(sorted((slot.first, slot.past) for slot in slots))
             yield MoveWish(
                 ranges, source, target, MoveWhy.LEAVING, load, self.used[source],
@@ -173,8 +175,9 @@ class _Round(RoundSums):
 
     def unsplittable(self) -> Iterator[str]:
         """Symbols that fill a partition alone: one writer is the limit."""
-        for key, slot in self.case.loads.items():
-            if self.load.get(key, 0.0) <= UNSPLITTABLE:
+        for key in [key for key, load in self.load.items() if load > UNSPLITTABLE]:
+            slot = self.case.loads.get(key)
+            if slot is None:
                 continue
             for symbol in slot.hottest:
                 whole = max(slot.cpu_milliseconds_per_second, 1e-9)

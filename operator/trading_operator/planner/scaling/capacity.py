@@ -39,10 +39,13 @@ class Capacities:
 
     def utilisation(self, tier: Tier, unit: UnitLoad) -> float:
         """The largest share of any of its capacities that the unit uses; may be above 1."""
-        of = self.by_tier[tier]
-        used = [load / of[kind] for kind, load in unit.loads.items() if kind in of]
-        used += [share / FULL.get(kind, 1.0) for kind, share in unit.shares.items()]
-        return max(used, default=0.0)
+        of, most = self.by_tier[tier], 0.0
+        for kind, load in unit.loads.items():
+            if kind in of:
+                most = max(most, load / of[kind])
+        for kind, share in unit.shares.items():
+            most = max(most, share / FULL.get(kind, 1.0))
+        return most
 
     def of(self, tier: Tier, kind: str = "cpu_milliseconds_per_second") -> float:
         """One capacity."""

@@ -119,10 +119,12 @@ def _cut_or_merged(before: Sequence[SlotPlace], now: Sequence[SlotPlace]) -> Col
     """Slots that kept their id and not their symbols: what was averaged is of another slot."""
     if before is now or before == now:
         return ()
-    bounds = {slot.slot_id: (slot.first, slot.past) for slot in before}
+    same = {id(slot) for slot in before}
+    changed = [slot for slot in now if id(slot) not in same]  # most are the very same objects
+    bounds = {slot.slot_id: (slot.first, slot.past) for slot in before} if changed else {}
     return {
         slot.slot_id
-        for slot in now
+        for slot in changed
         if bounds.get(slot.slot_id, (slot.first, slot.past)) != (slot.first, slot.past)
     }
 
@@ -187,16 +189,15 @@ def _with_packing(
         (each.name for each in layout.partitions if each.name not in leaving), key=_ordinal
     )
     is_low = case.load < SHRINK_BELOW * case.target * max(1, case.present - case.spares)
-    if len(names) < 2 or not is_low:
-        return case
+    if len(names) < 2 or not is_low or any(need >= case.present for _, need in case.memory.needs):
+        return case  # it will not shrink now, so nobody asks
     others, victim = dict.fromkeys(names[:-1], 0.0), []
     peaks = dict(zip(memory.slots.ids, memory.slots.peak(), strict=True))
     for slot in layout.slots:
-        peak = peaks.get(slot.slot_id, 0.0)
         if slot.partition in others:
-            others[slot.partition] += peak
+            others[slot.partition] += peaks[slot.slot_id]
         else:
-            victim.append(peak)
+            victim.append(peaks[slot.slot_id])
     return replace(case, highest_without_one=highest_after_removal(victim, others, capacity))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,21 +57,21 @@ class RoundSums:
         layout = case.layout
         self.moves = layout.moves
         self.running = [move for move in self.moves if move.finished_at_seconds is None]
+        ids, share = case.averages.ids, 1 / case.capacity
         steady, urgent = case.averages.steady(), case.averages.steady(emergency=True)
-        self.slots_of: dict[str, list[SlotPlace]] = {each.name: [] for each in layout.partitions}
-        by_id = {key: at for at, key in enumerate(case.averages.ids)}
-        self.load: dict[int, float] = {}
-        self.used = {each.name: 0.0 for each in layout.partitions}
-        self.fast = dict(self.used)
+        self.load = dict(zip(ids, [each * share for each in steady], strict=True))
+        self.urgent = dict(zip(ids, [each * share for each in urgent], strict=True))
+        slots_of: defaultdict[str, list[SlotPlace]] = defaultdict(list)
+        used: defaultdict[str, float] = defaultdict(float)
+        fast: defaultdict[str, float] = defaultdict(float)
+        for each in layout.partitions:
+            used[each.name], fast[each.name], slots_of[each.name] = 0.0, 0.0, []
         for slot in layout.slots:
-            at = by_id.get(slot.slot_id)
-            load = 0.0 if at is None else steady[at] / case.capacity
-            self.load[slot.slot_id] = load
-            self.slots_of.setdefault(slot.partition, []).append(slot)
-            self.used[slot.partition] = self.used.get(slot.partition, 0.0) + load
-            fast = 0.0 if at is None else urgent[at] / case.capacity
-            self.fast[slot.partition] = self.fast.get(slot.partition, 0.0) + fast
-        self.urgent = {key: urgent[at] / case.capacity for key, at in by_id.items()}
+            key, name = slot.slot_id, slot.partition
+            slots_of[name].append(slot)
+            used[name] += self.load.get(key, 0.0)
+            fast[name] += self.urgent.get(key, 0.0)
+        self.slots_of, self.used, self.fast = dict(slots_of), dict(used), dict(fast)
         self._count_moves_under_way()
         self.emergencies = {name for name, used in self.fast.items() if used > EMERGENCY}
         if self.emergencies:
@@ -98,7 +99,7 @@ class RoundSums:
                     share = self._share(slot, begin, end)
                     urgent = self.urgent.get(slot.slot_id, 0.0)
                     for sums, load in (
-                        (self.used, self.load[slot.slot_id]), (self.fast, urgent),
+                        (self.used, self.load.get(slot.slot_id, 0.0)), (self.fast, urgent),
                     ):  # fmt: skip
                         sums[move.source] = max(0.0, sums[move.source] - share * load)
                         sums[move.target] = sums.get(move.target, 0.0) + share * load
