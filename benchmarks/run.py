@@ -25,6 +25,8 @@ from bench.machine import commit, machine  # noqa: E402
 from bench.moves import QUICK_MOVES, EngineMoves  # noqa: E402
 from bench.order_entry import Headline, Pace, PrototypeTable, best_workers  # noqa: E402
 from bench.partition import Restart  # noqa: E402
+from bench.planner_scale import NAME as PLAN  # noqa: E402
+from bench.planner_scale import PlanTimes  # noqa: E402
 from bench.processes import BenchError  # noqa: E402
 from bench.topologies import SHAPES, SHAPES_QUICK, CpuByTopology  # noqa: E402
 
@@ -45,7 +47,7 @@ MOVES = (
     "moves_doubled_orders",
 )  # fmt: skip
 ENGINE_MOVES = 200
-ALL = HEADLINE + CORE + RESTART + TOPOLOGY + PROTOTYPE + MOVES
+ALL = HEADLINE + CORE + RESTART + TOPOLOGY + PROTOTYPE + MOVES + (PLAN,)
 
 
 def say(text: str) -> None:
@@ -105,6 +107,7 @@ class Session:
     def measure(self) -> None:
         """Everything, the core first."""
         self.part(CORE, CoreFigures(self.pace.runs, self.chosen.quick, say).measure)
+        self.part((PLAN,), PlanTimes(self.pace.runs, say).measure)
         shape = Shape(1, 1, self.chosen.replicas)
         if self.wants(HEADLINE) or self.wants(PROTOTYPE):
             database = BaselineDatabase()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
+
+import pytest
 
 from trading_contract.costs import Counts, cost_per_month, processes, unit_costs
 from trading_contract.manifest import load_cluster
 from trading_contract.policies import Window
 from trading_contract.tests.builders import cluster_text
 
+SCALING = Path(__file__).parents[4] / "docs" / "scaling.md"
 PRICES = "prices: {cpuCore: '20', memoryGibibyte: '4', storageGibibyte: '0.1'}"
 
 
@@ -56,3 +60,36 @@ def test_the_margin_of_a_window_runs_over_into_the_next_week() -> None:
     for margin in (0, 30):
         for minute in range(0, 7 * 24 * 60, 7):
             assert sunday.is_open_at(minute, margin) == (minute in sunday.minutes(margin))
+
+
+# Stage: backends, partitions, shards, members, masters, followers, CPU, disk.
+STAGES = {
+    1: (2, 1, 1, 1, 3, 0, "500m", "10Gi"),
+    2: (8, 1, 1, 2, 3, 0, "1", "50Gi"),
+    3: (16, 2, 3, 2, 3, 1, "1", "100Gi"),
+    4: (24, 4, 4, 2, 6, 1, "2", "200Gi"),
+    5: (48, 8, 12, 3, 6, 1, "2", "500Gi"),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_documented_costs_of_the_stages_are_those_computed(stage: int) -> None:
+    backends, partitions, shards, members, masters, followers, cpu, disk = STAGES[stage]
+    database = "{cpu: 500m, memory: 1Gi}" if stage == 1 else '{cpu: "2", memory: 8Gi}'
+    spec = load_cluster(
+        cluster_text(
+            f'backends: {{replicas: {backends}, resources: {{cpu: "{cpu}", memory: 1Gi}}}}, '
+            f'partitions: {{count: {partitions}, resources: {{cpu: "{cpu}", memory: 4Gi}}}}, '
+            f"shards: {{count: {shards}, members: {members}, storage: {{size: {disk}}}, "
+            f"resources: {database}}}, "
+            f"redis: {{masters: {masters}, replicasPerMaster: {followers}}}, "
+            "prices: {cpuCore: '25', memoryGibibyte: '3.50', storageGibibyte: '0.10'}"
+        )
+    ).spec
+    counts = Counts.of(spec)
+    row = (
+        f"| {stage} | {backends} | {partitions} | {shards} x {members} | "
+        f"{masters} + {masters * followers} | {processes(spec, counts)} | "
+        f"{cost_per_month(spec, counts)} |"
+    )
+    assert row in SCALING.read_text(encoding="utf-8")
