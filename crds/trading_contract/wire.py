@@ -14,6 +14,7 @@ from typing import Any
 from trading_contract.errors import WorldError
 
 PROTOCOL_VERSION = 1
+STATUS_OF_LOAD = b"load"  # in a STATUS frame: asks for the load instead
 FRAME_BYTES_MAX = 4 << 20
 SYMBOL_BYTES = 16
 CLIENT_ID_BYTES = 36

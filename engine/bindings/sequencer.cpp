@@ -2,6 +2,8 @@
 
 #include <pybind11/stl.h>
 
+#include <chrono>
+
 #include "bindings.hpp"
 
 namespace py = pybind11;
@@ -105,6 +107,37 @@ py::list slots(const Sequencer& self) {
   return out;
 }
 
+// Runs work of a shard without the interpreter, and lets the sequencer know how long it took.
+template <typename Work>
+auto timed(Sequencer& self, std::uint32_t shard, Work work) {
+  const py::gil_scoped_release release;
+  const auto begun = std::chrono::steady_clock::now();
+  auto made = work();
+  const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begun;
+  self.add_busy(shard, static_cast<std::uint64_t>(took.count()));
+  return made;
+}
+
+sequencer::BatchPtr seal(Sequencer& self, std::uint32_t shard) {
+  auto batch = timed(self, shard, [&] { return self.seal(shard); });
+  self.share_out(shard);
+  return batch;
+}
+
+py::list slot_loads(const Sequencer& self) {
+  py::list out;
+  for (const sequencer::SlotLoad& slot : self.slot_loads()) {
+    py::list hottest;
+    for (const auto& symbol : slot.hottest) {
+      hottest.append(py::make_tuple(symbol.name, symbol.busy_ns));
+    }
+    const sequencer::SlotCounters& told = slot.counters;
+    out.append(py::make_tuple(slot.id, told.commands, told.orders, told.trades, told.busy_ns,
+                              told.open_orders, hottest));
+  }
+  return out;
+}
+
 }  // namespace
 
 void bind_sequencer(py::module_& module) {
@@ -182,19 +215,14 @@ void bind_sequencer(py::module_& module) {
       .def("waiting", &Sequencer::waiting)
       .def("sequence",
            [](Sequencer& self, std::uint32_t shard, std::int64_t now_us, std::size_t most) {
-             const py::gil_scoped_release release;
-             return self.sequence(shard, now_us, most);
+             timed(self, shard, [&] { return self.advance(shard, now_us, most); });
+             return seal(self, shard);
            })
       .def("advance",
            [](Sequencer& self, std::uint32_t shard, std::int64_t now_us, std::size_t most) {
-             const py::gil_scoped_release release;
-             return self.advance(shard, now_us, most);
+             return timed(self, shard, [&] { return self.advance(shard, now_us, most); });
            })
-      .def("seal",
-           [](Sequencer& self, std::uint32_t shard) {
-             const py::gil_scoped_release release;
-             return self.seal(shard);
-           })
+      .def("seal", &seal)
       .def("refuse",
            [](Sequencer& self, std::uint32_t shard, std::uint16_t code, std::int64_t now_us) {
              return self.refuse(shard, static_cast<trading::wire::Code>(code), now_us);
@@ -208,6 +236,9 @@ void bind_sequencer(py::module_& module) {
            [](Sequencer& self, std::uint32_t shard, std::int64_t now_us) {
              return publications(self.snapshots(shard, now_us));
            })
+      .def("begin_round", &Sequencer::begin_round)
+      .def("slot_loads", &slot_loads)
+      .def_property_readonly("refusals", &Sequencer::refusals)
       .def_property_readonly("open_orders", &Sequencer::open_orders)
       .def_property_readonly("idempotency_entries", &Sequencer::idempotency_entries)
       .def_property_readonly("memory_bytes", &Sequencer::memory_bytes);

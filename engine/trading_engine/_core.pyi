@@ -175,6 +175,15 @@ class Sequencer:
     def publications(self, shard: int, now_us: int) -> list[tuple[str, bytes, bool]]:
         """(channel or key, message, is a snapshot to be stored)."""
     def snapshots(self, shard: int, now_us: int) -> list[tuple[str, bytes, bool]]: ...
+    def begin_round(self) -> None:
+        """Now and then: symbols that were hot two rounds ago are told no longer."""
+    def slot_loads(
+        self,
+    ) -> list[tuple[int, int, int, int, int, int, list[tuple[str, int]]]]:
+        """(id, commands, orders, trades, busy ns, open orders, [(hot symbol, busy ns)]) each."""
+    @property
+    def refusals(self) -> int:
+        """Commands that were refused, since the start."""
     @property
     def open_orders(self) -> int: ...
     @property

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from trading_contract.durations import Durations
 from trading_contract.wire import Code
 from trading_engine._core import Batch, Sequencer
 from trading_engine.moving.steps import Step
@@ -53,6 +54,8 @@ class CommitPipeline:
         self.batches = 0
         self.commands = 0
         self.commit_seconds = 0.0
+        self.commit_durations = Durations()
+        self.wait_durations = Durations()  # from a batch's first command to its commit
         self.batch_commands_max = 4096
         self.publish_interval_seconds = 0.005
         self.snapshot_interval_seconds = 2.0
@@ -63,6 +66,7 @@ class CommitPipeline:
         self._wake = asyncio.Event()
         self._ending = False
         self._open_commands = 0
+        self._opened = 0.0
         self._sealed = 0  # batches, and how many of them are through
         self._through = 0
         self._refusing = False
@@ -165,15 +169,20 @@ class CommitPipeline:
             self.index, time.time_ns() // 1000, self.batch_commands_max
         )
         self.commands += self._open_commands - before
+        if not before:
+            self._opened = time.monotonic()
         self._rim.drained()
         return self._open_commands
 
     def _seal(self) -> _Prepared:
         batch = self._sequencer.seal(self.index)
+        now = time.monotonic()
+        if self._open_commands:
+            self.wait_durations.add(now - self._opened)
         self._open_commands = 0
         self._sealed += 1
         publications: list[tuple[str, bytes, bool]] = []
-        if time.monotonic() - self._published >= self.publish_interval_seconds:
+        if now - self._published >= self.publish_interval_seconds:
             publications = self._collect()  # the memory is that of this batch's end
         return _Prepared(batch, publications)
 
@@ -213,7 +222,7 @@ class CommitPipeline:
         if not self._writer.is_committed(outcome):
             with self._hold_up(prepared, AWAY_SECONDS):
                 await self._writer.resolve(self._owner, prepared.batch)
-        self.commit_seconds += time.monotonic() - begun
+        self._count_commit(time.monotonic() - begun)
 
     async def _commit_with(self, prepared: _Prepared, step: Step, statement: Statement) -> bool:
         """The same, together with a step; returns whether that was done, too."""
@@ -227,8 +236,12 @@ class CommitPipeline:
         with self._hold_up(prepared, HANGS_SECONDS):
             self._match()
             landed = await known
-        self.commit_seconds += time.monotonic() - begun
+        self._count_commit(time.monotonic() - begun)
         return landed
+
+    def _count_commit(self, seconds: float) -> None:
+        self.commit_seconds += seconds
+        self.commit_durations.add(seconds)
 
     @contextmanager
     def _hold_up(self, prepared: _Prepared | None, seconds: tuple[float, float]) -> Iterator[None]:

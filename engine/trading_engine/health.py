@@ -1,4 +1,4 @@
-"""Probes over HTTP: is the process alive, and does it serve all that the topology gives it."""
+"""Over HTTP: is the process alive, does it serve all that the topology gives it, its load."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
+
+from trading_contract.load import PartitionLoad
+from trading_contract.load_metrics import CONTENT_TYPE, exposition, partition_metrics
 
 REQUEST_BYTES_MAX = 8192
 REQUEST_SECONDS_MAX = 5.0
@@ -18,10 +21,12 @@ class HealthServer:
     """`GET /healthz`: 200 as long as it answers. `GET /readyz`: 200 when it serves, else 503.
 
     A partition that waits for its shard is alive but not ready: starting it anew would not help.
+    `GET /load`: its load as JSON; `GET /metrics`: the same for Prometheus.
     """
 
-    def __init__(self, status: Status) -> None:
+    def __init__(self, status: Status, load: Callable[[], PartitionLoad]) -> None:
         self._status = status
+        self._load = load
         self._server: asyncio.Server | None = None
 
     async def listen(self, host: str, port: int) -> None:
@@ -56,13 +61,20 @@ class HealthServer:
         if path == b"/readyz":
             ready = status["state"] == "ready"
             return _response(200 if ready else 503, {"ready": ready, **status})
-        return _response(404, {"error": "there are /healthz and /readyz"})
+        if path == b"/load":
+            return _whole(200, "application/json", self._load().model_dump_json().encode())
+        if path == b"/metrics":
+            return _whole(200, CONTENT_TYPE, exposition(partition_metrics(self._load())))
+        return _response(404, {"error": "there are /healthz, /readyz, /load and /metrics"})
 
 
 def _response(status: int, body: dict[str, Any]) -> bytes:
+    return _whole(status, "application/json", json.dumps(body).encode())
+
+
+def _whole(status: int, content_type: str, data: bytes) -> bytes:
     reasons = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
-    data = json.dumps(body).encode()
     return (
-        f"HTTP/1.1 {status} {reasons[status]}\r\ncontent-type: application/json\r\n"
+        f"HTTP/1.1 {status} {reasons[status]}\r\ncontent-type: {content_type}\r\n"
         f"content-length: {len(data)}\r\nconnection: close\r\n\r\n"
     ).encode() + data

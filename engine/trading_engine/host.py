@@ -20,12 +20,14 @@ from typing import Any
 import uvloop
 
 from trading_contract.errors import TradingError, UserError, WorldError
+from trading_contract.load import PartitionLoad
 from trading_contract.settings import load
 from trading_contract.topology import Topology
 from trading_contract.wire import PROTOCOL_VERSION
 from trading_engine._core import Sequencer
 from trading_engine.health import HealthServer
 from trading_engine.holdings import Holdings
+from trading_engine.load import Identity, LoadMeter
 from trading_engine.moving.home import MovingHome
 from trading_engine.moving.moves import KINDS, Moves
 from trading_engine.publish import Publications, Publisher
@@ -55,9 +57,10 @@ class Partition:
         remember = topology.idempotency
         self._sequencer = Sequencer(remember.entries_max, remember.window_seconds * 1_000_000)
         self._server = PartitionServer(self, settings.output_bytes_max, settings.connections_max)
-        self._health = HealthServer(self.status)
+        self._health = HealthServer(self.status, self.load)
         self._publisher = Publisher(topology.redis_nodes, settings.partition, str(self.incarnation))
         self._holdings = Holdings(settings, self._sequencer, self)
+        self._meter = LoadMeter(self._sequencer, self._holdings.pipelines)
         home = MovingHome(self._holdings, self._sequencer, self)
         self._moves = Moves(self._holdings.taker, self._sequencer, home, self.start)
         self._trimmer = LogTrimmer(
@@ -137,6 +140,11 @@ class Partition:
             },
         }
 
+    def load(self) -> PartitionLoad:
+        """What the operator and Prometheus ask for."""
+        who = Identity(self._settings.partition, str(self.incarnation))
+        return self._meter.read(who, len(self._server.connections))
+
     # As pipelines and holdings see it
 
     def deliver(self, outboxes: list[tuple[int, bytes]]) -> None:
@@ -179,6 +187,7 @@ class Partition:
         self.start(self._publisher.run())
         self.start(self._follow_topology())
         self.start(self._trimmer.run())
+        self.start(self._meter.run())
         await self._failed
         await self._drain()
 
@@ -197,6 +206,7 @@ class Partition:
         self._health.close()
         self._publisher.close()
         self._trimmer.close()
+        self._meter.close()
         self._moves.close()
         self._holdings.close()
         await self._end_tasks()

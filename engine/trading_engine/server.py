@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from trading_contract.wire import FRAME_BYTES_MAX, HEADER_BYTES, FrameType, frame
+from trading_contract.load import PartitionLoad
+from trading_contract.wire import FRAME_BYTES_MAX, HEADER_BYTES, STATUS_OF_LOAD, FrameType, frame
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,9 @@ class Intake(Protocol):
 
     def status(self) -> dict[str, Any]:
         """Content of STATUS."""
+
+    def load(self) -> PartitionLoad:
+        """Content of STATUS for who asks for the load."""
 
     def retell(self, channel: str, after: int) -> bytes:
         """Content of RETELL."""
@@ -91,12 +95,18 @@ class ReplicaConnection(asyncio.Protocol):
                 return "PING is longer than 64 bytes"
             self.write(frame(FrameType.PONG, payload))
         elif kind == FrameType.STATUS:
-            self.write(frame(FrameType.STATUS, json.dumps(self._server.intake.status()).encode()))
+            self.write(frame(FrameType.STATUS, self._status(payload)))
         elif kind == FrameType.RETELL:
             return self._on_retell(payload)
         elif kind != FrameType.PONG:
             return f"frame type {kind} is not for a partition"
         return ""
+
+    def _status(self, payload: bytes) -> bytes:
+        intake = self._server.intake
+        if payload == STATUS_OF_LOAD:
+            return intake.load().model_dump_json().encode()
+        return json.dumps(intake.status()).encode()
 
     def _on_retell(self, payload: bytes) -> str:
         try:

@@ -41,6 +41,7 @@ wire::Reply Sequencer::reply_of(const Run& run, const ColdOrder& cold, OrderStat
 }
 
 void Sequencer::answer_refused(const wire::Command& c, Code code, std::int64_t epoch) {
+  ++refusals_;
   wire::Reply reply{};
   reply.request_id = c.request_id;
   std::memcpy(reply.symbol, c.symbol, sizeof reply.symbol);

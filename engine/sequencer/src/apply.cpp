@@ -98,14 +98,18 @@ void Sequencer::one(const wire::Command& command) {
   start(run, command, static_cast<std::uint32_t>(symbol - symbols_.data()));
   switch (static_cast<Kind>(command.kind)) {
     case Kind::kQueryOrder:
-      return query_order(run);
+      query_order(run);
+      break;
     case Kind::kQueryOpen:
-      return query_open(run);
+      query_open(run);
+      break;
     case Kind::kQueryDepth:
-      return query_depth(run);
+      query_depth(run);
+      break;
     default:
-      return order(run);
+      order(run);
   }
+  count(run);
 }
 
 void Sequencer::start(Run& run, const wire::Command& command, std::uint32_t index) {
@@ -377,6 +381,7 @@ void Sequencer::on_rested(Run& run, const core::Event& e) {
     cold.generation = ++generation_;
     cold.seq = slots_[run.symbol->slot].state.sequence;
     shard_->touched_orders.emplace_back(e.handle, cold.generation);
+    count_open(*run.symbol, 1);
   } else {
     touch(run, cold, e.handle);
   }
@@ -391,6 +396,7 @@ void Sequencer::on_ended(Run& run, const core::Event& e) {
   ColdOrder& cold = rested ? cold_[e.handle] : run.fresh;
   const bool is_subject = run.subject == &cold;
   end_order(run, cold, e);
+  if (rested) count_open(*run.symbol, -1);
   ++run.ended;
   run.changed = true;
   if (is_subject) {

@@ -79,6 +79,7 @@ bool Sequencer::restore_order(std::uint32_t index, ColdOrder& cold) {
   core::Handle handle = core::kNoHandle;
   if (engine_.restore(state, &handle) != wire::Code::kOk) return false;
   cold_at(handle) = cold;
+  count_open(symbols_[index], 1);
   return idempotency_.insert({cold.key, cold.order_id, cold.body_hash});
 }
 

@@ -42,6 +42,7 @@ void Sequencer::forget_symbol(std::uint32_t index) {
   symbol.snapshot_of = -1;
   symbol.trades.clear();
   symbol.trade_count = 0;
+  symbol.open_orders = 0;
   symbol.followed = false;
   set_symbol(SymbolRules(symbol.rules));
 }

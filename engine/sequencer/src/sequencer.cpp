@@ -83,7 +83,11 @@ void Sequencer::place_all() {
             [this](std::uint32_t a, std::uint32_t b) {
               return slots_[a].state.first < slots_[b].state.first;
             });
-  for (Symbol& symbol : symbols_) place(symbol);
+  for (Slot& slot : slots_) slot.counters.open_orders = 0;
+  for (Symbol& symbol : symbols_) {
+    place(symbol);
+    if (symbol.slot != kNoSlot) slots_[symbol.slot].counters.open_orders += symbol.open_orders;
+  }
 }
 
 void Sequencer::set_slot(const SlotState& state) {

@@ -39,11 +39,12 @@ def own_postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def site(postgres: PostgresServer) -> Site:
+def site(postgres: PostgresServer) -> Iterator[Site]:
     """A prepared shard in a fresh database."""
     made = Site([postgres], database=f"trading{next(_databases)}")
     made.prepare()
-    return made
+    yield made
+    shutil.rmtree(made.folder, ignore_errors=True)
 
 
 @pytest.fixture

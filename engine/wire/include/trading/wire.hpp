@@ -25,7 +25,7 @@ enum class FrameType : std::uint8_t {
   kDepth = 5,     // partition -> backend: DepthHeader + (bid_count + ask_count) * Level, best first
   kPing = 6,      // either way, any payload up to 64 bytes
   kPong = 7,      // the same payload back
-  kStatus = 8,    // anyone -> partition: empty; answered by kStatus with JSON
+  kStatus = 8,    // anyone -> partition: empty or `load`; answered by kStatus with JSON
   kError = 9,     // partition -> backend before it closes: JSON {"error"}
   // backend -> partition: JSON {"channel", "after"}: what was told there after that number, which
   // is -1 to learn the newest number only; only of partitions whose WELCOME says "retells".

@@ -18,6 +18,7 @@
 #include "trading/sequencer/idempotency.hpp"
 #include "trading/sequencer/log_format.hpp"
 #include "trading/sequencer/publications.hpp"
+#include "trading/sequencer/slot_load.hpp"
 #include "trading/sequencer/slot_rows.hpp"
 #include "trading/sequencer/symbol_names.hpp"
 
@@ -127,6 +128,15 @@ class Sequencer {
   // Snapshots of all symbols of the shard, changed or not.
   std::vector<Publication> snapshots(std::uint32_t shard, std::int64_t now_us);
 
+  // --- load; see slot_load.cpp ---
+  // Time that the host measured for work of a shard, shared out by share_out(), after seal().
+  void add_busy(std::uint32_t shard, std::uint64_t nanoseconds);
+  void share_out(std::uint32_t shard);
+  // Now and then: who was hot long ago is told no longer.
+  void begin_round();
+  [[nodiscard]] std::vector<SlotLoad> slot_loads() const;  // of the slots that are served
+  [[nodiscard]] std::uint64_t refusals() const { return refusals_; }
+
   [[nodiscard]] std::size_t open_orders() const { return engine_.open_orders(); }
   [[nodiscard]] std::size_t idempotency_entries() const { return idempotency_.size(); }
   [[nodiscard]] std::size_t memory_bytes() const;
@@ -150,6 +160,11 @@ class Sequencer {
     bool touched = false;
     bool dirty = false;
     bool followed = false;
+    std::uint32_t round = 0;  // of round_ns
+    std::uint64_t work = 0;   // not shared out yet
+    std::uint64_t busy_ns = 0;
+    std::uint64_t round_ns = 0;
+    std::int64_t open_orders = 0;
   };
   struct Slot {
     SlotState state;
@@ -160,6 +175,10 @@ class Sequencer {
     bool active = false;
     bool followed = false;
     bool held = false;
+    SlotCounters counters;
+    std::vector<std::uint32_t> hottest;  // symbols of this round
+    std::vector<std::uint32_t> hottest_before;
+    std::uint64_t least_ns = 0;  // no noted symbol has less
     [[nodiscard]] bool has(std::string_view symbol) const {
       return symbol >= state.first && symbol < state.past;
     }
@@ -175,6 +194,8 @@ class Sequencer {
     std::vector<std::uint32_t> dirty_symbols;  // with something to publish
     std::vector<std::uint32_t> stale_symbols;  // changed since their last snapshot; may repeat
     ExecutionFeed executions;
+    std::vector<std::uint32_t> worked;  // symbols with work that is not shared out
+    std::uint64_t busy_ns = 0;          // to be shared out
   };
 
   // One command on its way; see apply.cpp.
@@ -233,6 +254,9 @@ class Sequencer {
   ColdOrder& cold_at(core::Handle handle);
   bool adopt_symbols(SlotRows& rows);
   bool restore_order(std::uint32_t index, ColdOrder& cold);
+  void count(const Run& run);
+  void count_open(Symbol& symbol, std::int64_t more);
+  void note_hottest(Slot& slot, std::uint32_t index) const;
 
   core::MatchingEngine engine_;
   core::EventBuffer events_;
@@ -253,6 +277,8 @@ class Sequencer {
   std::int64_t now_us_ = 0;
   std::uint32_t generation_ = 0;
   std::uint32_t tags_ = 0;
+  std::uint32_t round_ = 1;
+  std::uint64_t refusals_ = 0;
 };
 
 }  // namespace trading::sequencer
