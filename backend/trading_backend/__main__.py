@@ -32,6 +32,8 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, replica: Replica) -> None:
         super().__init__(config)
         self._replica = replica
+        replica.load.http_requests = lambda: self.server_state.total_requests
+        replica.load.connections = lambda: len(self.server_state.connections)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -5,6 +5,7 @@ from typing import TypeAlias
 NOT_MINE: int
 NEED_MORE: int
 COMPLETE: int
+LATENCY_BOUNDS_MICROSECONDS: list[int]
 
 def error_rows() -> list[tuple[int, int, str]]: ...
 def frame(opcode: int, payload: bytes, /) -> bytes: ...
@@ -114,3 +115,8 @@ class OrderEntry:
     def stream_output(self, stream: int, /) -> bytes: ...
     def stream_in_flight(self, stream: int, /) -> int: ...
     def requests(self) -> int: ...
+    def load(self) -> tuple[int, int, int, int, int, int, int, int, list[int]]:
+        """(stream requests, commands, busy, unknown, refused, waiting, in flight, latencies).
+
+        The last are their sum in microseconds, and how many there are in each class.
+        """

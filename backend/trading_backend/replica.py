@@ -15,6 +15,7 @@ from trading_backend.background import BackgroundLoop
 from trading_backend.channels import Channels
 from trading_backend.errors import ApiError
 from trading_backend.keys import KeyRing, read_keys
+from trading_backend.load import LoadMeter
 from trading_backend.market_feed import MarketFeed
 from trading_backend.order_entry import OrderEntry
 from trading_backend.rate_limits import RateLimits
@@ -70,6 +71,7 @@ class Replica:
             deadline_seconds=settings.deadline_seconds,
         )
         self.entry.native.set_stream_limit(settings.stream_messages_per_second_max)
+        self.load = LoadMeter(settings.replica, self.entry.native)
         self.partitions = self.entry.partitions
         self.partitions.sockets_folder = settings.partition_sockets_folder
         self.feed = MarketFeed(self.channels, self.partitions, self.store)
@@ -86,6 +88,7 @@ class Replica:
         await self.entry.start()
         self.channels.start()
         self.limits.start()
+        self.load.start()
         self._loop.start()
 
     def drain(self) -> None:
@@ -100,6 +103,7 @@ class Replica:
         """Let go of everything."""
         self.draining = True
         await self._loop.close()
+        await self.load.close()
         await asyncio.gather(self.feed.close(), self.limits.close())
         await self.entry.close()
         await self.channels.close()

@@ -276,6 +276,12 @@ class NativeOrderEntry {
   }
   std::size_t stream_in_flight(std::uint64_t id) { return stream_of(id).in_flight; }
   std::size_t requests() const { return entry_.requests(); }
+  py::tuple load() const {
+    const EntryLoad& load = entry_.load();
+    return py::make_tuple(load.stream_requests, load.orders, load.busy, load.unknown, load.refused,
+                          entry_.all_waiting(), entry_.all_in_flight(), load.latency_sum_us,
+                          std::vector<std::uint64_t>(load.latencies.begin(), load.latencies.end()));
+  }
 
  private:
   Stream& stream_of(std::uint64_t id) {
@@ -326,6 +332,8 @@ PYBIND11_MODULE(_native, m) {
   m.attr("NEED_MORE") = static_cast<int>(trading::entry::HeadState::kNeedMore);
   m.attr("COMPLETE") = static_cast<int>(trading::entry::HeadState::kComplete);
   m.def("error_rows", &trading::entry::error_rows);
+  m.attr("LATENCY_BOUNDS_MICROSECONDS") = std::vector<std::int64_t>(
+      trading::entry::kLatencyBoundsUs.begin(), trading::entry::kLatencyBoundsUs.end());
   m.def("frame", &trading::entry::frame);
   m.def("close_frame", &trading::entry::close_frame);
   py::class_<NativeOrderEntry>(m, "OrderEntry")
@@ -359,5 +367,6 @@ PYBIND11_MODULE(_native, m) {
       .def("stream_refuse", &NativeOrderEntry::stream_refuse)
       .def("stream_output", &NativeOrderEntry::stream_output)
       .def("stream_in_flight", &NativeOrderEntry::stream_in_flight)
-      .def("requests", &NativeOrderEntry::requests);
+      .def("requests", &NativeOrderEntry::requests)
+      .def("load", &NativeOrderEntry::load);
 }

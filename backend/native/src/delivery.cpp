@@ -18,6 +18,18 @@ Error open_outcome(const Pending& pending) noexcept {
   return open && !is_query(pending) ? Error::kUnknownOutcome : Error::kBusy;
 }
 
+std::size_t OrderEntry::all_waiting() const noexcept {
+  std::size_t all = 0;
+  for (const Link& link : links_) all += link.waiting;
+  return all;
+}
+
+std::size_t OrderEntry::all_in_flight() const noexcept {
+  std::size_t all = 0;
+  for (const Link& link : links_) all += link.in_flight;
+  return all;
+}
+
 void OrderEntry::set_partitions(std::size_t count) {
   if (count > links_.size()) links_.resize(count);
 }
@@ -50,10 +62,12 @@ void OrderEntry::enqueue(Pending& pending, std::int64_t now_us) {
 bool OrderEntry::submit(Request& request, const Rates& rates, std::int64_t now_us) {
   const std::uint64_t id = request.id;
   request.rates = rates;
+  now_us_ = now_us;
   if (request.remaining == 0) {
     finish(request);
     return true;
   }
+  request.begun_us = now_us;
   deadlines_.emplace_back(now_us + limits_.deadline_us, id);
   // A command may end at once (full outbox) and the last one ends the request: look it up again.
   for (std::size_t i = 0; i < request.commands.size(); ++i) {
@@ -153,6 +167,7 @@ void OrderEntry::routes_changed(std::int64_t now_us) {
 }
 
 void OrderEntry::expire(std::int64_t now_us) {
+  now_us_ = now_us;
   unpark(now_us);
   for (Link& link : links_) {
     while (!link.connected && !link.outbox.empty()) {

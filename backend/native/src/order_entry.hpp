@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "entry_load.hpp"
 #include "http.hpp"
 #include "keys.hpp"
 #include "link.hpp"
@@ -108,6 +109,9 @@ class OrderEntry {
   Done& done() noexcept { return done_; }
   void set_stream_sink(StreamSink* sink) noexcept { stream_sink_ = sink; }
   std::size_t requests() const noexcept { return requests_.used(); }
+  const EntryLoad& load() const noexcept { return load_; }
+  std::size_t all_waiting() const noexcept;
+  std::size_t all_in_flight() const noexcept;
 
  private:
   Failure authenticate(const HttpRequest& request, std::int64_t now_us, Caller& caller);
@@ -129,6 +133,7 @@ class OrderEntry {
   void finish_command(Pending& pending, Error error, const Answer* answer);
   void end_command(Pending& pending, Request& request);
   void finish(Request& request);
+  void count(const Request& request) noexcept;
   void append_body(std::string& out, const Request& request) const;
   friend class Streams;
 
@@ -148,6 +153,8 @@ class OrderEntry {
   Fields fields_;
   std::string decoded_;
   std::string unescaped_;
+  EntryLoad load_;
+  std::int64_t now_us_ = 0;  // of the last call that told it
 };
 
 }  // namespace trading::entry

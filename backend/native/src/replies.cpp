@@ -1,4 +1,5 @@
 // Replies of partitions to answers of clients.
+#include <algorithm>
 #include <cstring>
 
 #include "order_entry.hpp"
@@ -18,6 +19,7 @@ wire::Kind kind_of(const Pending& pending) noexcept {
 }  // namespace
 
 bool OrderEntry::feed(std::size_t partition, std::string_view bytes, std::int64_t now_us) {
+  now_us_ = now_us;
   FrameCutter& cutter = links_[partition].cutter;
   cutter.feed(bytes);
   Frame frame;
@@ -175,6 +177,7 @@ void OrderEntry::finish_command(Pending& pending, Error error, const Answer* ans
   const std::size_t start = out.size();
   if (error != Error::kNone) {
     if (request->shape == Shape::kItems) {
+      load_.count_failure(row(error).http);
       append_failure(out, {error, {}});
     } else {
       // One failure ends a list as a whole: half a list would look like all of it.
@@ -301,11 +304,23 @@ void OrderEntry::append_body(std::string& out, const Request& request) const {
   }
 }
 
+void OrderEntry::count(const Request& request) noexcept {
+  if (request.sink == Sink::kRaw) return;  // of the replica itself
+  if (request.sink == Sink::kStream) ++load_.stream_requests;
+  if (request.status != 200) load_.count_failure(request.status);
+  if (request.begun_us != 0) {
+    const std::size_t commands = request.commands.size();  // 0: it failed as a whole
+    load_.count_orders(std::max<std::size_t>(1, commands),
+                       std::max<std::int64_t>(0, now_us_ - request.begun_us));
+  }
+}
+
 void OrderEntry::finish(Request& request) {
   if (request.action == Action::kCancelAll && request.shape == Shape::kList &&
       request.body.empty() && request.sink != Sink::kRaw) {
     fail(request, {Error::kUnknownOrder, {}});
   }
+  count(request);
   if (request.sink == Sink::kStream) {
     if (stream_sink_ != nullptr) stream_sink_->answer(request);
   } else if (request.sink == Sink::kRaw) {

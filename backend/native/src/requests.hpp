@@ -76,6 +76,7 @@ struct Request {
   std::uint64_t stream = 0;
   std::int64_t account = -1;
   std::int64_t retry_after_seconds = 0;
+  std::int64_t begun_us = 0;  // when it went to the partitions
   Rates rates;
   Sink sink = Sink::kLane;
   Shape shape = Shape::kSingle;
@@ -94,7 +95,7 @@ struct Request {
   void reset() {
     stream = 0;
     account = -1;
-    retry_after_seconds = 0;
+    retry_after_seconds = begun_us = 0;
     rates = {};
     shape = Shape::kSingle;
     action = Action::kNone;

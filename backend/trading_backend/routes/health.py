@@ -1,4 +1,4 @@
-"""Is this replica alive, and may it get requests."""
+"""Is this replica alive, may it get requests, and how much it has to do."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from trading_backend.replica import Replica
+from trading_contract.load import ReplicaLoad
+from trading_contract.load_metrics import CONTENT_TYPE, exposition, replica_metrics
 
 REASONS_MAX = 20
 
 
 def health_routes(replica: Replica) -> APIRouter:
-    """The routes, for probes and the load balancer."""
+    """The routes, for probes, the load balancer, the operator and Prometheus."""
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz", summary="The process answers")
@@ -34,5 +36,15 @@ def health_routes(replica: Replica) -> APIRouter:
             "reasons": reasons[:REASONS_MAX],
             "revision": replica.topology.revision,
         }
+
+    # Not in the description of the API: they are not for clients, and the load balancer of one
+    # machine does not pass them.
+    @router.get("/load", include_in_schema=False)
+    async def load() -> ReplicaLoad:
+        return replica.load.read()
+
+    @router.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(exposition(replica_metrics(replica.load.read())), media_type=CONTENT_TYPE)
 
     return router
