@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field, model_validator
 
+from trading_contract.load_status import ClusterLoadStatus
 from trading_contract.model import ResourceModel
 
 
@@ -142,3 +143,6 @@ class ClusterStatus(ResourceModel):
         default=(), description="Processes of the processes substrate."
     )
     slots: tuple[SlotStatus, ...] = Field(default=(), description="Slots with their owners.")
+    load: ClusterLoadStatus | None = Field(
+        default=None, description="What the parts have to do; left out = not looked at yet."
+    )

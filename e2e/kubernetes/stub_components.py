@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trading_contract.load import NodeLoad, PartitionLoad, ReplicaLoad, ShardLoad
 from trading_contract.topology import Topology
 from trading_operator.planner.actions import CommandNode
 from trading_operator.planner.imagined_moves import Rows, at_rest, carried_out
@@ -148,6 +149,24 @@ class StubComponents:
     async def replica(self, pod: PodSeen) -> bool:
         """Reaches everything."""
         return pod.is_ready
+
+    async def shard_load(
+        self, shard: str, pods: Sequence[PodSeen], password: str
+    ) -> ShardLoad | None:
+        """Nobody works here."""
+        return None
+
+    async def partition_load(self, pod: PodSeen) -> PartitionLoad | None:
+        """Nobody works here."""
+        return None
+
+    async def node_load(self, pod: PodSeen) -> NodeLoad | None:
+        """Nobody works here."""
+        return None
+
+    async def replica_load(self, pod: PodSeen) -> ReplicaLoad | None:
+        """Nobody works here."""
+        return None
 
     async def tell_node(self, pod: PodSeen, command: tuple[str, ...]) -> None:
         """Obeys."""

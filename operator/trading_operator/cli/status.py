@@ -13,6 +13,7 @@ from trading_contract.status import (
     ProcessStatus,
 )
 from trading_operator.cli.clusters import find_cluster
+from trading_operator.cli.load_table import load_tables
 from trading_operator.cli.moves import moves_table, unfinished
 from trading_operator.cli.tables import table
 from trading_operator.substrates.processes.keepers import SUPERVISOR, is_kept
@@ -76,7 +77,7 @@ def _at_rest(status: ClusterStatus) -> ClusterStatus:
     status = _with_ready(
         status, "False", "Stopped", "the cluster is down; `tradingctl up` starts it"
     )
-    return status.model_copy(update={"phase": Phase.HIBERNATED})
+    return status.model_copy(update={"phase": Phase.HIBERNATED, "load": None})
 
 
 def _with_ready(status: ClusterStatus, value: str, reason: str, message: str) -> ClusterStatus:
@@ -142,6 +143,8 @@ def render_text(name: str, status: ClusterStatus) -> str:
             ],
         )
     )
+    if status.load is not None:
+        parts.append(load_tables(status.load))
     return "\n\n".join(parts)
 
 

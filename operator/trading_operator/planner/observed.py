@@ -9,6 +9,7 @@ from enum import StrEnum
 from trading_contract.moves import MoveProgress
 from trading_contract.symbolmove import SymbolMove
 from trading_contract.topology import Topology
+from trading_operator.planner.scaling.observed_load import ClusterLoad
 
 
 class Role(StrEnum):
@@ -138,6 +139,7 @@ class Observed:
     disk_free_bytes: int | None = None
     keepers: tuple[ProcessSeen, ...] = ()  # the supervisor and its guardian
     moves: tuple[SymbolMove, ...] | None = ()
+    load: ClusterLoad | None = None
 
     def process(self, name: str) -> ProcessSeen | None:
         """The running process of that component, if any is known."""

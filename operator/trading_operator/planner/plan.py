@@ -34,6 +34,7 @@ from trading_operator.planner.assessment import (
 )
 from trading_operator.planner.conditions import Facts, Obstacle, status_of
 from trading_operator.planner.keeping import BALANCER
+from trading_operator.planner.load_status import load_status
 from trading_operator.planner.moves.facts import Look, moves_of
 from trading_operator.planner.moves.ownership import is_emptied
 from trading_operator.planner.moves.plan import MovesPlan, move_actions, publish_reason
@@ -106,6 +107,8 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
         endpoints=_endpoints(wanted), obstacles=_obstacles(intent.cluster), moves=moves,
     )  # fmt: skip
     status = status_of(facts, intent.previous, now)
+    if observed.load is not None:
+        status = status.model_copy(update={"load": load_status(observed.load)})
     return Plan(actions, status, _wake_after_seconds(actions, health, observed, moves), moves)
 
 

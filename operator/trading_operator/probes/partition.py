@@ -10,12 +10,15 @@ from contextlib import suppress
 
 from pydantic import ValidationError
 
+from trading_contract.load import LOAD_BYTES_MAX, PartitionLoad
 from trading_contract.moves import MoveProgress
+from trading_contract.wire import STATUS_OF_LOAD
 from trading_operator.planner.observed import PartitionSeen, PartitionSlot
+from trading_operator.probes.loads import TIMEOUT_SECONDS, parse_partition_load
 
 HEADER = struct.Struct("<IBBH")  # FrameHeader of wire.hpp
 STATUS = 8
-ANSWER_BYTES_MAX = 4 << 20
+ANSWER_BYTES_MAX = LOAD_BYTES_MAX
 KINDS_OF_OLD = frozenset({"engine", "split", "merge"})  # of a version that does not say
 
 
@@ -31,7 +34,7 @@ class PartitionProbe:
         """The partition's answer; an empty state when there is none in time."""
         try:
             async with asyncio.timeout(timeout_seconds):
-                return _seen(await self._exchange())
+                return _seen(json.loads(await self._exchange(b"")))
         except (
             OSError,
             TimeoutError,
@@ -43,19 +46,30 @@ class PartitionProbe:
             self.close()
             return PartitionSeen(note="does not answer")
 
-    async def _exchange(self) -> object:
+    async def load(self, timeout_seconds: float = TIMEOUT_SECONDS) -> PartitionLoad | None:
+        """Its load; None when it does not answer in time, or is of a version before that.
+
+        Not while `ask` waits: answers come in the order of the questions.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return parse_partition_load(await self._exchange(STATUS_OF_LOAD))
+        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+            self.close()
+            return None
+
+    async def _exchange(self, question: bytes) -> bytes:
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
-        writer.write(HEADER.pack(HEADER.size, STATUS, 0, 0))
+        writer.write(HEADER.pack(HEADER.size + len(question), STATUS, 0, 0) + question)
         while True:
             length, kind, _, _ = HEADER.unpack(await reader.readexactly(HEADER.size))
             if not HEADER.size <= length <= ANSWER_BYTES_MAX:
                 raise ValueError("frame out of bounds")
             payload = await reader.readexactly(length - HEADER.size)
             if kind == STATUS:
-                answer: object = json.loads(payload)
-                return answer
+                return payload
 
     def close(self) -> None:
         """Drop the connection; the next question makes a new one."""

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import asyncpg
 
+from trading_contract.load import ShardLoad
 from trading_operator.planner.observed import ShardSeen, SlotRow
+from trading_operator.probes.loads import SHARD_LOAD, TIMEOUT_SECONDS, parse_shard_load
 
 # Two questions, because the second one needs tables that a new shard does not have yet.
 WRITABLE = (
@@ -19,6 +21,7 @@ ROWS = (
     " to_jsonb(o) ->> 'partition' AS partition, to_jsonb(o) ->> 'move_id' AS move_id"
     " FROM slot_owner o ORDER BY 1"
 )
+STATEMENT_MILLISECONDS_MAX = 2000
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # Asked for, so that the log of a new shard is not full of errors.
 EXISTS = "SELECT count(*) FROM pg_database WHERE datname = $1"
@@ -68,6 +71,24 @@ class ShardProbe:
             await self.close()
             return ShardSeen(note=f"does not answer ({type(error).__name__})")
 
+    async def load(self, shard: str, timeout_seconds: float = TIMEOUT_SECONDS) -> ShardLoad | None:
+        """Its load; None when it does not answer in time, does not take writes, or is new.
+
+        Not while `ask` waits: both use one connection.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                connection = await self._connect()
+                if self._connected_to != self._database:
+                    return None
+                row = await connection.fetchrow(SHARD_LOAD)
+        except asyncpg.PostgresError:  # such as a standby, which has no position of its own
+            return None
+        except (OSError, TimeoutError, *DRIVER_ERRORS):
+            await self.close()
+            return None
+        return None if row is None else parse_shard_load(shard, dict(row))
+
     async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
         kept = self._connection
         if kept is None or kept.is_closed():
@@ -83,7 +104,10 @@ class ShardProbe:
         return await asyncpg.connect(
             host=self._host, port=self._port, user="postgres", password=self._password(),
             database=database, ssl=False, statement_cache_size=8, timeout=2,
-            server_settings={"application_name": "operator/probe"},
+            server_settings={
+                "application_name": "operator/probe",
+                "statement_timeout": str(STATEMENT_MILLISECONDS_MAX),
+            },
         )  # fmt: skip
 
     async def _rows(

@@ -8,8 +8,10 @@ from contextlib import suppress
 from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
 
+from trading_contract.load import NodeLoad
 from trading_operator.planner.observed import NodeSeen
 from trading_operator.planner.redis_cluster import parse_nodes
+from trading_operator.probes.loads import TIMEOUT_SECONDS, parse_node_load
 
 
 class NodeProbe:
@@ -30,6 +32,15 @@ class NodeProbe:
             await self.close()
             return None
         return NodeSeen("cluster_state:ok" in info, parse_nodes(nodes))
+
+    async def load(self, node: str, timeout_seconds: float = TIMEOUT_SECONDS) -> NodeLoad | None:
+        """Its load; None when it does not answer in time. Not while `ask` waits."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return parse_node_load(node, str(await self._say("INFO")))
+        except (OSError, TimeoutError, RedisError):
+            await self.close()
+            return None
 
     async def tell(self, command: tuple[str, ...], timeout_seconds: float = 2.0) -> None:
         """Say one command; raises RedisError when the node refuses it."""

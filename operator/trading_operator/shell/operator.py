@@ -11,8 +11,10 @@ from collections.abc import Callable
 from trading_contract.errors import TradingError, UserError, WorldError
 from trading_operator.effects import Seam
 from trading_operator.planner.actions import Action
+from trading_operator.planner.scaling.observed_load import ClusterLoad
 from trading_operator.shell.health import Metrics, Vitals, serve_health
 from trading_operator.shell.leadership import Leadership
+from trading_operator.shell.load_metrics import LoadCollector
 from trading_operator.shell.settings import OperatorSettings
 from trading_operator.shell.visits import Surroundings, Visitor
 from trading_operator.shell.watches import WATCHED, watch_all
@@ -46,12 +48,13 @@ class Operator:
         self._settings = settings
         self._api = api
         self._components = components
+        self._visitors: dict[ClusterKey, Visitor] = {}
         self.metrics = Metrics()
+        self.metrics.registry.register(LoadCollector(self._looks, time.time))
         self.worklist: Worklist[ClusterKey] = Worklist(time.monotonic)
         self.mirror = Mirror(time.monotonic, self._changed)
         self.mirror.watched = frozenset(kind.name for kind in WATCHED)
         self._around = Surroundings(api, self.mirror, seam or Seam(), self._count)
-        self._visitors: dict[ClusterKey, Visitor] = {}
         self._phases: dict[ClusterKey, str] = {}
         self._beat_at = time.monotonic()
         self._stop = asyncio.Event()
@@ -162,6 +165,10 @@ class Operator:
         if key not in self._visitors:
             self._visitors[key] = Visitor(key, self._around, self._components(key))
         return self._visitors[key]
+
+    def _looks(self) -> list[tuple[ClusterKey, ClusterLoad]]:
+        looks = [(key, visitor.loads.newest) for key, visitor in self._visitors.items()]
+        return [(key, look) for key, look in looks if look is not None]
 
     def _count(self, action: Action, is_done: bool) -> None:
         result = "done" if is_done else "failed"

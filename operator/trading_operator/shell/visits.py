@@ -46,6 +46,7 @@ from trading_operator.substrates.kubernetes.children.differences import differen
 from trading_operator.substrates.kubernetes.components import Components
 from trading_operator.substrates.kubernetes.mirror import ClusterKey, Mirror
 from trading_operator.substrates.kubernetes.observe import ask, broken_moves, is_ended, look
+from trading_operator.substrates.load_watch import LoadWatch
 
 logger = logging.getLogger("trading_operator.visits")
 RETRY_SECONDS = 5.0
@@ -80,6 +81,7 @@ class Visitor:
         self._count = around.count
         self._reporter = Reporter(key, around.api, around.mirror)
         self._api_keys = ApiKeysCheck(key, around.api)
+        self.loads = LoadWatch(time.time)
         self._failures: dict[str, Failure] = {}
         self._collisions: dict[ChildKey, tuple[str, float]] = {}
         self._unserved: dict[ChildKey, float] = {}
@@ -135,7 +137,7 @@ class Visitor:
     ) -> Plan:
         uid, now = body["metadata"]["uid"], time.time()
         seen, credentials = look(self._key, uid, self._mirror)
-        seen = await ask(seen, credentials or {}, self._components)
+        seen = await ask(seen, credentials or {}, self._components, self.loads)
         self._collisions = {k: each for k, each in self._collisions.items() if each[1] > now}
         self._unserved = {k: until for k, until in self._unserved.items() if until > now}
         seen = replace(

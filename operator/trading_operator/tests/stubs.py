@@ -48,7 +48,8 @@ async def serve(kind: str, name: str, port: int, topology: Path) -> None:
     """Answer for ever."""
 
     async def answer_status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(HEADER.size):
+        while head := await reader.read(HEADER.size):
+            await reader.readexactly(HEADER.unpack(head)[0] - HEADER.size)
             payload = _status(name, topology)
             writer.write(HEADER.pack(HEADER.size + len(payload), STATUS, 0, 0) + payload)
 

@@ -45,6 +45,7 @@ from trading_operator.planner.kubernetes.salvage import salvaged_slots
 from trading_operator.planner.kubernetes.seen import ChildKey, KubernetesSeen
 from trading_operator.planner.kubernetes.wanted import as_scaled, revised, wanted_on_kubernetes
 from trading_operator.planner.kubernetes.world import observed_of, with_templates
+from trading_operator.planner.load_status import seldom
 from trading_operator.planner.moves.facts import Look, moves_of
 from trading_operator.planner.moves.ownership import is_emptied
 from trading_operator.planner.moves.plan import MovesPlan, move_actions
@@ -58,6 +59,7 @@ WAKE_SECONDS_WAITING = 1.0
 WAKE_SECONDS_IDLE = 10.0
 CREDENTIALS = ("postgres", "replication", "tc_engine", "tc_reader", "tc_operator", "patroni")
 # Who must be gone before the next tier is stopped: orders drain from the front to the disk.
+LOAD_SAID_SECONDS = 30.0
 STOP_TIERS = ((Role.REPLICA,), (Role.PARTITION,), (Role.SHARD, Role.NODE))
 Builder = Callable[[Topology], tuple[Manifest, ...]]
 
@@ -111,6 +113,9 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
         spares_missing=_spares_missing(intent, seen), moves=moves,
     )  # fmt: skip
     status = status_of(facts, intent.previous, now)
+    said = intent.previous.load if intent.previous else None
+    load = seldom(seen.load, said, now, LOAD_SAID_SECONDS)
+    status = status.model_copy(update={"load": load})
     return Plan(actions, status, _wake_after_seconds(actions, health, moves), moves)
 
 

@@ -10,6 +10,7 @@ from trading_contract.symbolmove import SymbolMove
 from trading_contract.topology import Topology
 from trading_operator.planner.child_actions import Manifest
 from trading_operator.planner.observed import Failure, NodeSeen, PartitionSeen, ShardSeen
+from trading_operator.planner.scaling.observed_load import ClusterLoad
 
 PREPARED_ANNOTATION = "hft.trading/prepared-hash"
 TEMPLATE_ANNOTATION = "hft.trading/template-hash"
@@ -81,6 +82,7 @@ class KubernetesSeen:
     children: Mapping[ChildKey, ChildSeen] | None = None
     pods: tuple[PodSeen, ...] = ()
     claims: frozenset[str] = frozenset()
+    disks: Mapping[str, int] = field(default_factory=dict)  # bytes of a component's smallest
     topology: Topology | None = None
     topology_known: bool = True
     has_credentials: bool = False
@@ -96,6 +98,7 @@ class KubernetesSeen:
     busy: Mapping[str, str] = field(default_factory=dict)
     moves: tuple[SymbolMove, ...] = ()
     collisions: Mapping[ChildKey, str] = field(default_factory=dict)
+    load: ClusterLoad | None = None
     unserved: frozenset[ChildKey] = frozenset()  # of kinds that the API server does not know
 
     def child(self, kind: str, name: str) -> ChildSeen | None:

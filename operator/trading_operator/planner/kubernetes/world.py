@@ -70,6 +70,7 @@ def observed_of(seen: KubernetesSeen, wanted: WantedCluster, now: float) -> Obse
         failures=failures,
         busy=seen.busy,
         moves=seen.moves,
+        load=seen.load,
     )
 
 

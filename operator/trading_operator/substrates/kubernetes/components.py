@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from redis.exceptions import RedisError
 
 from trading_contract.errors import WorldError
+from trading_contract.load import NodeLoad, PartitionLoad, ReplicaLoad, ShardLoad
 from trading_contract.topology import Topology
 from trading_operator.planner.kubernetes.seen import MemberSeen, PodSeen
 from trading_operator.planner.kubernetes.wanted import (
@@ -20,6 +21,7 @@ from trading_operator.planner.kubernetes.wanted import (
 )
 from trading_operator.planner.observed import NodeSeen, PartitionSeen, ShardSeen
 from trading_operator.probes.http import http_status
+from trading_operator.probes.loads import read_replica_load
 from trading_operator.probes.partition import PartitionProbe
 from trading_operator.probes.patroni import read_config, read_members
 from trading_operator.probes.patroni_commands import configure, switch_over
@@ -63,6 +65,24 @@ class Components(Protocol):
         """Whether a replica reaches every partition."""
         ...
 
+    async def shard_load(
+        self, shard: str, pods: Sequence[PodSeen], password: str
+    ) -> ShardLoad | None:
+        """The load of the member that takes writes; None = unknown. Not beside `shard`."""
+        ...
+
+    async def partition_load(self, pod: PodSeen) -> PartitionLoad | None:
+        """A partition's load; None = unknown. Not beside `partition`."""
+        ...
+
+    async def node_load(self, pod: PodSeen) -> NodeLoad | None:
+        """A Redis node's load; None = unknown. Not beside `node`."""
+        ...
+
+    async def replica_load(self, pod: PodSeen) -> ReplicaLoad | None:
+        """A replica's load; None = unknown."""
+        ...
+
     async def tell_node(self, pod: PodSeen, command: tuple[str, ...]) -> None:
         """Say one command to a Redis node. Raises WorldError."""
         ...
@@ -96,10 +116,27 @@ class PodComponents:
         return (best or [*answers, ShardSeen(note="does not run")])[0]
 
     async def _member(self, pod: PodSeen, password: str) -> ShardSeen:
-        key = (pod.ip, password)
-        if key not in self._shards:
-            self._shards[key] = ShardProbe(POSTGRES_PORT, lambda: password, host=pod.ip)
-        return await self._shards[key].ask()
+        return await self._shard(pod, password).ask()
+
+    async def shard_load(
+        self, shard: str, pods: Sequence[PodSeen], password: str
+    ) -> ShardLoad | None:
+        """Every member is asked; only the primary has an answer."""
+        probes = [self._shard(pod, password) for pod in pods if pod.ip]
+        answers = await asyncio.gather(*(probe.load(shard) for probe in probes))
+        return next((answer for answer in answers if answer is not None), None)
+
+    async def partition_load(self, pod: PodSeen) -> PartitionLoad | None:
+        """A partition's own answer."""
+        return await self._partition(pod).load()
+
+    async def node_load(self, pod: PodSeen) -> NodeLoad | None:
+        """A Redis node's own answer."""
+        return await self._node(pod).load(pod.component)
+
+    async def replica_load(self, pod: PodSeen) -> ReplicaLoad | None:
+        """Asks its /load."""
+        return await read_replica_load(pod.ip, REPLICA_PORT)
 
     async def members(self, pods: Sequence[PodSeen]) -> tuple[MemberSeen, ...]:
         """Asks one after the other until one knows."""
@@ -124,9 +161,7 @@ class PodComponents:
 
     async def partition(self, pod: PodSeen) -> PartitionSeen:
         """A partition's own answer."""
-        if pod.ip not in self._partitions:
-            self._partitions[pod.ip] = PartitionProbe(pod.ip, PARTITION_PORT)
-        return await self._partitions[pod.ip].ask()
+        return await self._partition(pod).ask()
 
     async def node(self, pod: PodSeen) -> NodeSeen | None:
         """A Redis node's view."""
@@ -157,6 +192,17 @@ class PodComponents:
         """Asks Patroni on any member."""
         hosts = [pod.ip for pod in pods if pod.ip]
         await switch_over(hosts, leader, candidate, credentials.get("patroni", ""))
+
+    def _shard(self, pod: PodSeen, password: str) -> ShardProbe:
+        key = (pod.ip, password)
+        if key not in self._shards:
+            self._shards[key] = ShardProbe(POSTGRES_PORT, lambda: password, host=pod.ip)
+        return self._shards[key]
+
+    def _partition(self, pod: PodSeen) -> PartitionProbe:
+        if pod.ip not in self._partitions:
+            self._partitions[pod.ip] = PartitionProbe(pod.ip, PARTITION_PORT)
+        return self._partitions[pod.ip]
 
     def _node(self, pod: PodSeen) -> NodeProbe:
         if pod.ip not in self._nodes:

@@ -9,9 +9,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from kubernetes.utils.quantity import parse_quantity
 from pydantic import ValidationError
 
 from trading_contract.errors import UserError
+from trading_contract.load import ShardLoad
 from trading_contract.manifest import parse_move
 from trading_contract.symbolmove import FINISHED, SymbolMove
 from trading_contract.topology import Topology
@@ -26,10 +28,12 @@ from trading_operator.planner.kubernetes.seen import (
     PodSeen,
 )
 from trading_operator.planner.observed import NodeSeen, PartitionSeen, Role, ShardSeen
+from trading_operator.planner.scaling.signals import Tier
 from trading_operator.substrates.kubernetes.api import CHILDREN, CLAIM, MOVE, POD, Body
 from trading_operator.substrates.kubernetes.components import Components
 from trading_operator.substrates.kubernetes.mirror import ClusterKey, Mirror
 from trading_operator.substrates.kubernetes.pods import pod_seen, unix_seconds
+from trading_operator.substrates.load_watch import LoadWatch
 
 Credentials = Mapping[str, str]
 
@@ -93,11 +97,12 @@ def look(key: ClusterKey, uid: str, mirror: Mirror) -> tuple[KubernetesSeen, Cre
     topology, known, changed_at = read_topology(members, key.name)
     credentials, problem = read_secret(members, f"{key.name}-credentials", CREDENTIALS)
     pods = [pod_seen(body, changed_at) for body in members if body["kind"] == POD.name]
-    claims = (body for body in members if body["kind"] == CLAIM.name)
+    claims = [body for body in members if body["kind"] == CLAIM.name]
     seen = KubernetesSeen(
         children=children_seen(members, uid),
         pods=tuple(sorted(pods, key=lambda pod: pod.name)),
         claims=frozenset(_label(body, COMPONENT_LABEL) for body in claims),
+        disks=_disks(claims),
         topology=topology,
         topology_known=known,
         moves=moves_seen(members),
@@ -144,8 +149,26 @@ def _label(body: dict[str, Any], label: str) -> str:
     return str((body["metadata"].get("labels") or {}).get(label, ""))
 
 
+def _disks(claims: Iterable[Body]) -> dict[str, int]:
+    """By component: the size of its smallest disk that is there."""
+    disks: dict[str, int] = {}
+    for body in claims:
+        component = _label(body, COMPONENT_LABEL)
+        with suppress(KeyError, TypeError, ValueError, ArithmeticError):
+            text = body["status"]["capacity"]["storage"]
+            size = int(parse_quantity(text))  # type: ignore[no-untyped-call]
+            disks[component] = min(size, disks.get(component, size))
+    return disks
+
+
+def _on_disk(load: ShardLoad, size_bytes: int | None) -> ShardLoad:
+    """Some storage lets more onto a disk than was asked for: its size is not known then."""
+    is_larger = size_bytes is not None and (load.disk_used_bytes or 0) <= size_bytes
+    return load.model_copy(update={"disk_size_bytes": size_bytes if is_larger else None})
+
+
 async def ask(
-    seen: KubernetesSeen, credentials: Credentials, components: Components
+    seen: KubernetesSeen, credentials: Credentials, components: Components, loads: LoadWatch
 ) -> KubernetesSeen:
     """Complete a look with the answers of the components; at most a few seconds long."""
     shards: dict[str, ShardSeen] = {}
@@ -154,6 +177,7 @@ async def ask(
     nodes: dict[str, NodeSeen] = {}
     replicas: dict[str, bool] = {}
     configs: dict[str, Mapping[str, Any]] = {}
+    look = loads.begin()
 
     async def ask_shard(name: str, pods: list[PodSeen]) -> None:
         answer = await components.shard(pods, credentials.get("postgres", ""))
@@ -165,16 +189,29 @@ async def ask(
             configs[name] = config
         if len(pods) > 1:
             members[name] = await components.members(pods)
+        if look:
+            await look.ask(Tier.SHARDS, name, lambda: shard_load(name, pods))
+
+    async def shard_load(name: str, pods: list[PodSeen]) -> ShardLoad | None:
+        load = await components.shard_load(name, pods, credentials.get("postgres", ""))
+        return load and _on_disk(load, seen.disks.get(name))
 
     async def ask_partition(pod: PodSeen) -> None:
         partitions[pod.component] = await components.partition(pod)
+        if look:
+            name = pod.component
+            await look.ask(Tier.PARTITIONS, name, lambda: components.partition_load(pod))
 
     async def ask_node(pod: PodSeen) -> None:
         if (answer := await components.node(pod)) is not None:
             nodes[pod.component] = answer
+        if look:
+            await look.ask(Tier.REDIS, pod.component, lambda: components.node_load(pod))
 
     async def ask_replica(pod: PodSeen) -> None:
         replicas[pod.name] = await components.replica(pod)
+        if look:
+            await look.ask(Tier.BACKENDS, pod.name, lambda: components.replica_load(pod))
 
     by_shard: dict[str, list[PodSeen]] = {}
     questions = []
@@ -189,8 +226,10 @@ async def ask(
             questions.append(ask_replica(pod))
     questions += [ask_shard(name, pods) for name, pods in by_shard.items()]
     await asyncio.gather(*questions)
+    loads.end(look)
     return replace(
         seen,
+        load=loads.newest,
         shards=shards,
         members=members,
         configs=configs,

@@ -30,6 +30,11 @@ ANSWERS = {
     ),
     504: ("Gateway Timeout", -1007, f"Timeout waiting for the exchange: {UNKNOWN}."),
 }
+# What the load is, is nothing to clients; whoever looks after the cluster asks each replica.
+NO_SUCH_ROUTE = (
+    "status 404 content-type application/json "
+    f"string '{json.dumps({'code': -1000, 'msg': 'No such route.'}, separators=(',', ':'))}'"
+)
 
 
 def balancer_config(
@@ -68,6 +73,7 @@ defaults
 {errors}
 frontend clients
   bind {component.setting("host", "127.0.0.1")}:{component.port}
+  http-request return {NO_SUCH_ROUTE} if {{ path,url_dec -m str /load /metrics }}
   use_backend ready if {{ nbsrv(ready) gt 0 }}
   default_backend alive
 {_backend("ready", "/readyz", lines)}{_backend("alive", "/healthz", lines)}"""

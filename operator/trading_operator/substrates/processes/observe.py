@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
+from trading_contract.load import Load, ShardLoad
 from trading_contract.topology import Topology
 from trading_operator.planner.observed import (
     NodeSeen,
@@ -18,11 +19,15 @@ from trading_operator.planner.observed import (
     Role,
     ShardSeen,
 )
+from trading_operator.planner.scaling.signals import Tier
 from trading_operator.probes.http import http_status
+from trading_operator.probes.loads import read_replica_load
 from trading_operator.probes.partition import PartitionProbe
 from trading_operator.probes.postgres import ShardProbe
 from trading_operator.probes.redis import NodeProbe
+from trading_operator.substrates.load_watch import LoadLook, LoadWatch
 from trading_operator.substrates.processes.attempts import Attempts
+from trading_operator.substrates.processes.cpu import CpuMeter
 from trading_operator.substrates.processes.layout import Layout
 from trading_operator.substrates.processes.moves import MoveFiles
 from trading_operator.substrates.processes.ports import read_ports
@@ -31,6 +36,12 @@ from trading_operator.substrates.processes.proc import ProcessTable
 
 KEEPERS = ("supervisor", "guardian")
 READY = 200
+TIERS = {
+    Role.REPLICA: Tier.BACKENDS,
+    Role.PARTITION: Tier.PARTITIONS,
+    Role.SHARD: Tier.SHARDS,
+    Role.NODE: Tier.REDIS,
+}
 
 
 @dataclass
@@ -92,6 +103,8 @@ class Observer:
         self._table = ProcessTable(layout.uid)
         self._moves = MoveFiles(layout)
         self.probes = Probes(layout)
+        self.loads = LoadWatch(now)
+        self._cpu = CpuMeter()
         self._answered: dict[str, tuple[int, float]] = {}
         self._topology: tuple[tuple[int, int], Topology] | None = None
 
@@ -118,12 +131,14 @@ class Observer:
 
     async def _ask(self, looked: Observed) -> Observed:
         asked = _Answers()
+        look = self.loads.begin()
         questions: list[Awaitable[None]] = [
-            self._ask_one(process, looked.ports[name], asked)
+            self._ask_one(process, looked.ports[name], asked, look)
             for name, process in (looked.processes or {}).items()
             if name in looked.ports
         ]
         await asyncio.gather(*questions)
+        self.loads.end(look)
         statuses = asked.statuses
         replicas = {name: statuses[name] == READY for name in asked.replicas}
         return replace(
@@ -134,9 +149,44 @@ class Observer:
             replicas_ready=replicas,
             balancer_answers=statuses[asked.balancer] == READY if asked.balancer else None,
             silent_seconds=self._silences(looked, asked),
+            load=self.loads.newest,
         )
 
-    async def _ask_one(self, process: ProcessSeen, port: int, asked: _Answers) -> None:
+    async def _ask_one(
+        self, process: ProcessSeen, port: int, asked: _Answers, look: LoadLook | None
+    ) -> None:
+        await self._ask_state(process, port, asked)
+        if look is not None and process.role in TIERS:
+            question = self._load_question(process, port)
+            await look.ask(TIERS[Role(process.role)], process.name, question)
+
+    def _load_question(
+        self, process: ProcessSeen, port: int
+    ) -> Callable[[], Awaitable[Load | None]]:
+        name = process.name
+        match process.role:
+            case Role.SHARD:
+                return lambda: self._shard_load(process, port)
+            case Role.NODE:
+                return lambda: self.probes.node(name, port).load(name)
+            case Role.PARTITION:
+                return self.probes.partition(name, port).load
+            case _:
+                return lambda: read_replica_load("127.0.0.1", port)
+
+    async def _shard_load(self, process: ProcessSeen, port: int) -> ShardLoad | None:
+        """What PostgreSQL tells, and what the machine knows better."""
+        load = await self.probes.shard(process.name, port).load(process.name)
+        free = self._disk_free()
+        if load is None or free is None or load.disk_used_bytes is None:
+            return load
+        more = {
+            "disk_size_bytes": load.disk_used_bytes + free,
+            "cpu_seconds_total": self._cpu.seconds(process.pid),
+        }
+        return load.model_copy(update=more)
+
+    async def _ask_state(self, process: ProcessSeen, port: int, asked: _Answers) -> None:
         name = process.name
         match process.role:
             case Role.SHARD:

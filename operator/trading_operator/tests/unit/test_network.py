@@ -33,14 +33,15 @@ def _of(role: str, cluster: str = "demo", namespace: str = "trade") -> Peer:
 
 REPLICA, PARTITION, SHARD, NODE = map(_of, ("replica", "partition", "shard", "redis"))
 OPERATOR = Peer({"app.kubernetes.io/name": "trading-operator"}, "trading-system")
+PROMETHEUS = Peer({"app.kubernetes.io/name": "prometheus"}, "monitoring")
 BOT = Peer({"app": "bot"}, "trade")
 OUTSIDER = Peer()
 OTHER_PARTITION = _of("partition", cluster="other")
 ELSEWHERE = _of("partition", namespace="elsewhere")
 ALL = {
     "replica": REPLICA, "partition": PARTITION, "shard": SHARD, "redis": NODE,
-    "operator": OPERATOR, "bot": BOT, "outside": OUTSIDER, "other cluster": OTHER_PARTITION,
-    "other namespace": ELSEWHERE,
+    "operator": OPERATOR, "prometheus": PROMETHEUS, "bot": BOT, "outside": OUTSIDER,
+    "other cluster": OTHER_PARTITION, "other namespace": ELSEWHERE,
 }  # fmt: skip
 # Who gets in at which port of which tier; nobody else does.
 REACHES = {
@@ -50,7 +51,7 @@ REACHES = {
     ("shard", 8008): {"shard", "operator"},
     ("redis", 6379): {"replica", "partition", "redis", "operator"},
     ("redis", 16379): {"redis"},
-    ("partition", 9001): set(),  # kubelets alone, whom no policy stops
+    ("partition", 9001): {"prometheus"},  # and kubelets, whom no policy stops
     ("replica", 22): set(),
 }
 

@@ -8,6 +8,7 @@ from trading_operator.substrates.kubernetes.children import backends, partitions
 from trading_operator.substrates.kubernetes.children.building import ClusterIdentity, Object
 
 OPERATOR = {"app.kubernetes.io/name": "trading-operator"}
+PROMETHEUS = {"app.kubernetes.io/name": "prometheus"}
 
 
 def policies(identity: ClusterIdentity) -> Iterator[Object]:
@@ -27,7 +28,9 @@ def policies(identity: ClusterIdentity) -> Iterator[Object]:
         [redis.PORT],
     )
     yield _policy(
-        identity, partitions.ROLE, (_from([partition, replica], [partitions.PORT]),),
+        identity, partitions.ROLE,
+        (_from([partition, replica], [partitions.PORT]),
+         _from_anywhere(PROMETHEUS, [partitions.HEALTH_PORT])),
         [partitions.PORT],
     )  # fmt: skip
     yield _policy(identity, backends.ROLE, (_from_all([backends.PORT]),), [])
@@ -38,8 +41,7 @@ def _policy(
 ) -> Object:
     ingress = list(rules)
     if operator_ports:
-        operator = {"namespaceSelector": {}, "podSelector": {"matchLabels": OPERATOR}}
-        ingress.append({"from": [operator], "ports": _ports(operator_ports)})
+        ingress.append(_from_anywhere(OPERATOR, operator_ports))
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -55,6 +57,12 @@ def _policy(
 def _from(selectors: list[dict[str, str]], ports: list[int]) -> Object:
     peers = [{"podSelector": {"matchLabels": selector}} for selector in selectors]
     return {"from": peers, "ports": _ports(ports)}
+
+
+def _from_anywhere(labels: dict[str, str], ports: list[int]) -> Object:
+    """Pods of these labels in any namespace."""
+    peer = {"namespaceSelector": {}, "podSelector": {"matchLabels": labels}}
+    return {"from": [peer], "ports": _ports(ports)}
 
 
 def _from_all(ports: list[int]) -> Object:
