@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from trading_contract.load import Load
+from trading_contract.topology import Topology
 from trading_operator.planner.scaling.observed_load import ClusterLoad, LoadAnswer, look_at_load
 from trading_operator.planner.scaling.signals import Tier
 
@@ -48,13 +49,12 @@ class LoadWatch:
             return None
         return LoadLook(self._now)
 
-    def end(
-        self, look: LoadLook | None, more: Mapping[Tier, Collection[str]] | None = None
-    ) -> None:
-        """Take what the look brought; `more` are parts that should be there and were not asked."""
+    def end(self, look: LoadLook | None, topology: Topology | None) -> None:
+        """Take what the look brought. Who is in the topology is missing when it was not asked."""
         if look is None:
             return
-        expected = {
-            tier: names | set((more or {}).get(tier, ())) for tier, names in look.expected.items()
-        }
+        expected = {tier: set(names) for tier, names in look.expected.items()}
+        if topology is not None:
+            expected[Tier.PARTITIONS] |= {each.name for each in topology.partitions}
+            expected[Tier.SHARDS] |= {each.name for each in topology.shards}
         self.newest = look_at_load(self.newest, look.answers, expected, self._now())

@@ -226,7 +226,7 @@ async def ask(
             questions.append(ask_replica(pod))
     questions += [ask_shard(name, pods) for name, pods in by_shard.items()]
     await asyncio.gather(*questions)
-    loads.end(look)
+    loads.end(look, seen.topology)
     return replace(
         seen,
         load=loads.newest,

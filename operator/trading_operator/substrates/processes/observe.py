@@ -138,7 +138,7 @@ class Observer:
             if name in looked.ports
         ]
         await asyncio.gather(*questions)
-        self.loads.end(look)
+        self.loads.end(look, looked.topology)
         statuses = asked.statuses
         replicas = {name: statuses[name] == READY for name in asked.replicas}
         return replace(

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from trading_contract.load import NodeLoad, PartitionLoad, ReplicaLoad, ShardLoad
+from trading_contract.topology import PartitionAddress, ShardAddress, Topology
 from trading_operator.planner.kubernetes.seen import KubernetesSeen, PodSeen
 from trading_operator.planner.observed import NodeSeen, PartitionSeen, ShardSeen
 from trading_operator.planner.scaling.signals import DropReason, Tier
@@ -28,11 +29,11 @@ class Clock:
 def test_a_look_is_taken_every_few_seconds_and_again_after_the_clock_went_back() -> None:
     clock = Clock()
     watch = LoadWatch(clock)
-    watch.end(watch.begin())
+    watch.end(watch.begin(), None)
     assert watch.newest is not None
     assert watch.begin() is None
     clock.seconds += LOOK_SECONDS
-    watch.end(watch.begin())
+    watch.end(watch.begin(), None)
     assert watch.newest.at_seconds == clock.seconds
     clock.seconds -= 3600
     assert watch.begin() is not None
@@ -59,9 +60,28 @@ def test_so_many_are_asked_at_a_time_and_no_more() -> None:
 
     asyncio.run(all_at_once())
     assert most == QUESTIONS_MAX
-    watch.end(look)
+    watch.end(look, None)
     assert watch.newest is not None
     assert len(watch.newest.rates.dropped) == 3 * QUESTIONS_MAX  # nobody answered
+
+
+def test_who_is_in_the_topology_and_was_not_asked_is_missing() -> None:
+    watch = LoadWatch(Clock())
+    watch.end(watch.begin(), topology())
+    assert watch.newest is not None
+    assert {(each.tier, each.name) for each in watch.newest.rates.dropped} == {
+        (Tier.PARTITIONS, "p0"), (Tier.SHARDS, "shard-0"),
+    }  # fmt: skip
+
+
+def topology() -> Topology:
+    """One partition and one shard."""
+    return Topology(
+        cluster="demo", revision=1, symbols=(),
+        shards=(ShardAddress(name="shard-0", hosts=("h:1",)),),
+        partitions=(PartitionAddress(name="p0", host="h", port=1),),
+        redis_nodes=(), slots=(),
+    )  # fmt: skip
 
 
 def pod(name: str, role: str, component: str = "") -> PodSeen:
