@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import copy
-import json
 import random
-import subprocess
 from typing import Any
 
 import pytest
+from admission import NOT_STORED, SERVER_SIDE, Spec, document_of, models_say, server_says
 
 from kubernetes_cluster.control_plane import ControlPlane
 from operator_process import Kubectl
-from trading_contract.errors import UserError
-from trading_contract.manifest import parse_cluster
 
 pytestmark = pytest.mark.kubernetes
-Spec = dict[str, Any]
 BASE: Spec = {"symbols": [{"name": "BTCUSDT"}, {"name": "ETHUSDT"}, {"name": "XRPUSDT"}]}
 
 
@@ -28,10 +24,7 @@ def namespace(plane: ControlPlane) -> str:
 
 
 def _document(spec: Spec, name: str = "demo") -> Spec:
-    return {
-        "apiVersion": "hft.trading/v1alpha1", "kind": "TradingCluster",
-        "metadata": {"name": name}, "spec": spec,
-    }  # fmt: skip
+    return document_of("TradingCluster", name, spec)
 
 
 def _ranges(*texts: str, **more: int) -> Spec:
@@ -160,50 +153,28 @@ FROZEN: dict[str, tuple[Spec, Spec, str]] = {
 }  # fmt: skip
 
 
-def _try(plane: ControlPlane, document: Spec, namespace: str, *words: str) -> str:
-    """What the API server says to it; "" = admitted."""
-    done = subprocess.run(
-        [
-            str(plane.binaries / "kubectl"), "--kubeconfig", str(plane.kubeconfig), "apply",
-            "--server-side", "--force-conflicts", "--validate=strict", "-n", namespace, *words,
-            "-f", "-",
-        ],
-        input=json.dumps(document), capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    return "" if done.returncode == 0 else done.stdout + done.stderr
-
-
-def _model_says(document: Spec) -> str:
-    """What the models say to it; "" = accepted."""
-    try:
-        parse_cluster(document)
-    except UserError as error:
-        return str(error)
-    return ""
-
-
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_it_is_admitted(plane: ControlPlane, namespace: str, name: str) -> None:
     document = _document(ACCEPTED[name])
-    assert _try(plane, document, namespace, "--dry-run=server") == ""
-    assert _model_says(document) == ""
+    assert server_says(plane, document, namespace, *NOT_STORED) == ""
+    assert models_say(document) == ""
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_it_is_refused_by_name(plane: ControlPlane, namespace: str, name: str) -> None:
     spec, word = REFUSED[name]
-    said = _try(plane, _document(spec), namespace, "--dry-run=server")
+    said = server_says(plane, _document(spec), namespace, *NOT_STORED)
     assert said, "it was admitted"
     assert word in said
-    assert _model_says(_document(spec))
+    assert models_say(_document(spec))
 
 
 @pytest.mark.parametrize("name", FROZEN)
 def test_it_cannot_change(plane: ControlPlane, namespace: str, name: str) -> None:
     before, after, word = FROZEN[name]
     own = name.replace(" ", "-")
-    assert _try(plane, _document(before, own), namespace) == ""
-    said = _try(plane, _document(after, own), namespace)
+    assert server_says(plane, _document(before, own), namespace, *SERVER_SIDE) == ""
+    said = server_says(plane, _document(after, own), namespace, *SERVER_SIDE)
     assert said, "it was admitted"
     assert word in said
 
@@ -211,7 +182,7 @@ def test_it_cannot_change(plane: ControlPlane, namespace: str, name: str) -> Non
 def test_a_name_that_is_too_long_for_its_objects_is_refused(
     plane: ControlPlane, namespace: str
 ) -> None:
-    said = _try(plane, _document(BASE, "x" * 60), namespace, "--dry-run=server")
+    said = server_says(plane, _document(BASE, "x" * 60), namespace, *NOT_STORED)
     assert "metadata.name" in said
 
 
@@ -283,8 +254,8 @@ def test_the_api_server_and_the_models_agree_on_generated_specifications(
     for number in range(CHANGES):
         spec, paths = _changed(rng)
         document = _document(spec, f"g{number}")
-        said = _try(plane, document, namespace, "--dry-run=server")
-        model = _model_says(document)
+        said = server_says(plane, document, namespace, *NOT_STORED)
+        model = models_say(document)
         if bool(said) != bool(model):
             wrong.append(f"{spec}: API server: {said or 'admitted'}; models: {model or 'accept'}")
         elif said:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from typing import Any
 
 import pytest
+from admission import NOT_STORED, SERVER_SIDE, Spec, document_of, models_say, server_says
 
 from kubernetes_cluster.control_plane import ControlPlane
 from operator_process import Kubectl
-from trading_contract.errors import UserError
-from trading_contract.manifest import parse_move
 
 pytestmark = pytest.mark.kubernetes
-Spec = dict[str, Any]
 BASE: Spec = {"cluster": "demo", "symbols": ["BTCUSDT"], "toPartition": "partition-1"}
 ACCEPTED: dict[str, Spec] = {
     "a symbol": BASE,
@@ -62,31 +58,7 @@ FROZEN_LATER: dict[str, Spec] = {
 
 
 def _document(spec: Spec, name: str = "mine") -> Spec:
-    return {
-        "apiVersion": "hft.trading/v1alpha1", "kind": "SymbolMove",
-        "metadata": {"name": name}, "spec": spec,
-    }  # fmt: skip
-
-
-def _try(plane: ControlPlane, document: Spec, namespace: str, *words: str) -> str:
-    """What the API server says to it; "" = admitted."""
-    done = subprocess.run(
-        [
-            str(plane.binaries / "kubectl"), "--kubeconfig", str(plane.kubeconfig), "apply",
-            "--server-side", "--force-conflicts", "--validate=strict", "-n", namespace, *words,
-            "-f", "-",
-        ],
-        input=json.dumps(document), capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    return "" if done.returncode == 0 else done.stdout + done.stderr
-
-
-def _model_says(document: Spec) -> str:
-    try:
-        parse_move(document)
-    except UserError as error:
-        return str(error)
-    return ""
+    return document_of("SymbolMove", name, spec)
 
 
 def _begin(kubectl: Kubectl, namespace: str) -> None:
@@ -100,24 +72,24 @@ def _begin(kubectl: Kubectl, namespace: str) -> None:
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_it_is_admitted(plane: ControlPlane, namespace: str, name: str) -> None:
     document = _document(ACCEPTED[name])
-    assert _try(plane, document, namespace, "--dry-run=server") == ""
-    assert _model_says(document) == ""
+    assert server_says(plane, document, namespace, *NOT_STORED) == ""
+    assert models_say(document) == ""
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_it_is_refused_by_name(plane: ControlPlane, namespace: str, name: str) -> None:
     spec, word = REFUSED[name]
-    said = _try(plane, _document(spec), namespace, "--dry-run=server")
+    said = server_says(plane, _document(spec), namespace, *NOT_STORED)
     assert said, "it was admitted"
     assert word in said
-    assert _model_says(_document(spec))
+    assert models_say(_document(spec))
 
 
 @pytest.mark.parametrize("name", FROZEN)
 def test_it_cannot_change(plane: ControlPlane, namespace: str, name: str) -> None:
     before, after, word = FROZEN[name]
-    assert _try(plane, _document(before), namespace) == ""
-    said = _try(plane, _document(after), namespace)
+    assert server_says(plane, _document(before), namespace, *SERVER_SIDE) == ""
+    said = server_says(plane, _document(after), namespace, *SERVER_SIDE)
     assert said, "it was admitted"
     assert word in said
 
@@ -127,28 +99,28 @@ def test_it_may_change_until_it_begins(
     plane: ControlPlane, kubectl: Kubectl, namespace: str, name: str
 ) -> None:
     after = _document(FROZEN_LATER[name])
-    assert _try(plane, _document(BASE), namespace) == ""
-    assert _try(plane, after, namespace) == ""
-    assert _try(plane, _document(BASE), namespace) == ""
+    assert server_says(plane, _document(BASE), namespace, *SERVER_SIDE) == ""
+    assert server_says(plane, after, namespace, *SERVER_SIDE) == ""
+    assert server_says(plane, _document(BASE), namespace, *SERVER_SIDE) == ""
     _begin(kubectl, namespace)
-    said = _try(plane, after, namespace)
+    said = server_says(plane, after, namespace, *SERVER_SIDE)
     assert "the move has begun" in said
 
 
 def test_it_can_be_cancelled_and_reversed_when_it_has_begun(
     plane: ControlPlane, kubectl: Kubectl, namespace: str
 ) -> None:
-    assert _try(plane, _document(BASE), namespace) == ""
+    assert server_says(plane, _document(BASE), namespace, *SERVER_SIDE) == ""
     _begin(kubectl, namespace)
     spec = dict(BASE)
     for field in ("approved", "cancel", "reverse"):
         spec[field] = True
-        assert _try(plane, _document(spec), namespace) == "", field
+        assert server_says(plane, _document(spec), namespace, *SERVER_SIDE) == "", field
     assert kubectl.get("symbolmove", namespace, "mine")["spec"]["reverse"] is True
 
 
 def test_columns_tell_the_story(plane: ControlPlane, kubectl: Kubectl, namespace: str) -> None:
-    assert _try(plane, _document(BASE), namespace) == ""
+    assert server_says(plane, _document(BASE), namespace, *SERVER_SIDE) == ""
     status = {
         "symbols": "BTCUSDT", "source": "partition-0", "target": "partition-1", "state": "Done",
         "percent": 100, "pauseMilliseconds": 12.5,

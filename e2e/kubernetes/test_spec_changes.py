@@ -10,21 +10,18 @@ import copy
 import json
 import random
 import re
-import subprocess
 import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from admission import Spec, document_of, models_say, server_says
 from test_admission import BASE, VALUES
 
 from kubernetes_cluster.control_plane import ControlPlane
 from operator_process import Kubectl, OperatorProcess, until
-from trading_contract.errors import UserError
-from trading_contract.manifest import parse_cluster
 
 pytestmark = pytest.mark.kubernetes
-Spec = dict[str, Any]
 CLUSTERS = 12
 ROUNDS = (5, pytest.param(26, marks=pytest.mark.long))
 SETTLE_SECONDS_MAX = 180
@@ -44,10 +41,7 @@ KINDS = "statefulset,deployment,service,poddisruptionbudget,networkpolicy,ingres
 
 
 def _document(name: str, spec: Spec) -> Spec:
-    return {
-        "apiVersion": "hft.trading/v1alpha1", "kind": "TradingCluster",
-        "metadata": {"name": name}, "spec": spec,
-    }  # fmt: skip
+    return document_of("TradingCluster", name, spec)
 
 
 def _changed(rng: random.Random, spec: Spec) -> tuple[Spec, list[str]]:
@@ -61,26 +55,6 @@ def _changed(rng: random.Random, spec: Spec) -> tuple[Spec, list[str]]:
             place = place.setdefault(folder, {})
         place[last] = copy.deepcopy(rng.choice(CHANGES[path]))
     return changed, paths
-
-
-def _apply(plane: ControlPlane, namespace: str, document: Spec) -> str:
-    """What the API server says to it; "" = admitted."""
-    done = subprocess.run(
-        [
-            str(plane.binaries / "kubectl"), "--kubeconfig", str(plane.kubeconfig), "apply",
-            "--validate=strict", "-n", namespace, "-f", "-",
-        ],
-        input=json.dumps(document), capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    return "" if done.returncode == 0 else done.stdout + done.stderr
-
-
-def _model_says(document: Spec) -> str:
-    try:
-        parse_cluster(document)
-    except UserError as error:
-        return str(error)
-    return ""
 
 
 def _end_of(body: Spec) -> str:
@@ -112,7 +86,7 @@ def _one_round(
     for name, spec in list(specs.items()):
         changed, paths = _changed(rng, spec)
         document = _document(name, changed)
-        said, model = _apply(plane, namespace, document), _model_says(document)
+        said, model = server_says(plane, document, namespace), models_say(document)
         if not said:
             specs[name] = changed
             if model:
@@ -141,7 +115,7 @@ def test_every_change_is_refused_by_name_or_reached(
     rng = random.Random(20261128)
     specs: dict[str, Spec] = {f"chain{number}": copy.deepcopy(BASE) for number in range(CLUSTERS)}
     for name, spec in specs.items():
-        assert _apply(plane, namespace, _document(name, spec)) == ""
+        assert server_says(plane, _document(name, spec), namespace) == ""
     refused = 0
     for _ in range(rounds):
         more, wrong = _one_round(plane, namespace, specs, rng)
@@ -171,7 +145,7 @@ def _ends_as_if_made_so(
     for name, spec in specs.items():
         awake = {**spec, "paused": False, "hibernated": False}
         for each in (name, name.replace("chain", "fresh")):
-            assert _apply(plane, namespace, _document(each, awake)) == ""
+            assert server_says(plane, _document(each, awake), namespace) == ""
     until(lambda: _settled(kubectl, namespace), "all clusters rest", SETTLE_SECONDS_MAX)
     ends = {
         body["metadata"]["name"]: _end_of(body)
