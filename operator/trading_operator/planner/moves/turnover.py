@@ -194,13 +194,17 @@ def _half(
 
 
 def _left_by_people(moves: Sequence[SymbolMove]) -> set[str]:
-    """Whom a person emptied: it stays empty for as long as that move is there."""
-    return {
-        origin.owner
-        for move in moves
-        if not move.is_planned and move.status is not None
-        for origin in move.status.origins
-    }
+    """Partitions that a person emptied: they stay empty for as long as that move is there.
+
+    What left a partition last decides: one that we emptied afterwards, so that it may restart, is
+    filled again, though a person moved something away from it before.
+    """
+    last: dict[str, SymbolMove] = {}
+    begun = [(move.status.started_time, move) for move in moves if move.status is not None]
+    for _, move in sorted(begun, key=lambda each: (each[0], not each[1].is_planned)):
+        for origin in move.status.origins if move.status else ():
+            last[origin.owner] = move
+    return {name for name, move in last.items() if not move.is_planned}
 
 
 def _number(name: str) -> int:

@@ -148,6 +148,19 @@ def test_what_a_person_emptied_stays_empty() -> None:
     assert all(not each.is_planned for each in scene.world.moves or ())
 
 
+def test_a_partition_that_a_person_moved_something_from_is_filled_again_after_a_restart() -> None:
+    scene = Scene(of(2), move(symbols="AUSDT", to="partition-1"))
+    scene.settle()
+    scene.now += 60
+    back = move("back", symbols="AUSDT", to="partition-0")
+    scene.world = replace(scene.world, moves=(*(scene.world.moves or ()), back))
+    scene.settle()
+    scene.now += 60
+    scene.wanted = of(2, observability={"logLevel": "debug"})
+    scene.settle()
+    assert set(slots_of(scene.world)) == {"partition-0", "partition-1"}
+
+
 def test_slots_that_a_person_placed_are_not_evened_out() -> None:
     scene = Scene(of(3), move(symbols="..S", to="partition-0"))
     scene.settle()
