@@ -55,7 +55,9 @@ async def _main() -> None:
     world = Path(os.environ["WORLD"])
     seam = _seam(os.environ.get("CRASH", ""), Path(os.environ["CHANGES"]))
     api = await connect(seam)
-    await Operator(settings, api, lambda key: StubComponents(world, key, api), seam).run()
+    stubs = await connect(kubeconfig=os.environ.get("WORLD_KUBECONFIG"))
+    await Operator(settings, api, lambda key: StubComponents(world, key, stubs), seam).run()
+    await stubs.close()
 
 
 if __name__ == "__main__":

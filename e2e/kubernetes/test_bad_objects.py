@@ -154,8 +154,10 @@ def test_what_is_no_longer_wanted_and_owns_nothing_is_removed(
     kubectl.wait_condition(namespace, "demo", "Ready", timeout_seconds=90)
     _apply(kubectl, namespace, placement=on_one, **more, exposure={"ingressHost": "b.example"})
     kubectl.wait_condition(namespace, "demo", "Ready")
-    _apply(kubectl, namespace, placement=on_one)
+    _apply(kubectl, namespace, placement=on_one, shards={"storage": {"reclaim": "delete"}})
     kubectl.wait_condition(namespace, "demo", "Ready", timeout_seconds=90)
+    secret = kubectl.get("secret", namespace, "demo-credentials")
+    assert secret["metadata"]["ownerReferences"]  # it goes with the cluster from now on
     kinds = "statefulset,service,poddisruptionbudget,ingress"
     items = kubectl.get(kinds, namespace, selector="hft.trading/cluster=demo")["items"]
     names = {item["metadata"]["name"] for item in items}

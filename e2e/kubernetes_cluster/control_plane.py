@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,11 @@ class ControlPlane:
         return self.folder / "audit.log"
 
     @property
+    def _starts(self) -> Path:
+        """One line for each start of the API server: when it was begun, and when it was ready."""
+        return self.folder / "api-server-starts"
+
+    @property
     def _etcd_port(self) -> str:
         """In a file, as another process may bring the API server back."""
         return (self.folder / "etcd-port").read_text()
@@ -74,7 +80,7 @@ class ControlPlane:
 
     def start_api_server(self) -> None:
         """Also to bring it back after `stop_api_server`; the same address, the same data."""
-        folder = self.folder
+        folder, begun = self.folder, datetime.now(UTC)
         processes.start(folder, "kube-apiserver", [
             str(self.binaries / "kube-apiserver"),
             "--etcd-servers", f"http://127.0.0.1:{self._etcd_port}",
@@ -98,6 +104,20 @@ class ControlPlane:
             "--audit-log-maxbackup", "1",
         ])  # fmt: skip
         self._wait_ready()
+        with self._starts.open("a") as file:
+            file.write(f"{begun.isoformat()} {datetime.now(UTC).isoformat()}\n")
+
+    def was_starting(self, moment: str) -> bool:
+        """Whether the API server was not ready yet at a time, as its audit log writes times.
+
+        Until it has read the Roles it answers, and refuses whatever it is asked.
+        """
+        at = datetime.fromisoformat(moment)
+        spans = [line.split() for line in self._starts.read_text().splitlines()]
+        return any(
+            datetime.fromisoformat(begun) <= at <= datetime.fromisoformat(ready)
+            for begun, ready in spans
+        )
 
     def stop_api_server(self) -> None:
         """Take it away, as an outage does."""
@@ -113,6 +133,8 @@ class ControlPlane:
             "--secure-port", str(processes.free_port()), "--bind-address", "127.0.0.1",
             "--cert-dir", str(folder / "controller-manager"),
             "--controllers", "*,bootstrapsigner,tokencleaner",
+            # By default it makes twenty calls a second, which is what tests would wait for.
+            "--kube-api-qps", "200", "--kube-api-burst", "400",
         ])  # fmt: skip
 
     def stop(self) -> None:

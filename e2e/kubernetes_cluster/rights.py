@@ -20,15 +20,25 @@ class Right(NamedTuple):
     resource: str
 
 
-def used(audit_log: Path, account: str) -> tuple[set[Right], list[str]]:
+class Refusal(NamedTuple):
+    """One call that was forbidden; `at` as the audit log writes times."""
+
+    at: str
+    user: str
+    verb: str
+    uri: str
+
+
+def used(audit_log: Path, account: str) -> tuple[set[Right], list[Refusal]]:
     """The rights that an account of that name used in any namespace, and what it was refused."""
     rights: set[Right] = set()
-    refused: list[str] = []
+    refused: list[Refusal] = []
     for event in _events(audit_log):
         if event["user"]["username"].rpartition(":")[2] != account:
             continue
-        if event.get("responseStatus", {}).get("code") == FORBIDDEN:
-            refused.append(f"{event['verb']} {event['requestURI']}")
+        if _is_refused(event):
+            at, user = event["requestReceivedTimestamp"], event["user"]["username"]
+            refused.append(Refusal(at, user, event["verb"], event["requestURI"]))
         elif reference := event.get("objectRef"):
             resource = "/".join(
                 part for part in (reference["resource"], reference.get("subresource")) if part
@@ -38,6 +48,31 @@ def used(audit_log: Path, account: str) -> tuple[set[Right], list[str]]:
             if event.get("responseStatus", {}).get("code") == CREATED:  # also by an apply
                 rights.add(Right("create", group, resource))
     return rights, refused
+
+
+def _is_refused(event: Mapping[str, Any]) -> bool:
+    """Whether it was forbidden, and not only because its namespace is about to go."""
+    answer = event.get("responseStatus", {})
+    causes = (answer.get("details") or {}).get("causes") or ()
+    is_ending = any(each.get("reason") == "NamespaceTerminating" for each in causes)
+    return answer.get("code") == FORBIDDEN and not is_ending
+
+
+def calls(
+    audit_log: Path, account: str, namespace: str | None = None, since: int = 0
+) -> Counter[str]:
+    """How often an account asked for what in a namespace (None = in any), as "verb resource".
+
+    From byte `since` of the log on; a watch counts when it ends.
+    """
+    counts: Counter[str] = Counter()
+    for event in _events(audit_log, since):
+        reference = event.get("objectRef") or {}
+        is_ours = event["user"]["username"].rpartition(":")[2] == account
+        is_there = namespace is None or reference.get("namespace") == namespace
+        if is_ours and is_there and event["stage"] == "ResponseComplete":
+            counts[f"{event['verb']} {reference.get('resource', '')}"] += 1
+    return counts
 
 
 def created_and_deleted(

@@ -23,7 +23,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "trading-operator.rules" -}}
 - apiGroups: [hft.trading]
   resources: [tradingclusters]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [hft.trading]
   resources: [symbolmoves]
   verbs: [list, watch, create, delete]
