@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from kubernetes_cluster.control_plane import ControlPlane
+from kubernetes_cluster.rights import calls
 from operator_process import ROOT, SHORT_LEASE, Kubectl, OperatorProcess, until
 
 pytestmark = pytest.mark.kubernetes
@@ -44,14 +45,17 @@ def _settle(operator: OperatorProcess, quiet_seconds: float = 3.0) -> list[str]:
 
 
 def test_a_cluster_comes_ready_and_then_nothing_is_changed_any_more(
-    kubectl: Kubectl, namespace: str, start_operator: Start
+    plane: ControlPlane, kubectl: Kubectl, namespace: str, start_operator: Start
 ) -> None:
     operator = start_operator()
     _apply(kubectl, namespace)
     kubectl.wait_condition(namespace, "demo", "Ready")
-    before = _settle(operator)
+    before, since = _settle(operator), plane.audit_log.stat().st_size
     time.sleep(7.0)  # three full lists
     assert operator.changes() == before
+    asked = calls(plane.audit_log, "trading-operator", namespace, since)
+    assert asked["update leases"] > 1
+    assert asked["get leases"] == 0  # who wrote it last knows it
 
 
 def test_applying_twice_says_unchanged_and_a_diff_is_empty(

@@ -34,18 +34,23 @@ class PatientLeaseLock(BaseLock):
     """A Lease as the library's election wants it.
 
     The library's own lock ends the process when the API server is away, and version 37.0.2 cannot
-    create a Lease at all; for this one both are tries that failed.
+    create a Lease at all; for this one both are tries that failed. It also reads the Lease before
+    each renewal; who wrote it last knows it, and learns from the refusal of the next write when
+    somebody else did: this one reads it then.
     """
 
     def __init__(self, api: KubernetesApi, name: str, namespace: str, identity: str) -> None:
         super().__init__(name, namespace, identity)
         self._api = api
         self._lease: Body | None = None
+        self._is_known = False  # ours, as we wrote it last
 
     async def get(
         self, name: str, namespace: str
     ) -> tuple[bool, LeaderElectionRecord] | tuple[bool, Exception] | tuple[bool, None]:
         """The record of the Lease, or why there is none."""
+        if self._is_known and self._lease is not None:
+            return True, _record(self._lease)
         try:
             async with asyncio.timeout(CALL_SECONDS_MAX):
                 self._lease = await self._api.get(LEASE, namespace, name)
@@ -88,6 +93,7 @@ class PatientLeaseLock(BaseLock):
             await self._try(self._api.replace(LEASE, self.namespace, {**self._lease, "spec": spec}))
 
     async def _try(self, call: Awaitable[Body]) -> bool:
+        self._is_known = False
         try:
             async with asyncio.timeout(CALL_SECONDS_MAX):
                 self._lease = await call
@@ -95,6 +101,7 @@ class PatientLeaseLock(BaseLock):
             if getattr(error, "code", 0) != CONFLICT:
                 logger.warning("the Lease could not be written: %s", error)
             return False
+        self._is_known = True
         return True
 
 
