@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from namespaces import OPERATOR_NAMESPACE, make_namespace, own_namespace, wait_all_are_gone
 
-from diagnostics import DIAGNOSTICS, keep_logs
+from diagnostics import keep_logs
 from kubernetes_cluster import kind
 from kubernetes_cluster.__main__ import down, held, require_all, runs, the_plane, up
 from kubernetes_cluster.binaries import CHART, ensure
@@ -28,7 +29,6 @@ from kubernetes_cluster.problems import CannotError
 from operator_process import ROOT, Kubectl
 
 CHART_FOLDER = ROOT / "charts" / "trading-operator"
-OPERATOR_NAMESPACE = "trading-system"
 TIMES = ROOT / "build" / "e2e-times.json"
 
 
@@ -88,7 +88,7 @@ def node(given: str) -> Node:
 
 
 @pytest.fixture(scope="session")
-def operator(kubectl: Kubectl) -> Kubectl:
+def operator(kubectl: Kubectl) -> Iterator[Kubectl]:
     """Two operators from the chart, in a namespace that enforces Pod Security `restricted`."""
     make_namespace(kubectl, OPERATOR_NAMESPACE)
     repository, _, tag = IMAGE.partition(":")
@@ -104,18 +104,15 @@ def operator(kubectl: Kubectl) -> Kubectl:
         check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    return kubectl
+    yield kubectl
+    wait_all_are_gone(kubectl)
 
 
 @pytest.fixture
 def namespace(operator: Kubectl, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A namespace of its own, gone at the end within a minute."""
-    name = f"e2e-{uuid.uuid4().hex[:6]}"
-    make_namespace(operator, name)
-    yield name
-    if request.session.testsfailed:
-        keep_diagnostics(operator, name)
-    operator("delete", "namespace", name, "--timeout=60s")
+    """A namespace of its own."""
+    with own_namespace(operator, request) as name:
+        yield name
 
 
 @pytest.fixture
@@ -125,34 +122,6 @@ def room(kubectl: Kubectl) -> Iterator[str]:
     make_namespace(kubectl, name)
     yield name
     kubectl("delete", "namespace", name, "--timeout=60s")
-
-
-def make_namespace(kubectl: Kubectl, name: str) -> None:
-    """One that admits nothing but restricted pods."""
-    body = {
-        "apiVersion": "v1", "kind": "Namespace",
-        "metadata": {
-            "name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
-        },
-    }  # fmt: skip
-    kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(body))
-
-
-def keep_diagnostics(kubectl: Kubectl, namespace: str) -> None:
-    """Events, descriptions and logs of a failed test."""
-    folder = DIAGNOSTICS / namespace
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, words in (
-        ("events", ("get", "events", "-n", namespace, "--sort-by=.lastTimestamp")),
-        ("objects", ("get", "all,pvc,configmap", "-n", namespace, "-o", "wide")),
-        ("clusters", ("get", "tradingclusters", "-n", namespace, "-o", "yaml")),
-        ("pods", ("describe", "pods", "-n", namespace)),
-        ("logs", ("logs", "-n", namespace, "--prefix", "--all-containers", "--tail=300",
-                  "-l", "app.kubernetes.io/managed-by=trading-operator")),
-        ("operator", ("logs", "-n", OPERATOR_NAMESPACE, "--prefix", "--tail=2000",
-                      "-l", "app.kubernetes.io/name=trading-operator")),
-    ):  # fmt: skip
-        (folder / f"{name}.txt").write_text(kubectl(*words, check=False))
 
 
 @pytest.fixture(scope="session")

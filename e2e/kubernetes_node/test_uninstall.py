@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from namespaces import OPERATOR_NAMESPACE
 from node_exchange import NodeExchange, small_document
 
 from exchange import Trader
@@ -14,7 +15,6 @@ from kubernetes_cluster.binaries import CHART, ensure
 from operator_process import Kubectl, until
 
 pytestmark = pytest.mark.kubernetes
-OPERATOR_NAMESPACE = "trading-system"
 SECONDS_MAX = 60
 
 
