@@ -1,15 +1,16 @@
 """What the operator costs when nothing happens, by number of TradingClusters.
 
 `python benchmarks/operator_at_rest.py [1 50 ..]`, needs what `make e2e` needs. The API server is
-real, the operator is the real process with the chart's settings; pods and what runs in them are
-stubbed. Writes results/operator_at_rest.json.
+real, the operator is the real process as its real account with the chart's settings; pods and what
+runs in them are stubbed. Calls are those that the API server's audit log has, watches among them.
+Writes results/operator_at_rest.json.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,13 +23,16 @@ sys.path[:0] = [str(HERE.parent / "e2e"), str(HERE.parent / "e2e" / "kubernetes"
 from stub_kubelet import StubKubelet  # noqa: E402
 
 from bench.machine import commit, machine  # noqa: E402
+from kubernetes_cluster.binaries import CHART, ensure  # noqa: E402
 from kubernetes_cluster.control_plane import ControlPlane  # noqa: E402
 from kubernetes_cluster.processes import free_port  # noqa: E402
+from kubernetes_cluster.rights import calls  # noqa: E402
 from operator_process import ROOT, Kubectl, OperatorProcess, until  # noqa: E402
 
 QUIET_SECONDS = 15
-WINDOW_SECONDS = 120
+WINDOW_SECONDS = 600  # longer than the watches and the full lists take turns
 READY_SECONDS_MAX = 900
+ACCOUNT, NAMESPACE = "trading-operator", "trading-system"
 CLUSTER = """apiVersion: hft.trading/v1alpha1
 kind: TradingCluster
 metadata: {{name: c{number}}}
@@ -40,36 +44,65 @@ spec: {{symbols: [{{name: BTCUSDT}}, {{name: ETHUSDT}}]}}
 def measure(plane: ControlPlane, counts: list[int]) -> list[dict[str, float]]:
     """One operator for all counts, in rising order."""
     kubectl = Kubectl(plane.kubeconfig, str(plane.binaries / "kubectl"))
+    kubectl("create", "namespace", NAMESPACE)
+    kubectl("apply", "-f", "-", stdin=_rights())
     with tempfile.TemporaryDirectory() as folder:
         process = OperatorProcess(
-            plane.kubeconfig, Path(folder), "rest", "", "default", port=free_port()
-        )
+            plane.account_kubeconfig(NAMESPACE, ACCOUNT), Path(folder), "rest", "", NAMESPACE,
+            port=free_port(), world_kubeconfig=plane.kubeconfig,
+        )  # fmt: skip
         process.start()
         try:
-            return [_at_rest(kubectl, process, count) for count in counts]
+            return [_at_rest(plane, kubectl, process, count) for count in counts]
         finally:
             process.stop()
 
 
-def _at_rest(kubectl: Kubectl, process: OperatorProcess, count: int) -> dict[str, float]:
+def _rights() -> str:
+    """The account with its rights in all namespaces, as the chart has them."""
+    return subprocess.run(
+        [
+            str(ensure(CHART) / "helm"), "template", ACCOUNT,
+            str(ROOT / "charts" / "trading-operator"), "-n", NAMESPACE,
+            "-s", "templates/rbac.yaml",
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    ).stdout  # fmt: skip
+
+
+def _at_rest(
+    plane: ControlPlane, kubectl: Kubectl, process: OperatorProcess, count: int
+) -> dict[str, float]:
     begun = time.monotonic()
     documents = "".join(CLUSTER.format(number=number) for number in range(count))
     kubectl("apply", "-f", "-", stdin=documents)
     until(lambda: _ready(kubectl) == count, f"{count} clusters are ready", READY_SECONDS_MAX)
     ready_seconds = time.monotonic() - begun
     time.sleep(QUIET_SECONDS)
+    since = plane.audit_log.stat().st_size
     before, at = _metrics(process.port), time.monotonic()
     time.sleep(WINDOW_SECONDS)
     after, seconds = _metrics(process.port), time.monotonic() - at
+    asked = calls(plane.audit_log, ACCOUNT, since=since)
     cpu = after["process_cpu_seconds_total"] - before["process_cpu_seconds_total"]
-    calls = after["calls"] - before["calls"]
+
+    def per_hour(*verbs: str, leases: bool) -> int:
+        found = (
+            number for call, number in asked.items()
+            if (not verbs or call.split()[0] in verbs) and (call.split()[1] == "leases") == leases
+        )  # fmt: skip
+        return round(3600 * sum(found) / seconds)
+
     found = {
         "clusters": count,
         "all_ready_seconds": round(ready_seconds, 1),
         "resident_megabytes": round(after["process_resident_memory_bytes"] / 1e6, 1),
         "cpu_percent_of_a_core": round(100 * cpu / seconds, 2),
-        "api_calls_per_hour": round(3600 * calls / seconds),
-        "changes_per_hour": round(3600 * (after["changes"] - before["changes"]) / seconds),
+        "api_calls_per_hour": round(3600 * asked.total() / seconds),
+        "of_the_lease_per_hour": per_hour(leases=True),
+        "lists_per_hour": per_hour("list", leases=False),
+        "watches_per_hour": per_hour("watch", leases=False),
+        "changes_per_hour": per_hour("create", "update", "patch", "delete", leases=False),
     }
     print(found, flush=True)
     return found
@@ -84,17 +117,8 @@ def _ready(kubectl: Kubectl) -> int:
 def _metrics(port: int) -> dict[str, float]:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         text = answer.read().decode()
-    found = {"calls": 0.0, "changes": 0.0}
-    for line in text.splitlines():
-        name, _, value = line.rpartition(" ")
-        if line.startswith("#"):
-            continue
-        if match := re.match(r'trading_operator_api_calls{kind="(\w+)",verb="(\w+)"', name):
-            found["calls"] += float(value)
-            is_renewal = match[1] == "Lease"
-            found["changes"] += 0.0 if match[2] == "get" or is_renewal else float(value)
-        found[name] = float(value)
-    return found
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
 
 
 def main() -> None:
