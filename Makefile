@@ -50,7 +50,7 @@ bench: dev ## measure; ARGS=… goes to benchmarks/run.py
 
 e2e: dev ## the promises on a real Kubernetes: KUBECONFIG, else one made here; ARGS=… goes to pytest
 	@.ci/setup $(PYTHON) kubernetes
-	$(BIN)/pytest e2e/kubernetes e2e/kubernetes_node $(ARGS)
+	@.ci/e2e $(ARGS)
 
 crds: setup ## write the CustomResourceDefinitions from the models
 	@mkdir -p build
