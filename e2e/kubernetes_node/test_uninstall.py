@@ -40,7 +40,7 @@ def test_without_an_operator_trading_goes_on_and_all_can_be_deleted_within_a_min
 ) -> None:
     exchange = NodeExchange(operator, namespace, "orphan")
     operator("apply", "-n", namespace, "-f", "-", stdin=small_document("orphan"))
-    exchange.wait_ready(180)
+    exchange.wait_ready(240)  # the API server was away just before
     key = exchange.create_key("steady")
     until(lambda: exchange.knows(key.api_key), "the replicas know the key", 120)
     trader = Trader(exchange.rest, key)
