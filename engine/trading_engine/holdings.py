@@ -16,7 +16,7 @@ from trading_engine.commit import CommitPipeline, Rim
 from trading_engine.conninfo import COMMIT_OPTIONS, LOAD_OPTIONS, over_sockets, shard_conninfo
 from trading_engine.moving.decide import must_leave
 from trading_engine.passwords import ENGINE, read_password
-from trading_engine.recovery import adopt, fetch_slot
+from trading_engine.recovery import adopt, fetch_slots
 from trading_engine.settings import EngineSettings
 from trading_engine.shard_connection import ShardConnection
 from trading_engine.shard_writer import ShardWriter
@@ -24,7 +24,6 @@ from trading_engine.taking import TakenSlot, Taker, release_slots, take_slots
 
 logger = logging.getLogger(__name__)
 
-LOADING_MAX = 2  # slots read at once, per shard
 # For a live owner to read the new topology: a ConfigMap may reach one pod a minute after another.
 # It serves meanwhile; only a frozen one is in the way, and that the operator ends sooner.
 HANDOVER_SECONDS_MAX = 90.0
@@ -200,34 +199,24 @@ class Holdings:
         if not taken:
             return
         begun = time.monotonic()
-        info = self._conninfo(shard, LOAD_OPTIONS)
-        loading = asyncio.Semaphore(LOADING_MAX)
-
-        async def load(slot: TakenSlot) -> int:
-            async with loading:
-                rows = await asyncio.to_thread(
-                    fetch_slot, info, slot, self._host.topology.idempotency, time.time_ns() // 1000
-                )
-            await adopt(self._sequencer, slot, rows)
-            pipeline = self.pipeline(shard)
+        rows = await asyncio.to_thread(
+            fetch_slots, self._conninfo(shard, LOAD_OPTIONS), taken,
+            self._host.topology.idempotency, time.time_ns() // 1000,
+        )  # fmt: skip
+        read_seconds = time.monotonic() - begun
+        await adopt(self._sequencer, rows)
+        pipeline = self.pipeline(shard)
+        for slot in taken:
             self._sequencer.set_slot(
                 slot.id, slot.first, slot.past, pipeline.index, slot.epoch, slot.sequence,
                 slot.chain,
             )  # fmt: skip
             self._owned[slot.id] = (slot, shard.name)
-            return rows.open_orders
-
-        loads = await asyncio.gather(*(load(slot) for slot in taken), return_exceptions=True)
         self._host.slots_changed()
-        if shard.name in self.pipelines:
-            self.pipelines[shard.name].show_soon()
-        for each in loads:
-            if isinstance(each, BaseException):
-                raise each
+        pipeline.show_soon()
         logger.info(
-            "took %s slots of %s with %s open orders in %.3f s",
-            len(taken), shard.name, sum(n for n in loads if isinstance(n, int)),
-            time.monotonic() - begun,
+            "took %s slots of %s with %s open orders in %.3f s, %.3f s of them to read",
+            len(taken), shard.name, rows.open_orders, time.monotonic() - begun, read_seconds,
         )  # fmt: skip
 
     def pipeline(self, shard: ShardAddress) -> CommitPipeline:

@@ -2,8 +2,9 @@
 
 Or, while somebody else does, as of one snapshot of the shard.
 
-Each slot is read by a few threads, as streams of parts that go straight into the core's
-`SlotRows`; the event loop only takes the finished rows over, in slices, and serves in between.
+All slots of a shard are read in one pass over its tables, by a few threads, as streams of parts
+that go straight into the core's `SlotRows`; the event loop only takes the finished rows over, in
+slices, and serves in between.
 """
 
 from __future__ import annotations
@@ -38,26 +39,30 @@ _STATE_COLUMNS = (
 )
 
 
-def fetch_slot(
-    conninfo: str, slot: TakenSlot, remember: Idempotency, now_us: int, snapshot: str = ""
+def fetch_slots(
+    conninfo: str,
+    slots: Sequence[TakenSlot],
+    remember: Idempotency,
+    now_us: int,
+    snapshot: str = "",
 ) -> SlotRows:
-    """Read a slot's books, counters and recent client ids, as of an exported snapshot or now.
+    """Read the slots' books, counters and recent client ids, as of an exported snapshot or now.
 
     Raises `WorldError` when the shard is away, `InvariantError` when its rows cannot be read.
     """
     try:
-        return _fetch(conninfo, slot, remember, now_us, snapshot)
+        return _fetch(conninfo, slots, remember, now_us, snapshot)
     except psycopg.Error as problem:
         raise WorldError(f"cannot load slots: {first_line(problem)}") from problem
 
 
 def _fetch(
-    conninfo: str, slot: TakenSlot, remember: Idempotency, now_us: int, snapshot: str
+    conninfo: str, slots: Sequence[TakenSlot], remember: Idempotency, now_us: int, snapshot: str
 ) -> SlotRows:
-    where = "symbol >= %s AND symbol < %s"
-    bounds: tuple[Any, ...] = (slot.first, slot.past)
+    bounds = _bounds(slots)
+    where = " OR ".join(["symbol >= %s AND symbol < %s"] * (len(bounds) // 2)) or "false"
     ended = (
-        f"SELECT {_ENDED_COLUMNS} FROM closed_orders WHERE {where} "
+        f"SELECT {_ENDED_COLUMNS} FROM closed_orders WHERE ({where}) "
         "AND ended_us >= %s ORDER BY ended_us DESC LIMIT %s"
     )
     since_us = now_us - remember.window_seconds * 1_000_000
@@ -77,7 +82,7 @@ def _fetch(
         with _reader(conninfo, snapshot) as connection:
             within = tuple(f"({page},0)" for page in pages)
             query = (
-                f"SELECT {_ORDER_COLUMNS} FROM open_orders WHERE {where}"
+                f"SELECT {_ORDER_COLUMNS} FROM open_orders WHERE ({where})"
                 " AND ctid >= %s AND ctid < %s"
             )
             _copy(connection, query, (*bounds, *within), rows.add_open_orders)
@@ -88,8 +93,19 @@ def _fetch(
         parts = [threads.submit(read_open, pages) for pages in _page_ranges(conninfo)]
         rows = rest.result()
         if not all(rows.merge(part.result()) for part in parts) or not rows.finish():
-            raise InvariantError(f"slot {slot.id}: its rows have no end")
+            raise InvariantError(f"slots {[slot.id for slot in slots]}: their rows have no end")
     return rows
+
+
+def _bounds(slots: Sequence[TakenSlot]) -> tuple[str, ...]:
+    """First and past of each range, neighbours as one."""
+    bounds: list[str] = []
+    for slot in sorted(slots, key=lambda slot: slot.first.encode()):
+        if bounds and bounds[-1] == slot.first:
+            bounds[-1] = slot.past
+        else:
+            bounds += (slot.first, slot.past)
+    return tuple(bounds)
 
 
 @contextmanager
@@ -115,10 +131,10 @@ def _page_ranges(conninfo: str) -> list[tuple[int, int]]:
 
 def fetch_followed(
     conninfo: str, ids: Sequence[int], remember: Idempotency, now_us: int
-) -> list[tuple[TakenSlot, SlotRows]]:
+) -> tuple[list[TakenSlot], SlotRows]:
     """Slots as their owner has committed them, all as of one moment; absent ones are left out.
 
-    Raises as `fetch_slot` does.
+    Raises as `fetch_slots` does.
     """
     try:
         with psycopg.connect(conninfo, autocommit=True) as keeper:
@@ -130,20 +146,18 @@ def fetch_followed(
                 " WHERE slot_id = ANY (%s) AND state = 'ACTIVE' ORDER BY slot_id", (list(ids),)
             ).fetchall()  # fmt: skip
             slots = [TakenSlot(*row) for row in rows]  # psycopg gives bytes
-            return [
-                (slot, fetch_slot(conninfo, slot, remember, now_us, exported[0])) for slot in slots
-            ]
+            return slots, fetch_slots(conninfo, slots, remember, now_us, exported[0])
     except psycopg.Error as problem:
         raise WorldError(f"cannot load slots: {first_line(problem)}") from problem
 
 
-async def adopt(sequencer: Sequencer, slot: TakenSlot, rows: SlotRows) -> None:
-    """Rebuild a slot in memory. Raises `InvariantError` when the rows make no book."""
+async def adopt(sequencer: Sequencer, rows: SlotRows) -> None:
+    """Rebuild slots in memory. Raises `InvariantError` when the rows make no book."""
     left = 1
     while left:
         left = sequencer.adopt(rows, SLICE_ORDERS)
         if left < 0:
-            raise InvariantError(f"slot {slot.id}: open_orders make no book")
+            raise InvariantError("open_orders make no book")
         await asyncio.sleep(0)
 
 

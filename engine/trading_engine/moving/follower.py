@@ -58,8 +58,8 @@ class _Slot:
     lag: int = 0
 
 
-Fetch = Callable[[list[int]], Awaitable[list[tuple[TakenSlot, SlotRows]]]]
-Adopt = Callable[[TakenSlot, SlotRows], Awaitable[None]]
+Fetch = Callable[[list[int]], Awaitable[tuple[list[TakenSlot], SlotRows]]]
+Adopt = Callable[[SlotRows], Awaitable[None]]
 
 
 @dataclass
@@ -149,11 +149,11 @@ class Follower:
         if not wanted:
             return False
         self.state = "Copying"
-        loaded = await self.reads.fetch(wanted)
-        if len(loaded) < len(wanted):
+        found, rows = await self.reads.fetch(wanted)
+        if len(found) < len(wanted):
             raise WorldError("not all of its slots are there")
-        for slot, rows in loaded:
-            await self.reads.adopt(slot, rows)
+        await self.reads.adopt(rows)
+        for slot in found:
             self.sequencer.follow_slot(
                 slot.id, slot.first, slot.past, 0, slot.epoch, slot.sequence, slot.chain
             )

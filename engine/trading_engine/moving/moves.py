@@ -101,13 +101,13 @@ class Moves:
             return  # the one before withdraws first; asked again with the next turn
         sequencer = self._sequencer
 
-        async def fetch(ids: list[int]) -> list[tuple[TakenSlot, SlotRows]]:
+        async def fetch(ids: list[int]) -> tuple[list[TakenSlot], SlotRows]:
             info = self._home.loading_conninfo(shard)
             now_us = time.time_ns() // 1000
             return await asyncio.to_thread(fetch_followed, info, ids, remember, now_us)
 
-        async def take_in(slot: TakenSlot, rows: SlotRows) -> None:
-            await adopt(sequencer, slot, rows)
+        async def take_in(rows: SlotRows) -> None:
+            await adopt(sequencer, rows)
 
         reads = Reads(fetch, take_in, self._home.connector(shard))
         follower = Follower(order, self._taker, sequencer, self._home, reads)

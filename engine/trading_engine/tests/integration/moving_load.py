@@ -10,7 +10,7 @@ from trading_contract.topology import Idempotency
 from trading_contract.wire import Code, Reply, Side
 from trading_engine._core import Sequencer
 from trading_engine.conninfo import shard_conninfo
-from trading_engine.recovery import fetch_slot
+from trading_engine.recovery import fetch_slots
 from trading_engine.taking import TakenSlot
 from trading_engine.tests.integration.moving_site import Pair
 from trading_engine.tests.integration.partition_process import PASSWORDS
@@ -146,7 +146,7 @@ def recovered_digest(pair: Pair, slot: int) -> bytes:
     row = _row(pair, slot)
     shard = pair.site.topology.shards[0]
     info = shard_conninfo(shard, "tc_engine", PASSWORDS["tc_engine"], "test")
-    rows = fetch_slot(info, row, Idempotency(), 0)
+    rows = fetch_slots(info, [row], Idempotency(), 0)
     while sequencer.adopt(rows, 1000):
         pass
     sequencer.follow_slot(slot, row.first, row.past, 0, row.epoch, row.sequence, row.chain)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -58,6 +60,7 @@ class Site:
     ) -> None:
         self.servers = tuple(servers)
         self.folder = Path(tempfile.mkdtemp(prefix="tc-partition-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.topology_file = self.folder / "topology.json"
         self.secrets = self.folder / "secrets"
         self.secrets.mkdir()

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import weakref
 from pathlib import Path
 
 import psycopg
@@ -43,6 +44,7 @@ class PostgresServer:
         self._binaries = binaries
         self._user = "postgres" if os.getuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="tc-postgres-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         if self._user:
             account = pwd.getpwnam(self._user)
             os.chown(self.folder, account.pw_uid, account.pw_gid)

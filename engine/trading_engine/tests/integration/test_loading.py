@@ -1,4 +1,4 @@
-"""Loading a slot over several connections gives the book that one connection gives."""
+"""Loading slots over several connections gives the book that one connection gives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trading_contract.wire import Command, Kind
 from trading_engine import recovery
 from trading_engine._core import Sequencer
 from trading_engine.conninfo import LOAD_OPTIONS, shard_conninfo
-from trading_engine.recovery import fetch_slot
+from trading_engine.recovery import fetch_slots
 from trading_engine.taking import TakenSlot
 from trading_engine.tests.integration.partition_process import PASSWORDS, Site
 
@@ -33,11 +33,16 @@ def fill(site: Site) -> None:
     )
 
 
+def loading_info(site: Site) -> str:
+    """As a partition connects that loads."""
+    shard = site.topology.shards[0]
+    return shard_conninfo(shard, "tc_engine", PASSWORDS["tc_engine"], "test", LOAD_OPTIONS)
+
+
 def loaded(site: Site) -> tuple[int, list[tuple[int, bytes]]]:
     """How many orders, and the answers about all accounts."""
-    shard = site.topology.shards[0]
-    info = shard_conninfo(shard, "tc_engine", PASSWORDS["tc_engine"], "test", LOAD_OPTIONS)
-    rows = fetch_slot(info, SLOT, site.topology.idempotency, time.time_ns() // 1000)
+    info = loading_info(site)
+    rows = fetch_slots(info, [SLOT], site.topology.idempotency, time.time_ns() // 1000)
     sequencer = Sequencer(1000, 10**12)
     assert sequencer.adopt(rows, 1 << 20) == 0
     sequencer.set_slot(1, "", "M", 0, 1, 0, bytes(32))
@@ -56,8 +61,22 @@ def test_several_readers_find_each_row_once(site: Site, monkeypatch: pytest.Monk
         assert loaded(site) == alone
 
 
+def test_slots_are_read_together_without_what_lies_between_them(site: Site) -> None:
+    fill(site)
+    info, now_us = loading_info(site), time.time_ns() // 1000
+
+    def count(*ranges: tuple[str, str]) -> int:
+        slots = [TakenSlot(n, *each, 1, 0, bytes(32)) for n, each in enumerate(ranges)]
+        return fetch_slots(info, slots, site.topology.idempotency, now_us).open_orders
+
+    assert count(("Z", "~"), ("AB", "B"), ("", "AB")) == ORDERS
+    assert count(("ZZZZ", "~"), ("", "AB")) == ORDERS // 2
+    assert count(("B", "ZZZ"), ("ZZZZ", "~")) == 0
+    assert count() == 0
+
+
 def test_a_shard_that_is_away_is_the_worlds_problem(site: Site) -> None:
     shard = site.topology.shards[0].model_copy(update={"hosts": ("127.0.0.1:1",)})
     info = shard_conninfo(shard, "tc_engine", "x", "test")
     with pytest.raises(WorldError, match="cannot load slots"):
-        fetch_slot(info, SLOT, site.topology.idempotency, 0)
+        fetch_slots(info, [SLOT], site.topology.idempotency, 0)
