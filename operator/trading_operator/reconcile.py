@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from trading_contract.errors import TradingError
+from trading_contract.errors import TradingError, WorldError
 from trading_contract.status import ClusterStatus
 from trading_contract.symbolmove import SymbolMoveStatus
 from trading_operator.effects import Effects
@@ -40,7 +40,7 @@ class Reconciler:
         observed = await self._substrate.observe()
         plan = make_plan(intent, observed, self._now())
         self._report_moves(plan.moves.statuses)  # first: orders follow from what they say
-        self._report(plan.status)
+        self._tell(plan.status)
         for action in plan.actions:
             try:
                 await self._effects.perform(action)
@@ -48,3 +48,10 @@ class Reconciler:
                 logger.warning("%s: %s", action.describe(), error)
                 break
         return plan
+
+    def _tell(self, status: ClusterStatus) -> None:
+        """Report it; what cannot be told (a full disk) is no reason to do nothing."""
+        try:
+            self._report(status)
+        except WorldError as error:
+            logger.warning("the status stays as it was: %s", error)

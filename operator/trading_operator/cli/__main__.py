@@ -11,6 +11,7 @@ from importlib import import_module
 from trading_contract.errors import TradingError, UserError
 from trading_operator.cli.move_arguments import add_moves
 from trading_operator.cli.simulate_arguments import add_simulate
+from trading_operator.substrates.processes.layout import told_problem
 
 FAILED = 1
 REFUSED = 2
@@ -41,6 +42,9 @@ def main() -> int:
         )
         return FAILED
     except BrokenPipeError:
+        return FAILED
+    except OSError as error:
+        _complain(told_problem(error))
         return FAILED
     except KeyboardInterrupt:
         return 130

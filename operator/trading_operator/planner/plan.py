@@ -103,7 +103,7 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
         )  # fmt: skip
     facts = Facts(
         intent.cluster, intent.is_going_down, wanted, observed, health, redis, actions,
-        (observed.disk_free_bytes or DISK_FREE_BYTES_MIN) < DISK_FREE_BYTES_MIN,
+        _is_disk_full(observed),
         endpoints=_endpoints(wanted), obstacles=_obstacles(intent.cluster), moves=moves,
     )  # fmt: skip
     status = status_of(facts, intent.previous, now)
@@ -173,11 +173,15 @@ def _starts(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[A
             continue
         if component.role is Role.PARTITION and not partition_may_start(component, observed):
             continue
-        disk = observed.disk_free_bytes
-        if component.role is Role.SHARD and disk is not None and disk < DISK_FREE_BYTES_MIN:
+        if component.role is Role.SHARD and _is_disk_full(observed):
             continue
         reason = f"it does not run; {failure.text}" if failure else "it does not run"
         yield StartComponent(component, reason)
+
+
+def _is_disk_full(observed: Observed) -> bool:
+    disk = observed.disk_free_bytes
+    return disk is not None and disk < DISK_FREE_BYTES_MIN
 
 
 def partition_may_start(component: Component, observed: Observed) -> bool:

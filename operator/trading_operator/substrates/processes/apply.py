@@ -34,7 +34,12 @@ from trading_operator.planner.topology import topology_text
 from trading_operator.substrates.processes.attempts import Attempts
 from trading_operator.substrates.processes.commands import PROGRAMS, Programs
 from trading_operator.substrates.processes.haproxy import haproxy_command, write_config
-from trading_operator.substrates.processes.layout import Layout, ordinary_user, write_atomically
+from trading_operator.substrates.processes.layout import (
+    Layout,
+    ordinary_user,
+    told_problem,
+    write_atomically,
+)
 from trading_operator.substrates.processes.moves import MoveFiles
 from trading_operator.substrates.processes.observe import Observer, Probes
 from trading_operator.substrates.processes.ports import (
@@ -207,9 +212,15 @@ class ProcessesSubstrate:
     async def apply(self, action: Action) -> None:
         """Do one action; an ordinary failure is recorded, shown in the status and tried again."""
         try:
-            await self.applier.apply(action)
+            await self._apply(action)
             if isinstance(action, AssignPorts | PublishTopology):
                 self.attempts.failures.pop(subject(action), None)
         except TradingError as error:
             self.attempts.fail(subject(action), error)
             raise
+
+    async def _apply(self, action: Action) -> None:
+        try:
+            await self.applier.apply(action)
+        except OSError as error:
+            raise told_problem(error) from error

@@ -14,7 +14,7 @@ from typing import Any
 
 from trading_contract.errors import TradingError
 from trading_operator.planner.observed import Failure, ProcessSeen
-from trading_operator.substrates.processes.layout import Layout
+from trading_operator.substrates.processes.layout import Layout, told_problem
 from trading_operator.substrates.processes.postgres import NeedsPersonError
 from trading_operator.substrates.processes.spawn import last_line
 
@@ -63,6 +63,8 @@ class Attempts:
                 await work
             except TradingError as error:
                 self.fail(name, error)
+            except OSError as error:
+                self.fail(name, told_problem(error))
 
         self._tasks[name] = (asyncio.create_task(guarded()), text)
 

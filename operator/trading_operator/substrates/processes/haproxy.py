@@ -104,9 +104,13 @@ def write_config(layout: Layout, component: Component) -> None:
     """Write configuration and answers into the balancer's folder."""
     folder, user = layout.balancer_folder, ordinary_user("haproxy")
     give_to(folder, user)
-    for code in ANSWERS:
-        write_atomically(folder / f"{code}.http", error_file(code))
-    write_atomically(folder / "haproxy.cfg", balancer_config(folder, component, layout.socket_file))
+    files = {f"{code}.http": error_file(code) for code in ANSWERS}
+    files["haproxy.cfg"] = balancer_config(folder, component, layout.socket_file)
+    for name, text in files.items():
+        path = folder / name
+        # Unchanged ones are left: it must be able to start on a full disk.
+        if not path.exists() or path.read_bytes() != text.encode():
+            write_atomically(path, text)
 
 
 def haproxy_command(layout: Layout, _: Component, older: tuple[int, ...] = ()) -> Command:

@@ -26,6 +26,7 @@ PROGRAMS = {
     SUPERVISOR: ("trading_operator", "supervise"),
     GUARDIAN: ("trading_operator.substrates.processes.guardian",),
 }
+PID_CHARACTERS = 10
 LOCK_SECONDS_MAX = 1.0  # somebody who only looks holds the lock for a moment
 
 
@@ -43,8 +44,8 @@ def take_keeper_lock(layout: Layout, name: str) -> int | None:
                 os.close(descriptor)
                 return None
             time.sleep(0.02)
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
+    # Never shorter than before: on a full disk only bytes that exist already can be written.
+    os.write(descriptor, f"{os.getpid():<{PID_CHARACTERS}}\n".encode())
     return descriptor
 
 

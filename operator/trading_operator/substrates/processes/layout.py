@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 from dataclasses import dataclass
 from pathlib import Path
+
+from trading_contract.errors import WorldError
 
 # In the environment of every component: `<uid of the folder>/<name>`, role, hash of its settings.
 MARKER = "TRADINGCLUSTER_COMPONENT"
@@ -36,6 +39,7 @@ def ordinary_user(preferred: str = "postgres") -> str | None:
     return None
 
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 SOCKET_CHARACTERS_MAX = 100  # the system's own limit is 107
 
 
@@ -171,16 +175,33 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
     """Replace a file as a whole.
 
     A reader sees the old or the new text, a crash leaves one of them.
+    Raises WorldError when there is no space.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
-        os.fchmod(descriptor, mode)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, mode)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
+        if error.errno in NO_SPACE:
+            raise no_space(error, path) from error
         raise
+
+
+def no_space(error: OSError, path: Path | None = None) -> WorldError:
+    """What a person is told; the system names no file when a write is refused, so we do."""
+    where = path or error.filename or "the data folder"
+    return WorldError(f"no disk space: {where} cannot be written: free some on its disk")
+
+
+def told_problem(error: OSError) -> WorldError:
+    """The same error in a line for a person."""
+    if error.errno in NO_SPACE:
+        return no_space(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return WorldError(f"{where}{error.strerror or error}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
 import string
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -13,11 +15,17 @@ from trading_contract.errors import UserError, WorldError
 from trading_contract.status import ClusterStatus
 from trading_contract.topology import Topology
 from trading_contract.tradingcluster import TradingCluster
-from trading_operator.substrates.processes.layout import Layout, write_atomically
+from trading_operator.substrates.processes.layout import (
+    NO_SPACE,
+    Layout,
+    no_space,
+    write_atomically,
+)
 
 ROLES = ("postgres", "tc_engine", "tc_reader", "tc_operator")
 UP = "up"
 DOWN = "down"
+STATUS_BYTES = 32 << 10
 
 
 class Store:
@@ -73,6 +81,10 @@ class Store:
         """Say what the supervisor should work for."""
         if wish is None:
             self._layout.run_file.unlink(missing_ok=True)
+        elif wish == DOWN and self._layout.run_file.exists():
+            # In place: `down` is a way out of a full disk, so it needs no space.
+            with self._layout.run_file.open("r+") as file:
+                file.write(wish)
         else:
             write_atomically(self._layout.run_file, wish + "\n")
 
@@ -84,14 +96,24 @@ class Store:
             return None
 
     def report(self, status: ClusterStatus) -> None:
-        """Write the status when it differs from the last one."""
+        """Write the status when it differs from the last one; raises WorldError when it cannot.
+
+        Two files of one size take turns, so that a full disk can be told of on a full disk.
+        """
         if status == self._reported and self._layout.status_file.exists():
             return
-        text = status.model_dump_json(by_alias=True, indent=1) + "\n"
-        temporary = self._layout.status_file.with_suffix(".new")
-        temporary.write_text(text)
-        temporary.replace(self._layout.status_file)
-        self._reported = status
+        text = (status.model_dump_json(by_alias=True, indent=1) + "\n").encode()
+        spare = self._layout.status_file.with_suffix(".new")
+        size = (2 * len(text) // STATUS_BYTES + 1) * STATUS_BYTES
+        try:
+            _write_in_place(spare, text.ljust(size))
+            spare.replace(self._layout.status_file)
+            self._reported = status
+            _reserve(spare, size)
+        except OSError as error:
+            if error.errno in NO_SPACE:
+                raise no_space(error, self._layout.status_file) from error
+            raise WorldError(f"{self._layout.status_file} cannot be written: {error}") from error
 
     def make_secrets(self) -> None:
         """Generate the passwords of the database roles that do not exist yet; mode 0600."""
@@ -103,6 +125,29 @@ class Store:
             write_atomically(
                 self._layout.keys_file, json.dumps({"keys": [], "nextAccount": 1}), mode=0o600
             )
+
+
+def _write_in_place(path: Path, content: bytes) -> None:
+    """Into the bytes that the file has already."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.truncate(descriptor, len(content))
+        if os.write(descriptor, content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    finally:
+        os.close(descriptor)
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Make a file of that many bytes that are on the disk already."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def random_text(characters: int) -> str:

@@ -14,11 +14,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
-from trading_contract.errors import TradingError
+from trading_contract.errors import TradingError, WorldError
 from trading_contract.status import ClusterStatus, Condition, ConditionType
 from trading_operator.planner.plan import Intent, Plan
 from trading_operator.substrates.processes.apply import ProcessesSubstrate
 from trading_operator.substrates.processes.keepers import GUARDIAN, is_kept, start_keeper
+from trading_operator.substrates.processes.layout import NO_SPACE, no_space
 from trading_operator.substrates.processes.logs import shorten_logs
 from trading_operator.substrates.processes.store import DOWN, Store
 
@@ -90,8 +91,12 @@ class Supervisor:
             logger.warning("%s", error)
             return 1.0
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in NO_SPACE:
+                logger.warning("%s", no_space(error))
+                return 1.0
             logger.exception("a pass failed: this is a bug")
-            self._store.report(_unknown(self._store.status(), repr(error)))
+            with suppress(WorldError):
+                self._store.report(_unknown(self._store.status(), repr(error)))
             return 2.0
 
     def _housekeeping(self) -> None:

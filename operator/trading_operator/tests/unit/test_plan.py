@@ -245,9 +245,10 @@ def test_what_does_not_stop_is_forced_after_its_grace() -> None:
     assert [(subject(a), getattr(a, "force", None)) for a in plan.actions] == [("replica-0", True)]
 
 
-def test_no_disk_space_starts_no_shard_and_says_so() -> None:
+@pytest.mark.parametrize("free_bytes", [0, 1 << 20])
+def test_no_disk_space_starts_no_shard_and_says_so(free_bytes: int) -> None:
     world = imagine(converged(cluster()), StopComponent("shard-0", "", 0, ""))
-    plan = planned(cluster(), replace(world, disk_free_bytes=1 << 20))
+    plan = planned(cluster(), replace(world, disk_free_bytes=free_bytes))
     assert plan.actions == ()
     assert verdict(plan.status, "Stalled") == ("True", "StorageFull")
 
