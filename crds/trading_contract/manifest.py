@@ -53,9 +53,15 @@ def load_cluster(text: str) -> TradingCluster:
     try:
         documents = [d for d in yaml.load_all(text, _Loader) if d is not None]
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
-        raise UserError(f"not YAML: {' '.join(str(problem).split())}") from None
-    if len(documents) != 1 or not isinstance(documents[0], dict):
-        raise UserError(f"expected one TradingCluster object, found {len(documents)} documents")
+        told = " ".join(str(problem).replace('in "<unicode string>", ', "at ").split())
+        raise UserError(f"not YAML: {told}") from None
+    if len(documents) != 1:
+        way_out = ": give each a file of its own" if documents else ""
+        text = f"expected one TradingCluster, found {len(documents)} documents{way_out}"
+        raise UserError(text)
+    if not isinstance(documents[0], dict):
+        kind = "a list" if isinstance(documents[0], list) else "a single value"
+        raise UserError(f"expected one TradingCluster (apiVersion, kind, ..), found {kind}")
     return parse_cluster(documents[0])
 
 

@@ -102,9 +102,11 @@ def test_every_problem_has_its_line() -> None:
     ("text", "told"),
     [
         ("", "found 0 documents"),
-        (FIVE_LINES + "---\n" + FIVE_LINES, "found 2 documents"),
-        ("[1, 2]", "expected one TradingCluster"),
+        (FIVE_LINES + "---\n" + FIVE_LINES, "found 2 documents: give each a file"),
+        ("[1, 2]", "kind, ..), found a list"),
+        ("word", "kind, ..), found a single value"),
         ("a: [", "not YAML"),
+        ("a: [", "at line 1, column 5"),
         ("a: 1\na: 2", "'a' is given twice; remove one"),
         ("a: &x [1]\nb: *x", "aliases are not supported"),
         ("[" * 5000, "not YAML"),
