@@ -43,7 +43,6 @@ void add_best(Bytes& out, std::string_view name, const std::optional<wire::Level
 }  // namespace
 
 Publication Sequencer::snapshot(Symbol& symbol, std::uint32_t index, std::int64_t now_us) {
-  symbol.snapshot_us = now_us;
   symbol.snapshot_of = symbol.update_seq;
   Publication out{"{" + symbol.name + "}:depth", {}, true};
   Bytes& m = out.message;
@@ -116,6 +115,7 @@ std::vector<Publication> Sequencer::publications(std::uint32_t number, std::int6
     bool whole = false;
     Publication changes = changes_of(symbol, index, now_us, &whole);
     if (whole || now_us - symbol.snapshot_us >= kSnapshotGapUs) {
+      symbol.snapshot_us = now_us;
       out.push_back(snapshot(symbol, index, now_us));  // stored before the change is announced
     } else {
       shard.stale_symbols.push_back(index);
@@ -128,6 +128,7 @@ std::vector<Publication> Sequencer::publications(std::uint32_t number, std::int6
     Symbol& symbol = symbols_[index];
     if (symbol.slot == kNoSlot || symbol.snapshot_of == symbol.update_seq) return true;
     if (now_us - symbol.snapshot_us < kSnapshotGapUs) return false;
+    symbol.snapshot_us = now_us;
     out.push_back(snapshot(symbol, index, now_us));
     return true;
   });
@@ -141,6 +142,7 @@ std::vector<Publication> Sequencer::publications(std::uint32_t number, std::int6
   return out;
 }
 
+// Not counted against the gap: the first change after a quiet time is stored at once.
 std::vector<Publication> Sequencer::snapshots(std::uint32_t shard, std::int64_t now_us) {
   std::vector<Publication> out;
   for (std::uint32_t index = 0; index < symbols_.size(); ++index) {

@@ -476,3 +476,22 @@ def test_open_orders_are_listed_oldest_first_also_after_a_restart() -> None:
     assert listed() == wanted
     world.restart()
     assert listed() == wanted
+
+
+def test_the_first_change_after_a_quiet_time_is_in_the_stored_book_at_once() -> None:
+    world = Harness()
+
+    def is_stored(after_us: int) -> bool:
+        world.now_us += after_us
+        told = world.sequencer.publications(0, world.now_us)
+        return any(name == "{BTC}:depth" for name, _, _ in told)
+
+    world.one(place(BUY, 100, 5))
+    assert is_stored(after_us=0)
+    world.one(place(BUY, 101, 5))
+    assert not is_stored(after_us=5_000)  # at a bounded rate
+    assert is_stored(after_us=100_000)
+    assert not is_stored(after_us=1_000_000)
+    world.sequencer.snapshots(0, world.now_us)  # what is stored now and then is no change
+    world.one(place(BUY, 102, 5))
+    assert is_stored(after_us=5_000)
