@@ -138,7 +138,10 @@ def test_a_symbol_moves_there_and_back_though_the_operators_are_killed_meanwhile
                 MOVE_SECONDS_MAX,
             )  # fmt: skip
             times[f"move_{name}_operators_killed"] = round(time.monotonic() - begun, 1)
-            assert moving.owners()["BTCUSDT"] == target
+            until(  # published after it is told
+                lambda target=target: moving.owners()["BTCUSDT"] == target,
+                "the topology says so", 60,
+            )  # fmt: skip
             wait_for_acknowledgements(crowd, 50, 60)
         moving.exchange.wait_ready(120)
     for name in ("there", "back"):
