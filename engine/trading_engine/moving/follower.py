@@ -16,7 +16,7 @@ from uuid import UUID
 
 from trading_contract.errors import InvariantError, WorldError
 from trading_contract.move_protocol.rows import SlotState
-from trading_contract.moves import MoveOrder, MoveProgress, MoveState
+from trading_contract.moves import MoveOrder, MoveProblem, MoveProgress, MoveState
 from trading_engine._core import Sequencer, SlotRows
 from trading_engine.moving.decide import Course, Row, next_course
 from trading_engine.moving.queries import ROWS, TELL, WITHDRAW
@@ -87,6 +87,7 @@ class Follower:
     pause_milliseconds: float | None = None
     copied_bytes: int = 0
     _slots: dict[int, _Slot] = field(default_factory=dict)
+    _code: MoveProblem = "other"
     _told: tuple[object, ...] = ()
     _told_at: float = 0.0
     _attempts: int = 0
@@ -101,6 +102,7 @@ class Follower:
             percent=100 if self.state == "Done" else percent.get(self.state, 0),
             bytes=self.copied_bytes, pause_milliseconds=self.pause_milliseconds,
             verified=self.state in ("Ready", "Done"), problem=self.problem,
+            code=self._code if self.problem else "",
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -248,6 +250,7 @@ class Follower:
         if made[0].hex() == wanted:
             each.verified, each.past = int(sequence), past
         else:
+            self._code = "differs"
             self._fail(f"slot {id_}: the digest at {sequence} of [{first!r}, {past!r}) differs")
 
     def _open(self, each: _Slot, row: Row, pause: str) -> None:
