@@ -39,6 +39,24 @@ py::list parameters(Batch& batch, const Batch::Types& types) {
   return out;
 }
 
+py::list mirrors(Batch& batch) {
+  py::list out;
+  for (const auto& each : batch.mirrors()) {
+    if (each.slot.sequence == 0) continue;  // only rows: the slot was let go of before the end
+    out.append(py::make_tuple(each.slot.id, each.slot.previous, each.slot.sequence, each.weight));
+  }
+  return out;
+}
+
+py::list mirror_parameters(Batch& batch, std::int32_t slot, const Batch::Types& types) {
+  py::list out;
+  for (auto& mirror : batch.mirrors()) {
+    if (mirror.slot.id != slot) continue;
+    for (const std::string_view each : mirror.parameters(types)) out.append(py::bytes(each));
+  }
+  return out;
+}
+
 py::list outboxes(Batch& batch) {
   py::list out;
   for (const auto& box : batch.outboxes()) {
@@ -146,6 +164,8 @@ void bind_sequencer(py::module_& module) {
       .def_property_readonly("changes", &Batch::changes)
       .def_property_readonly("slots", &slot_commits)
       .def("parameters", &parameters)
+      .def_property_readonly("mirrors", &mirrors)
+      .def("mirror_parameters", &mirror_parameters)
       .def("doubt", &Batch::doubt)
       .def_property_readonly("outboxes", &outboxes);
 
@@ -196,6 +216,12 @@ void bind_sequencer(py::module_& module) {
            [](Sequencer& self, std::uint32_t shard, std::uint16_t code, std::int64_t now_us) {
              return self.refuse_held(shard, static_cast<trading::wire::Code>(code), now_us);
            })
+      .def("answer_held",
+           [](Sequencer& self, std::uint32_t shard, std::uint16_t code, std::int64_t now_us) {
+             return self.answer_held(shard, static_cast<trading::wire::Code>(code), now_us);
+           })
+      .def("place_slot", &Sequencer::place_slot)
+      .def("mirror_slot", &Sequencer::mirror_slot)
       .def("split_slot", &Sequencer::split_slot)
       .def("merge_slots", &merge_slots)
       .def("digest", &digest)

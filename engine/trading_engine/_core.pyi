@@ -65,6 +65,11 @@ class Batch:
     def parameters(self, types: Sequence[int]) -> list[bytes]:
         """Parameters 2.. of commit_rows in binary format, with the shard's numbers of its types."""
     @property
+    def mirrors(self) -> list[tuple[int, int, int, int]]:
+        """(slot id, sequence before, sequence after, bytes) of slots that are mirrored."""
+    def mirror_parameters(self, slot: int, types: Sequence[int]) -> list[bytes]:
+        """Parameters as `parameters` gives them, of the rows of a mirrored slot alone."""
+    @property
     def outboxes(self) -> list[tuple[int, bytes]]:
         """(connection, frames)."""
     def doubt(self) -> None:
@@ -145,6 +150,15 @@ class Sequencer:
         """End the holding: what was set aside goes first."""
     def refuse_held(self, shard: int, code: int, now_us: int) -> Batch:
         """End the holding: what was set aside is answered with the code."""
+    def answer_held(self, shard: int, code: int, now_us: int) -> Batch:
+        """What was set aside is answered with the code; the holding goes on."""
+    def place_slot(self, id: int, shard: int, epoch: int) -> bool:
+        """It commits with that pipeline at that epoch from now on; what waits for it goes there.
+
+        False, changing nothing: it is in an open batch.
+        """
+    def mirror_slot(self, id: int, mirrored: bool) -> None:
+        """Batches carry its rows once more, from the first one on that has none of it yet."""
     def split_slot(self, id: int, at: str, right: int, epoch: int) -> bool:
         """A held slot becomes two, both at this epoch. False, changing nothing: not possible."""
     def merge_slots(self, left: int, right: int, epoch: int, sequence: int, chain: bytes) -> bool:

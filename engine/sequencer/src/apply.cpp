@@ -339,7 +339,8 @@ void Sequencer::on_trade(Run& run, const core::Event& e) {
   const auto taker_side = static_cast<std::int16_t>(taker.side);
   batch_->add_trade({run.symbol->name, e.number, maker.order_id, taker.order_id, maker.account,
                      taker.account, e.price, e.quantity, taker_side, now_us_,
-                     slots_[run.symbol->slot].state.sequence});
+                     slots_[run.symbol->slot].state.sequence},
+                    mirror_of(run.symbol->slot));
   add_published_trade(*run.symbol, e, maker, taker);
   Execution execution{.kind = ExecutionKind::kTrade,
                       .last_price = e.price,
@@ -421,12 +422,13 @@ void Sequencer::on_ended(Run& run, const core::Event& e) {
 void Sequencer::end_order(Run& run, ColdOrder& cold, const core::Event& e) {
   if (cold.quantity == 0) cold.quantity = cold.executed;  // a market order by quote
   if (e.handle != core::kNoHandle && cold.touch != Touch::kInserted) {
-    batch_->add_delete(run.symbol->name, cold.order_id);
+    batch_->add_delete(run.symbol->name, cold.order_id, mirror_of(run.symbol->slot));
   }
   cold.touch = Touch::kNone;
   cold.open = false;
   cold.seq = slots_[run.symbol->slot].state.sequence;
-  batch_->add_closed(run.symbol->name, cold, cold.attributes(e.status, e.reason), now_us_);
+  batch_->add_closed(run.symbol->name, cold, cold.attributes(e.status, e.reason), now_us_,
+                     mirror_of(run.symbol->slot));
   idempotency_.ended(cold.key, cold.order_id, now_us_, run.symbol->tag);
   if (e.status != OrderStatus::kFilled) {
     publish(run, cold,

@@ -28,10 +28,43 @@ void Batch::clear() {
   slots_.clear();
   outboxes_used_ = outbox_last_ = 0;
   weight_ = 0;
-  for (PgRows* rows :
-       {&slot_rows_, &symbols_, &opened_, &updated_, &deleted_, &closed_, &trades_}) {
-    rows->clear();
+  rows_.clear();
+  mirrors_used_ = 0;
+}
+
+Batch::Batch() = default;
+Batch::~Batch() = default;
+
+void Batch::Rows::clear() {
+  for (PgRows* each : {&slots, &symbols, &opened, &updated, &deleted, &closed, &trades}) {
+    each->clear();
   }
+}
+
+std::array<std::string_view, Batch::kParameters> Batch::Rows::finish(const Types& types) {
+  return {slots.finish(types[0]),   symbols.finish(types[1]), opened.finish(types[2]),
+          updated.finish(types[3]), deleted.finish(types[4]), closed.finish(types[5]),
+          trades.finish(types[6])};
+}
+
+std::span<Batch::Mirror> Batch::mirrors() { return {mirrors_.data(), mirrors_used_}; }
+
+template <typename Add>
+void Batch::add(std::uint32_t mirror, Add add) {
+  add(rows_);
+  if (mirror == 0) return;
+  std::size_t at = 0;
+  while (at < mirrors_used_ && mirrors_[at].number != mirror) ++at;
+  if (at == mirrors_used_) {
+    if (at == mirrors_.size()) mirrors_.emplace_back();
+    mirrors_[at].rows.clear();
+    mirrors_[at].number = mirror;
+    mirrors_[at].slot = SlotCommit{};
+    mirrors_[at].weight = 0;
+    ++mirrors_used_;
+  }
+  mirrors_[at].weight += kRowWeight;
+  add(mirrors_[at].rows);
 }
 
 Outbox& Batch::outbox(std::uint64_t connection) {
@@ -97,49 +130,61 @@ void Batch::add_depth(std::uint64_t connection, const wire::DepthHeader& header,
   box.bytes.extend_to(at + levels.size_bytes());
 }
 
-void Batch::add_slot(const SlotCommit& slot, std::string_view payload) {
+void Batch::add_slot(const SlotCommit& slot, std::string_view payload, std::uint32_t mirror) {
   slots_.push_back(slot);
   const std::string_view chain(reinterpret_cast<const char*>(slot.chain.data()),
                                slot.chain.size());
-  slot_rows_.add(slot.id, slot.epoch, slot.previous, slot.sequence, Bytea{chain}, Bytea{payload});
+  add(mirror, [&](Rows& rows) {
+    rows.slots.add(slot.id, slot.epoch, slot.previous, slot.sequence, Bytea{chain},
+                   Bytea{payload});
+  });
+  if (mirror == 0) return;
+  for (Mirror& each : mirrors()) {
+    if (each.number != mirror) continue;
+    each.slot = slot;
+    each.weight += payload.size();
+  }
 }
 
-void Batch::add_trade(const TradeRow& row) {
+void Batch::add_trade(const TradeRow& row, std::uint32_t mirror) {
   weight_ += kRowWeight;
-  trades_.add(row.symbol, row.trade_id, row.maker_order, row.taker_order, row.maker_account,
-              row.taker_account, row.price, row.quantity, row.taker_side, row.time_us, row.seq);
+  add(mirror, [&](Rows& rows) {
+    rows.trades.add(row.symbol, row.trade_id, row.maker_order, row.taker_order, row.maker_account,
+                    row.taker_account, row.price, row.quantity, row.taker_side, row.time_us,
+                    row.seq);
+  });
 }
 
-void Batch::add_symbol(const SymbolRow& row) {
-  symbols_.add(row.symbol, row.order_seq, row.trade_seq, row.prevented_seq, row.priority_seq,
-               row.update_seq, row.sym_seq, row.last_price, row.halted, row.seq);
+void Batch::add_symbol(const SymbolRow& row, std::uint32_t mirror) {
+  add(mirror, [&](Rows& rows) {
+    rows.symbols.add(row.symbol, row.order_seq, row.trade_seq, row.prevented_seq, row.priority_seq,
+                     row.update_seq, row.sym_seq, row.last_price, row.halted, row.seq);
+  });
 }
 
-void Batch::add_open(std::string_view symbol, const ColdOrder& order) {
-  add_order(opened_, symbol, order, order.attributes(order.open_status(), wire::EndReason::kNone));
+void Batch::add_open(std::string_view symbol, const ColdOrder& order, std::uint32_t mirror) {
+  const std::int32_t attributes = order.attributes(order.open_status(), wire::EndReason::kNone);
+  add(mirror, [&](Rows& rows) { add_order(rows.opened, symbol, order, attributes); });
 }
 
-void Batch::add_update(std::string_view symbol, const ColdOrder& order) {
-  updated_.add(symbol, order.order_id,
-               order.attributes(order.open_status(), wire::EndReason::kNone), order.price,
-               order.quantity, order.executed, order.executed_quote, order.prevented,
-               order.priority, order.seq);
+void Batch::add_update(std::string_view symbol, const ColdOrder& order, std::uint32_t mirror) {
+  add(mirror, [&](Rows& rows) {
+    rows.updated.add(symbol, order.order_id,
+                     order.attributes(order.open_status(), wire::EndReason::kNone), order.price,
+                     order.quantity, order.executed, order.executed_quote, order.prevented,
+                     order.priority, order.seq);
+  });
 }
 
-void Batch::add_delete(std::string_view symbol, std::int64_t order_id) {
-  deleted_.add(symbol, order_id);
+void Batch::add_delete(std::string_view symbol, std::int64_t order_id, std::uint32_t mirror) {
+  add(mirror, [&](Rows& rows) { rows.deleted.add(symbol, order_id); });
 }
 
 void Batch::add_closed(std::string_view symbol, const ColdOrder& order, std::int32_t attributes,
-                       std::int64_t ended_us) {
+                       std::int64_t ended_us, std::uint32_t mirror) {
   weight_ += kRowWeight;
-  add_order(closed_, symbol, order, attributes, ended_us);
-}
-
-std::array<std::string_view, Batch::kParameters> Batch::parameters(const Types& types) {
-  return {slot_rows_.finish(types[0]), symbols_.finish(types[1]), opened_.finish(types[2]),
-          updated_.finish(types[3]),   deleted_.finish(types[4]), closed_.finish(types[5]),
-          trades_.finish(types[6])};
+  add(mirror,
+      [&](Rows& rows) { add_order(rows.closed, symbol, order, attributes, ended_us); });
 }
 
 std::unique_ptr<Batch> BatchPool::take() {

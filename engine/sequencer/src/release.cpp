@@ -5,7 +5,7 @@ namespace trading::sequencer {
 
 void Sequencer::drop_slot(std::int32_t id) {
   for (Slot& slot : slots_) {
-    if (slot.state.id == id) slot.active = slot.followed = slot.held = false;
+    if (slot.state.id == id) slot.active = slot.followed = slot.held = slot.mirror_next = false;
   }
   place_all();
 }

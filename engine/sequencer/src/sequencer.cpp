@@ -96,7 +96,7 @@ void Sequencer::set_slot(const SlotState& state) {
   if (at == slots_.end()) at = slots_.insert(slots_.end(), Slot{});
   at->state = state;
   at->active = true;
-  at->followed = at->held = false;
+  at->followed = at->held = at->mirrored = at->mirror_next = false;
   if (shards_.size() <= state.shard) shards_.resize(state.shard + 1);
   place_all();
 }
@@ -164,10 +164,11 @@ BatchPtr Sequencer::seal(std::uint32_t shard) {
     ColdOrder& cold = cold_[handle];
     if (cold.generation != generation || !cold.open) continue;  // ended meanwhile
     const std::string& name = symbols_[cold.symbol].name;
+    const std::uint32_t mirror = mirror_of(symbols_[cold.symbol].slot);
     if (cold.touch == Touch::kInserted) {
-      batch_->add_open(name, cold);
+      batch_->add_open(name, cold, mirror);
     } else if (cold.touch == Touch::kUpdated) {
-      batch_->add_update(name, cold);
+      batch_->add_update(name, cold, mirror);
     }
     cold.touch = Touch::kNone;
   }
@@ -176,7 +177,8 @@ BatchPtr Sequencer::seal(std::uint32_t shard) {
     const core::SymbolCounters counters = engine_.counters(index);
     batch_->add_symbol({symbol.name, symbol.order_seq, counters.trade_id, counters.prevented_id,
                         counters.priority, symbol.update_seq, symbol.sym_seq, counters.last_price,
-                        engine_.halted(index), slots_[slot].state.sequence});
+                        engine_.halted(index), slots_[slot].state.sequence},
+                       slots_[slot].mirror());
     symbol.touched = false;
   }
   for (const std::uint32_t index : s.touched_slots) {
@@ -185,7 +187,8 @@ BatchPtr Sequencer::seal(std::uint32_t shard) {
     extend_chain(slot.state.chain, slot.state.sequence, payload);
     batch_->add_slot(
         {slot.state.id, slot.state.epoch, slot.previous, slot.state.sequence, slot.state.chain},
-        payload);
+        payload, slot.mirror());
+    slot.mirrored = slot.mirror_next;
     slot.payload.clear();
     slot.logged_us = 0;
     slot.touched = false;

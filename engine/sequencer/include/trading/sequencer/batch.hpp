@@ -51,20 +51,23 @@ struct TradeRow {
 
 class Batch {
  public:
+  Batch();
+  ~Batch();
   void clear();
 
   void add_reply(std::uint64_t connection, const wire::Reply& reply,
                  std::span<const wire::Fill> fills = {});
   void add_depth(std::uint64_t connection, const wire::DepthHeader& header,
                  std::span<const wire::Level> levels);
-  void add_slot(const SlotCommit& slot, std::string_view payload);
-  void add_trade(const TradeRow& row);
-  void add_symbol(const SymbolRow& row);
-  void add_open(std::string_view symbol, const ColdOrder& order);
-  void add_update(std::string_view symbol, const ColdOrder& order);
-  void add_delete(std::string_view symbol, std::int64_t order_id);
+  // `mirror`: 0, or the number of the mirror that takes the same row.
+  void add_slot(const SlotCommit& slot, std::string_view payload, std::uint32_t mirror = 0);
+  void add_trade(const TradeRow& row, std::uint32_t mirror = 0);
+  void add_symbol(const SymbolRow& row, std::uint32_t mirror = 0);
+  void add_open(std::string_view symbol, const ColdOrder& order, std::uint32_t mirror = 0);
+  void add_update(std::string_view symbol, const ColdOrder& order, std::uint32_t mirror = 0);
+  void add_delete(std::string_view symbol, std::int64_t order_id, std::uint32_t mirror = 0);
   void add_closed(std::string_view symbol, const ColdOrder& order, std::int32_t attributes,
-                  std::int64_t ended_us);
+                  std::int64_t ended_us, std::uint32_t mirror = 0);
 
   // Closes the frames that still grow. Call before reading the outboxes.
   void seal();
@@ -76,7 +79,12 @@ class Batch {
   // numbers of the row types, in the order of the parameters. They live as long as the batch.
   static constexpr std::size_t kParameters = 7;
   using Types = std::array<std::uint32_t, kParameters>;
-  [[nodiscard]] std::array<std::string_view, kParameters> parameters(const Types& types);
+  [[nodiscard]] std::array<std::string_view, kParameters> parameters(const Types& types) {
+    return rows_.finish(types);
+  }
+  // Rows of a single slot once more, for another shard; see Sequencer::mirror_slot.
+  struct Mirror;
+  [[nodiscard]] std::span<Mirror> mirrors();
   [[nodiscard]] std::span<Outbox> outboxes() { return {outboxes_.data(), outboxes_used_}; }
   [[nodiscard]] const std::vector<SlotCommit>& slots() const { return slots_; }
   [[nodiscard]] bool changes() const { return !slots_.empty(); }
@@ -90,12 +98,33 @@ class Batch {
   static void close_frame(Outbox& box);
   void doubt_frame(std::uint64_t connection, std::string_view frame);
 
+  struct Rows {
+    void clear();
+    [[nodiscard]] std::array<std::string_view, kParameters> finish(const Types& types);
+    PgRows slots, symbols, opened, updated, deleted, closed, trades;
+  };
+  // Calls `add(rows)` with the rows of the batch, and with those of the mirror.
+  template <typename Add>
+  void add(std::uint32_t mirror, Add add);
+
   std::vector<SlotCommit> slots_;
   std::vector<Outbox> outboxes_;  // those beyond outboxes_used_ keep their memory for later
   std::size_t outboxes_used_ = 0;
   std::size_t outbox_last_ = 0;
   std::size_t weight_ = 0;
-  PgRows slot_rows_, symbols_, opened_, updated_, deleted_, closed_, trades_;
+  Rows rows_;
+  std::vector<Mirror> mirrors_;  // those beyond mirrors_used_ keep their memory for later
+  std::size_t mirrors_used_ = 0;
+};
+
+struct Batch::Mirror {
+  std::uint32_t number = 0;
+  SlotCommit slot;
+  std::size_t weight = 0;
+  Rows rows;
+  [[nodiscard]] std::array<std::string_view, kParameters> parameters(const Types& types) {
+    return rows.finish(types);
+  }
 };
 
 // Batches that are done, for the next ones: their buffers have grown already. Not for two

@@ -89,6 +89,14 @@ class Sequencer {
   void resume_held(std::uint32_t shard);
   // Ends the holding: what was set aside is answered with `code`.
   BatchPtr refuse_held(std::uint32_t shard, wire::Code code, std::int64_t now_us);
+  // Answers what was set aside with `code`; the holding goes on.
+  BatchPtr answer_held(std::uint32_t shard, wire::Code code, std::int64_t now_us);
+  // The slot commits with another pipeline (or the same) at that epoch from now on, and what was
+  // set aside or waits for it goes there. Only of slots that are not in an open batch.
+  bool place_slot(std::int32_t id, std::uint32_t shard, std::int64_t epoch);
+  // Batches carry the rows of the slot once more, as Batch::mirrors, from the first one on that
+  // has no row of it yet. False: no more of them.
+  void mirror_slot(std::int32_t id, bool mirrored);
   // Only of held slots. False, changing nothing: not possible.
   bool split_slot(std::int32_t id, std::string_view at, std::int32_t right, std::int64_t epoch);
   bool merge_slots(const SlotState& left, std::int32_t right);
@@ -175,10 +183,15 @@ class Sequencer {
     bool active = false;
     bool followed = false;
     bool held = false;
+    bool mirrored = false;
+    bool mirror_next = false;  // from the next batch on
     SlotCounters counters;
     std::vector<std::uint32_t> hottest;  // symbols of this round
     std::vector<std::uint32_t> hottest_before;
     std::uint64_t least_ns = 0;  // no noted symbol has less
+    [[nodiscard]] std::uint32_t mirror() const {
+      return mirrored ? static_cast<std::uint32_t>(state.id) + 1 : 0;
+    }
     [[nodiscard]] bool has(std::string_view symbol) const {
       return symbol >= state.first && symbol < state.past;
     }
@@ -222,6 +235,9 @@ class Sequencer {
   void begin(std::uint32_t shard, std::int64_t now_us);
   void set_limits(std::uint32_t index);
   Slot* find_slot(std::int32_t id);
+  [[nodiscard]] std::uint32_t mirror_of(std::uint32_t slot) const {
+    return slot == kNoSlot ? 0 : slots_[slot].mirror();
+  }
   void mark_followed(const Slot& slot, bool followed);
   bool replay_one(std::uint32_t slot, const LogRecord& record);
   void forget_replayed();
