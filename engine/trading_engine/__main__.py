@@ -25,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument(
         "--secrets-folder", type=Path, required=True, help="passwords of the roles"
     )
+    commands.add_parser("copy-slots", help="used by a partition that moves slots to another shard")
     return parser
 
 
@@ -44,6 +45,14 @@ def _run() -> int:
     return run_partition(os.environ)
 
 
+def _copy_slots() -> int:
+    from trading_engine.moving.copying import copy_slots
+
+    status = copy_slots()
+    sys.stdout.flush()
+    os._exit(status)  # its listener waits on stdin, which an orderly end would wait for
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command; 0 = done, 1 = what went wrong is on stderr."""
     arguments = _parser().parse_args(argv)
@@ -51,7 +60,9 @@ def main(argv: list[str] | None = None) -> int:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
     try:
-        return _prepare_shard(arguments) if arguments.command == "prepare-shard" else _run()
+        if arguments.command == "prepare-shard":
+            return _prepare_shard(arguments)
+        return _copy_slots() if arguments.command == "copy-slots" else _run()
     except TradingError as error:
         print(f"trading-engine: {error}", file=sys.stderr)
         return 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -59,6 +59,7 @@ class CommitPipeline:
         self.batch_commands_max = 4096
         self.publish_interval_seconds = 0.005
         self.snapshot_interval_seconds = 2.0
+        self.mirror: Callable[[Batch], None] = _unheard  # gets what is durable
         self._writer = writer
         self._owner = owner.bytes
         self._sequencer = sequencer
@@ -137,6 +138,7 @@ class CommitPipeline:
             elif prepared.batch.changes:
                 await self._commit(prepared)
             self._through += 1
+            self.mirror(prepared.batch)
             if not prepared.answered:
                 self._rim.deliver(prepared.batch.outboxes)
             if prepared.publications:
@@ -282,6 +284,10 @@ class CommitPipeline:
         self._ending = True
         self._wake.set()
         self._writer.close()
+
+
+def _unheard(_: Batch) -> None:
+    return
 
 
 def _pass_on(done: asyncio.Task[bool], known: asyncio.Future[bool]) -> None:

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 
 from trading_contract.errors import WorldError
 from trading_contract.topology import ShardAddress, Topology
-from trading_engine._core import Sequencer
+from trading_engine._core import Batch, Sequencer
 from trading_engine.commit import CommitPipeline, Rim
 from trading_engine.conninfo import COMMIT_OPTIONS, LOAD_OPTIONS, over_sockets, shard_conninfo
 from trading_engine.moving.decide import must_leave
+from trading_engine.moving.settle import settle
 from trading_engine.passwords import ENGINE, read_password
 from trading_engine.recovery import adopt, fetch_slots
 from trading_engine.settings import EngineSettings
@@ -53,6 +54,9 @@ class Holdings:
         self._owned: dict[int, tuple[TakenSlot, str]] = {}
         self._awaited: dict[int, float] = {}  # since when a slot is another's still
         self._dropped: dict[str, list[TakenSlot]] = {}  # by shard: not given back yet
+        self._unclear: set[int] = set()  # a person has to say which row of them counts
+        self.moving: set[int] = set()  # a move has them in hand
+        self.mirror: Callable[[Batch], None] = lambda _: None
         self._looked: dict[str, int] = {}  # by shard: revision for which nothing was left to take
         self.followed: set[int] = set()  # they come by a hand-over, or not at all
 
@@ -123,7 +127,7 @@ class Holdings:
     async def follow(self) -> bool:
         """Let go of what the topology takes away, take what it gives; False: something is left."""
         self._drop_taken_away()
-        done = [await self._give_back()]
+        done = [await self._give_back(), await self._settle()]
         done += await asyncio.gather(*(self._take_missing(s) for s in self._host.topology.shards))
         return all(done)
 
@@ -165,6 +169,22 @@ class Holdings:
 
     # Taking
 
+    async def _settle(self) -> bool:
+        """What an earlier incarnation left half moved, before anything of it is taken."""
+        topology = self._host.topology
+        if all(self._looked.get(shard.name) == topology.revision for shard in topology.shards):
+            return True
+        infos = {shard.name: self.conninfo(shard) for shard in topology.shards}
+        me = self._settings.partition
+        placed = [slot.id for slot in topology.slots if slot.partition == me]
+        but = {*self._owned, *self.followed, *self.moving}
+        try:
+            self._unclear = await asyncio.to_thread(settle, infos, me, placed, but)
+        except WorldError as problem:  # what is whole on its shard is taken
+            logger.warning("%s; trying again", problem)
+            return False
+        return True
+
     async def _take_missing(self, shard: ShardAddress) -> bool:
         revision = self._host.topology.revision
         if self._looked.get(shard.name) == revision:
@@ -184,7 +204,7 @@ class Holdings:
         overdue = time.monotonic() - HANDOVER_SECONDS_MAX
         by_force = {id for id, since in self._awaited.items() if since < overdue}
         placed = [slot for slot in self._host.topology.slots if slot.shard == shard.name]
-        but = {*self._owned, *self.followed}
+        but = {*self._owned, *self.followed, *self.moving, *self._unclear}
         taken, left = await asyncio.to_thread(
             take_slots, info, placed, self.taker, by_force, but
         )  # fmt: skip
@@ -228,6 +248,7 @@ class Holdings:
                 len(self.pipelines), writer, self._host.incarnation, self._sequencer, self._host
             )
             pipeline.batch_commands_max = self._settings.batch_commands_max
+            pipeline.mirror = self.mirror
             pipeline.publish_interval_seconds = self._settings.publish_interval_seconds
             self.pipelines[shard.name] = pipeline
             self._host.start(pipeline.run())

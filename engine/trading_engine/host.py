@@ -62,7 +62,10 @@ class Partition:
         self._holdings = Holdings(settings, self._sequencer, self)
         self._meter = LoadMeter(self._sequencer, self._holdings.pipelines)
         home = MovingHome(self._holdings, self._sequencer, self)
-        self._moves = Moves(self._holdings.taker, self._sequencer, home, self.start)
+        self._moves = Moves(
+            self._holdings.taker, self._sequencer, home, self.start, settings.soak_seconds
+        )
+        self._holdings.mirror = self._moves.mirrors.give
         self._trimmer = LogTrimmer(
             self._holdings.owned, self.incarnation, settings.log_retention_seconds,
             settings.log_trim_seconds,
@@ -186,6 +189,7 @@ class Partition:
             await self._server.listen_at(settings.listen_socket)
         self.start(self._publisher.run())
         self.start(self._follow_topology())
+        self._moves.run()
         self.start(self._trimmer.run())
         self.start(self._meter.run())
         await self._failed

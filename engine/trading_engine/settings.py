@@ -40,6 +40,9 @@ class EngineSettings(BaseModel):
         default=86_400, ge=3600, description="rows of slot_log that are older may be trimmed"
     )
     log_trim_seconds: float = Field(default=60, gt=0, description="how often old rows are trimmed")
+    soak_seconds: float = Field(
+        default=1800, ge=0, description="how long a shard that slots left is kept able to go back"
+    )
     reconnect_seconds_max: float = Field(
         default=60, gt=0, description="a shard away for longer ends the process"
     )

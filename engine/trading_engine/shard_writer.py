@@ -31,7 +31,8 @@ COMMIT = f"SELECT commit_rows($1, {', '.join(f'${n + 2}' for n in range(len(ROW_
 _BINARY = [1] * (1 + len(ROW_TYPES))
 _TYPES = "SELECT " + ", ".join(f"to_regtype('{name}')::oid" for name in ROW_TYPES)
 _SLOTS = (
-    "SELECT slot_id, epoch, last_seq, encode(chain, 'hex'), owner, past_sym FROM slot_owner "
+    "SELECT slot_id, epoch, last_seq, encode(chain, 'hex'), owner, past_sym, state, "
+    "coalesce(move_id::text, '') FROM slot_owner "
     "WHERE slot_id = ANY ($1::int[]) ORDER BY slot_id FOR UPDATE"
 )
 _LOGGED = (
@@ -74,7 +75,7 @@ class ShardWriter:
         while not self.ending:
             try:
                 self._connection = await self._connect()
-                self._types = await _row_types(self._connection)
+                self._types = await row_types(self._connection)
                 await self._connection.prepare(COMMIT)
                 return
             except ShardLostError as problem:
@@ -193,8 +194,8 @@ class ShardWriter:
             return None
         rows = {}
         for row in answer.rows:
-            slot_id, epoch, sequence, chain, owner, past = ((each or b"").decode() for each in row)
-            rows[int(slot_id)] = SlotRow(int(epoch), int(sequence), chain, owner, past)
+            slot_id, epoch, sequence, *rest = ((each or b"").decode() for each in row)
+            rows[int(slot_id)] = SlotRow(int(epoch), int(sequence), *rest)
         return rows
 
     def close(self) -> None:
@@ -204,7 +205,7 @@ class ShardWriter:
             self._connection.close()
 
 
-async def _row_types(connection: ShardConnection) -> tuple[int, ...]:
+async def row_types(connection: ShardConnection) -> tuple[int, ...]:
     """The numbers of ROW_TYPES on this shard. Raises `ShardLostError` while it lacks them."""
     answer = await connection.ask(_TYPES)
     if not answer.good:

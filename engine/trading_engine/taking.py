@@ -20,6 +20,7 @@ from trading_contract.topology import SlotPlacement
 from trading_engine.moving.decide import may_take
 
 TAKE_TRIES_MAX = 5
+_NOT_HERE = frozenset({"MOVED", "FOLLOWER", "PREPARED", "ABORTED"})
 # The owner's commit connection tells that it is alive; its name begins as `host.py` names it. A
 # predecessor under the same name is not waited for: it is dead, or about to be.
 _LOOK = (
@@ -95,10 +96,15 @@ def _take_all(
             place = placed.get(id_)
             where = (place.partition, place.epoch) if place is not None else (None, 0)
             done = id_ in but or id_ in awaited or any(slot.id == id_ for slot in taken)
-            if done or state == "MOVED" or not may_take(taker.partition, partition, epoch, *where):
+            if (
+                done
+                or state in _NOT_HERE
+                or not may_take(taker.partition, partition, epoch, *where)
+            ):
                 continue
             if state != "ACTIVE":
-                raise WorldError(f"slot {id_} is {state}")
+                awaited.append(id_)  # the move of which it is a part comes to its end first
+                continue
             if held and id_ not in by_force:
                 awaited.append(id_)
                 continue

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from trading_contract.errors import InvariantError
+from trading_contract.errors import InvariantError, WorldError
 from trading_contract.topology import ShardAddress, Topology
 from trading_contract.wire import Code
 from trading_engine._core import Sequencer
@@ -73,6 +73,59 @@ class MovingHome:
         self._replicas.deliver(refused.outboxes)
         pipeline.poke()
         logger.info("handed over slots %s", list(ids))
+
+    # For moves to other shards
+
+    def shards_of(self, ids: tuple[int, ...]) -> set[str | None]:
+        """Where they are served; None: not here."""
+        return {self._holdings.shard_of(id_) for id_ in ids}
+
+    def owned_ids(self) -> list[int]:
+        """All that is served here."""
+        return [slot["id"] for slot in self._holdings.slots()]
+
+    def pipeline_to(self, shard: str) -> CommitPipeline:
+        """The one that commits to this shard; made if need be."""
+        named = {each.name: each for each in self._replicas.topology.shards}
+        if shard not in named:
+            raise WorldError(f"shard {shard} is not there")
+        return self._holdings.pipeline(named[shard])
+
+    def conninfos(self, *shards: str) -> dict[str, str]:
+        """How threads connect to them; none named: to all."""
+        named = {each.name: each for each in self._replicas.topology.shards}
+        missing = set(shards) - named.keys()
+        if missing:
+            raise WorldError(f"shards {sorted(missing)} are not there")
+        return {name: self._holdings.conninfo(named[name]) for name in shards or named}
+
+    def in_hand(self, ids: tuple[int, ...], moving: bool) -> None:
+        """Whether a move takes care of them: nobody else may."""
+        if moving:
+            self._holdings.moving.update(ids)
+        else:
+            self._holdings.moving.difference_update(ids)
+
+    def mirror(self, id_: int, mirrored: bool) -> None:
+        """Whether batches carry its rows once more."""
+        self._sequencer.mirror_slot(id_, mirrored)
+
+    def answer_held(self, pipeline: CommitPipeline) -> None:
+        """What waits for held slots is refused for now."""
+        now_us = time.time_ns() // 1000
+        refused = self._sequencer.answer_held(pipeline.index, Code.BUSY, now_us)
+        self._replicas.deliver(refused.outboxes)
+
+    def place(self, epochs: dict[int, int], shard: str) -> None:
+        """They are served on this shard from now on, at these epochs."""
+        pipeline = self._holdings.pipelines[shard]
+        for id_, epoch in epochs.items():
+            if not self._sequencer.place_slot(id_, pipeline.index, epoch):
+                raise InvariantError(f"slot {id_} is in a batch while it changes its shard")
+            self._own_again(id_, shard)
+        self._replicas.slots_changed()
+        pipeline.show_soon()
+        pipeline.poke()
 
     def split(self, id_: int, at: str, new_slot: int, epoch: int) -> None:
         """It is two."""

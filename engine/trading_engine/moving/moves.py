@@ -11,6 +11,9 @@ from trading_contract.moves import MoveOrder
 from trading_contract.topology import Idempotency, ShardAddress, Topology
 from trading_engine._core import Sequencer, SlotRows
 from trading_engine.moving.follower import Follower, Reads, Shelf
+from trading_engine.moving.shadow import Mirrors
+from trading_engine.moving.shard_move import ShardHome, ShardMove
+from trading_engine.moving.soak import Soaks
 from trading_engine.moving.source import Owner, Source
 from trading_engine.recovery import adopt, fetch_followed
 from trading_engine.shard_connection import ShardConnection
@@ -20,8 +23,14 @@ KINDS = ("engine", "split", "merge")  # of orders that are carried out here
 Key = tuple[str, int]  # a move that is tried again is another one here
 
 
-class Home(Owner, Shelf, Protocol):
+class Home(Owner, Shelf, ShardHome, Protocol):
     """Where the slots live."""
+
+    def owned_ids(self) -> list[int]:
+        """All that is served here."""
+
+    def in_hand(self, ids: tuple[int, ...], moving: bool) -> None:
+        """Whether a move takes care of them: nobody else may."""
 
     def begin_following(self, ids: tuple[int, ...], shard: ShardAddress) -> None:
         """Take none of these by other ways, and be ready to commit for them."""
@@ -42,6 +51,7 @@ class Moves:
         sequencer: Sequencer,
         home: Home,
         start: Callable[[Coroutine[Any, Any, None]], None],
+        soak_seconds: float,
     ) -> None:
         self._taker = taker
         self._sequencer = sequencer
@@ -49,10 +59,20 @@ class Moves:
         self._start = start
         self._sources: dict[Key, Source] = {}
         self._followers: dict[Key, Follower] = {}
+        self._shard_moves: dict[Key, ShardMove] = {}
+        self._shards: dict[str, ShardAddress] = {}
+        self.mirrors = Mirrors(lambda name: home.connector(self._shards[name]), start)
+        self._soaks = Soaks(home, self.mirrors, taker.partition, soak_seconds)
+
+    def run(self) -> None:
+        """Look after what earlier moves left."""
+        self._start(self._soaks.run())
 
     def progress(self) -> list[dict[str, Any]]:
         """What STATUS tells: also of moves that ended, while they are ordered."""
-        each: list[Source | Follower] = [*self._sources.values(), *self._followers.values()]
+        each: list[Source | Follower | ShardMove] = [
+            *self._sources.values(), *self._followers.values(), *self._shard_moves.values(),
+        ]  # fmt: skip
         return [
             move.progress().model_dump(mode="json")
             for move in each
@@ -63,16 +83,24 @@ class Moves:
         """Begin and cancel what the topology says."""
         me = self._taker.partition
         wanted = {(order.id, order.attempt): order for order in topology.moves}
-        moves: list[dict[Key, Source] | dict[Key, Follower]] = [self._sources, self._followers]
+        moves: list[dict[Key, Source] | dict[Key, Follower] | dict[Key, ShardMove]] = [
+            self._sources, self._followers, self._shard_moves,
+        ]  # fmt: skip
         for known in moves:
             for key in known.keys() - wanted.keys():
                 known[key].cancelled = True
         self._forget_ended(wanted)
-        shards = {shard.name: shard for shard in topology.shards}
+        self._shards = shards = {shard.name: shard for shard in topology.shards}
         for key, order in wanted.items():
             shard = shards.get(order.source_shard)
             if shard is None:
                 continue
+            if order.kind == "shard":
+                if order.source_partition == me:
+                    self._begin_shard_move(key, order)
+                continue
+            if order.source_partition == me:
+                self._soaks.end_soon(order.slots)
             if order.source_partition == me and key not in self._sources:
                 self._sources[key] = self._begin_source(order, shard)
             if order.kind == "engine" and order.target_partition == me:
@@ -81,9 +109,36 @@ class Moves:
     def _forget_ended(self, wanted: dict[Key, MoveOrder]) -> None:
         for key in [k for k in self._sources if k not in wanted]:
             del self._sources[key]
+        for key in [k for k in self._shard_moves if k not in wanted]:
+            if not self._soaks.moving & set(self._shard_moves[key].order.slots):
+                del self._shard_moves[key]
         for key in [k for k in self._followers if k not in wanted]:
             if self._followers[key].state in ("Done", "Failed"):
                 del self._followers[key]
+
+    def _begin_shard_move(self, key: Key, order: MoveOrder) -> None:
+        if key in self._shard_moves or self._soaks.moving & set(order.slots):
+            return  # the one before gives up first
+        if order.target_shard not in self._shards:
+            return
+        move = ShardMove(
+            order, self._taker.incarnation, self._taker.partition, self._home, self.mirrors,
+            self._soaks,
+        )  # fmt: skip
+        self._shard_moves[key] = move
+        self._begin_tending(order.slots)
+        self._start(self._tend(move))
+
+    def _begin_tending(self, slots: tuple[int, ...]) -> None:
+        self._soaks.moving.update(slots)
+        self._home.in_hand(slots, moving=True)
+
+    async def _tend(self, move: ShardMove) -> None:
+        try:
+            await move.run()
+        finally:
+            self._soaks.moving.difference_update(move.order.slots)
+            self._home.in_hand(move.order.slots, moving=False)
 
     def _begin_source(self, order: MoveOrder, shard: ShardAddress) -> Source:
         source = Source(
@@ -121,3 +176,7 @@ class Moves:
             source.ending = True
         for follower in self._followers.values():
             follower.ending = True
+        for move in self._shard_moves.values():
+            move.ending = True
+        self._soaks.close()
+        self.mirrors.close()

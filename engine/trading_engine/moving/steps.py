@@ -25,6 +25,8 @@ class SlotRow:
     chain: str
     owner: str
     past: str
+    state: str = "ACTIVE"
+    move: str = ""
 
 
 class Step(Protocol):
@@ -213,3 +215,59 @@ class MergeStep(_HoldingStep):
         return row is not None and (row.epoch, row.owner, row.past) == (
             max(self.epochs) + 1, str(self.owner), self.past,
         )  # fmt: skip
+
+
+_SEAL = (
+    "SELECT slot_step(i, 'ACTIVE', e, $5::uuid, $4::uuid, s, decode(c, 'hex'), 'SEALED', e,"
+    " $5::uuid, NULL) FROM unnest($1::int[], $2::bigint[], $3::bigint[], $6::text[])"
+    " AS b(i, e, s, c)"
+)
+_ACTIVATE = (
+    "SELECT slot_step(i, 'PREPARED', f, $5::uuid, NULL, s, decode(c, 'hex'), 'ACTIVE', e,"
+    " $5::uuid, $4::uuid) FROM unnest($1::int[], $2::bigint[], $3::bigint[], $6::text[],"
+    " $7::bigint[]) AS b(i, e, s, c, f)"
+)
+
+
+class SealStep(_HoldingStep):
+    """The last commit of its slots on this shard; the target's row decides from then on."""
+
+    def __init__(
+        self, slots: tuple[int, ...], owner: uuid.UUID, move: uuid.UUID, finish: Finish
+    ) -> None:
+        super().__init__(slots, owner, finish)
+        self.move = move
+        self.chains: tuple[bytes, ...] = ()
+
+    def seal(self, sequencer: Sequencer) -> tuple[str, list[bytes]] | None:
+        """Nothing is sequenced for these slots after the batch."""
+        parameters = self.hold(sequencer)
+        if parameters is None:
+            return None
+        found = [sequencer.slot(slot) for slot in self.slots]
+        self.chains = tuple(slot[6] for slot in found if slot is not None)
+        chains = array([chain.hex() for chain in self.chains])
+        return _SEAL, [*parameters, str(self.move).encode(), chains]
+
+    def landed(self, rows: dict[int, SlotRow]) -> bool:
+        """The rows are sealed for this move."""
+        found = [rows.get(slot) for slot in self.slots]
+        return all(
+            row is not None and (row.state, row.move) == ("SEALED", str(self.move))
+            for row in found
+        )  # fmt: skip
+
+
+def activation(
+    ends: dict[int, tuple[int, int, bytes]],
+    target_epochs: dict[int, int],
+    move: uuid.UUID,
+    owner: uuid.UUID,
+) -> tuple[str, list[bytes | None]]:
+    """The decision of a move between shards. `ends`: (epoch, sequence, chain) of sealed slots."""
+    ids = list(ends)
+    return _ACTIVATE, [
+        array(ids), array([ends[i][0] + 1 for i in ids]), array([ends[i][1] for i in ids]),
+        str(owner).encode(), str(move).encode(), array([ends[i][2].hex() for i in ids]),
+        array([target_epochs[i] for i in ids]),
+    ]  # fmt: skip

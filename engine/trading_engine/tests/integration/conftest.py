@@ -12,6 +12,7 @@ import pytest
 from trading_engine.tests.integration.moving_site import Pair, two_slots
 from trading_engine.tests.integration.partition_process import PartitionProcess, Site
 from trading_engine.tests.integration.postgres_server import PostgresServer, postgres_folder
+from trading_engine.tests.integration.shard_site import Shards, two_shards
 
 _databases = itertools.count(1)
 
@@ -57,6 +58,14 @@ def pair(postgres: PostgresServer, start: Callable[..., PartitionProcess]) -> Pa
     made.start("p0")
     made.start("p1")
     return made
+
+
+@pytest.fixture
+def shards(postgres: PostgresServer, start: Callable[..., PartitionProcess]) -> Shards:
+    """Partition p0 with slots 1 and 2 on shard X; Y is empty."""
+    site = two_shards([postgres], f"trading{next(_databases)}")
+    site.prepare()
+    return Shards(site, start)
 
 
 @pytest.fixture

@@ -1,0 +1,246 @@
+"""Copies slots from one shard to another, beside the trading: a child process of the partition.
+
+The hot state (open orders, counters) as of one snapshot, then what never changes (ended orders,
+trades, the log) in bites by key up to that snapshot's sequence, each compared on both sides. What
+is committed later comes by the mirror (`shadow.py`). It lives no longer than its parent, which
+tells it on stdin how fast it may go.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+import psycopg
+from psycopg import sql
+from pydantic import BaseModel
+
+from trading_engine.taking import first_line
+
+HOT_ROWS = 20_000  # in one transaction of the target
+COLD_ROWS = 10_000
+SLEEP_SECONDS_MAX = 2.0
+NICENESS = 5  # low, but not starved on a busy machine
+
+Connection = psycopg.Connection[Any]
+Key = tuple[Any, ...]
+
+
+class CopyJob(BaseModel):
+    """What to copy; the first line on stdin."""
+
+    source: str  # connection strings
+    target: str
+    move: str
+    slots: tuple[tuple[int, str, str], ...]  # (id, first, past)
+
+
+@dataclass(frozen=True)
+class _Table:
+    name: str
+    key: tuple[str, ...]
+    seq: str = "seq"
+    of_symbols: bool = True
+
+    def rows_of(self, slot: tuple[int, str, str], after: Key | None) -> sql.Composed:
+        """The condition for the slot's rows beyond a key."""
+        id_, first, past = slot
+        own = (
+            sql.SQL("symbol >= {} AND symbol < {}").format(first, past)
+            if self.of_symbols
+            else sql.SQL("slot_id = {}").format(id_)
+        )
+        if after is None:
+            return sql.Composed([own])
+        return sql.SQL("{} AND {} > {}").format(own, self.keys, _row(after))
+
+    @property
+    def keys(self) -> sql.Composed:
+        """The key as a row."""
+        names = sql.SQL(", ").join(map(sql.Identifier, self.key))
+        return sql.SQL("({})").format(names)
+
+
+HOT = (_Table("symbol_state", ("symbol",)), _Table("open_orders", ("symbol", "order_id")))
+COLD = (
+    _Table("closed_orders", ("symbol", "account", "order_id")),
+    _Table("trades", ("symbol", "trade_id")),
+    _Table("slot_log", ("slot_id", "seq_hi"), "seq_hi", of_symbols=False),
+)
+
+
+class DifferenceError(Exception):
+    """Both sides do not have the same rows."""
+
+
+class Pace:
+    """How much of its time the copier may work; ends the process with its parent."""
+
+    def __init__(self, source: TextIO) -> None:
+        self._share = 1.0
+        self._source = source
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        for line in self._source:
+            self._share = max(0.01, min(1.0, float(line)))
+        os._exit(1)
+
+    def rest_after(self, seconds: float) -> None:
+        """Sleep in proportion."""
+        time.sleep(min(SLEEP_SECONDS_MAX, seconds * (1 / self._share - 1)))
+
+
+class Copier:
+    """One job."""
+
+    def __init__(self, job: CopyJob, source: Connection, target: Connection, pace: Pace) -> None:
+        self._job, self._source, self._target, self._pace = job, source, target, pace
+        self._bytes = 0
+        self._parts = len(job.slots) * len(COLD)
+
+    def run(self) -> None:
+        """All of it; tells how far it is."""
+        ends = self._hot()
+        tell(event="hot", at={str(id_): end for id_, end in ends.items()}, bytes=self._bytes)
+        done = 0
+        for slot in self._job.slots:
+            self._births(slot[0])
+            for table in COLD:
+                self._cold(slot, table, ends[slot[0]])
+                done += 1
+                tell(event="progress", bytes=self._bytes, percent=done * 100 // self._parts)
+        tell(event="done", bytes=self._bytes)
+
+    def _hot(self) -> dict[int, int]:
+        """The state of all slots at one moment; their sequences there."""
+        move = self._job.move
+        with self._source.transaction():
+            self._source.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            rows = self._source.execute(
+                "SELECT slot_id, last_seq, chain FROM slot_owner WHERE slot_id = ANY (%s)"
+                " AND state = 'ACTIVE' AND move_id = %s",
+                ([slot[0] for slot in self._job.slots], move),
+            ).fetchall()
+            if len(rows) < len(self._job.slots):
+                raise psycopg.OperationalError("a slot is not where it was")
+            for slot in self._job.slots:
+                for table in HOT:
+                    self._table(slot, table, None, HOT_ROWS)
+        with self._target.transaction():
+            for id_, sequence, chain in rows:
+                self._target.execute(
+                    "SELECT finish_copy(%s, %s, %s, %s)", (id_, move, sequence, chain)
+                )
+        return {row[0]: row[1] for row in rows}
+
+    def _cold(self, slot: tuple[int, str, str], table: _Table, end: int) -> None:
+        self._table(slot, table, end, COLD_ROWS)
+
+    def _table(self, slot: tuple[int, str, str], table: _Table, end: int | None, most: int) -> None:
+        for condition in self._bites(slot, table, end, most):
+            begun = time.monotonic()
+            with self._target.transaction():
+                self._target.execute(
+                    "SELECT copy_fence(%s, %s, %s)", (slot[0], self._job.move, end is None)
+                )
+                self._copy(table, condition)
+                sums = [_digest(each, table, condition) for each in (self._source, self._target)]
+                if sums[0] != sums[1]:
+                    raise DifferenceError(f"slot {slot[0]}: {table.name}: {sums}")
+            self._pace.rest_after(time.monotonic() - begun)
+
+    def _bites(
+        self, slot: tuple[int, str, str], table: _Table, end: int | None, most: int
+    ) -> Iterator[sql.Composed]:
+        """Conditions that cut the table by its key."""
+        after: Key | None = None
+        while True:
+            beyond = table.rows_of(slot, after)
+            last = self._source.execute(
+                sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {} OFFSET {} LIMIT 1").format(
+                    sql.SQL(", ").join(map(sql.Identifier, table.key)),
+                    sql.Identifier(table.name),
+                    beyond,
+                    sql.SQL(", ").join(map(sql.Identifier, table.key)),
+                    most - 1,
+                )
+            ).fetchone()
+            within = beyond
+            if end is not None:
+                within = sql.SQL("{} AND {} <= {}").format(beyond, sql.Identifier(table.seq), end)
+            if last is None:
+                yield within
+                return
+            yield sql.SQL("{} AND {} <= {}").format(within, table.keys, _row(last))
+            after = last
+
+    def _copy(self, table: _Table, condition: sql.Composed) -> None:
+        name = sql.Identifier(table.name)
+        query = sql.SQL("COPY (SELECT * FROM {} WHERE {}) TO STDOUT (FORMAT binary)")
+        with (
+            self._source.cursor().copy(query.format(name, condition)) as rows,
+            self._target.cursor().copy(
+                sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(name)
+            ) as into,
+        ):
+            for part in rows:
+                into.write(part)
+                self._bytes += len(part)
+
+    def _births(self, id_: int) -> None:
+        rows = self._source.execute(
+            "SELECT epoch, born_seq, chain, parents::text FROM slot_birth WHERE slot_id = %s",
+            (id_,),
+        ).fetchall()
+        if rows:
+            self._target.execute(
+                "SELECT copy_births(%s, %s, %s::bigint[], %s::bigint[], %s::bytea[], %s::text[])",
+                (id_, self._job.move, *(list(column) for column in zip(*rows, strict=True))),
+            )
+
+
+def _row(values: Key) -> sql.Composed:
+    return sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, values)))
+
+
+def _digest(connection: Connection, table: _Table, condition: sql.Composed) -> tuple[Any, ...]:
+    row = connection.execute(
+        sql.SQL("SELECT count(*), bit_xor(hashtextextended(t::text, 0)) FROM {} t WHERE {}").format(
+            sql.Identifier(table.name), condition
+        )
+    ).fetchone()
+    assert row is not None
+    return tuple(row)
+
+
+def tell(**what: Any) -> None:
+    """One line to the parent."""
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def copy_slots() -> int:
+    """`trading-engine copy-slots`: 0 = copied; 1 = not, and the last line tells why."""
+    os.nice(NICENESS)
+    job = CopyJob.model_validate_json(sys.stdin.readline())
+    pace = Pace(sys.stdin)
+    try:
+        with (
+            psycopg.connect(job.source, autocommit=True) as source,
+            psycopg.connect(job.target, autocommit=True) as target,
+        ):
+            Copier(job, source, target, pace).run()
+    except DifferenceError as problem:
+        tell(event="failed", code="differs", text=str(problem))
+        return 1
+    except psycopg.Error as problem:
+        tell(event="failed", code="other", text=first_line(problem))
+        return 1
+    return 0

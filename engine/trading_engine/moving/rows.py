@@ -1,0 +1,144 @@
+"""The rows of a slot on its shards, read and changed as recovery asks. Blocking; for threads.
+
+Each reading locks the row and commits, so that what it tells will last; each change is one
+compare-and-set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from trading_contract.errors import WorldError
+from trading_contract.move_protocol.rows import RowPair, SlotRow, SlotState, pair_at_one_moment
+from trading_contract.move_protocol.steps import RowStep
+from trading_engine.taking import first_line
+
+COLLECT_ROWS = 5000
+REFUSED = "TC002"
+READINGS_MAX = 20
+
+_STEP = f"SELECT slot_step({', '.join(['%s'] * 11)})"
+
+
+@dataclass(frozen=True)
+class SlotView:
+    """A row of `slot_owner`, and what moves do not care about."""
+
+    row: SlotRow
+    first: str
+    past: str
+    born: int
+    partition: str | None
+
+
+class ShardRows:
+    """The rows on one shard. Raises `WorldError` when that does not answer."""
+
+    def __init__(self, name: str, connection: psycopg.Connection[Any]) -> None:
+        self.name = name
+        self._connection = connection
+
+    def execute(
+        self, query: str, values: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a statement."""
+        try:
+            cursor = self._connection.execute(query, values)
+            return cursor.fetchall() if cursor.description else []
+        except psycopg.Error as problem:
+            if problem.sqlstate == REFUSED:
+                raise StepRefusedError(first_line(problem)) from problem
+            raise WorldError(f"{self.name}: {first_line(problem)}") from problem
+
+    def read(self, id_: int) -> SlotView | None:
+        """As it stands, durably."""
+        rows = self.execute("SELECT * FROM read_slot(%s)", (id_,))
+        if not rows:
+            return None
+        epoch, owner, state, last, chain, move, verified, first, past, born, partition = rows[0]
+        row = SlotRow(epoch, owner, SlotState(state), last, bytes(chain), move, verified)
+        return SlotView(row, first, past, born, partition)
+
+    def take(self, id_: int, step: RowStep) -> bool:
+        """One step; False: it was not as expected."""
+        return self.take_all([(id_, step)])
+
+    def take_all(self, steps: Sequence[tuple[int, RowStep]]) -> bool:
+        """All of these steps or none."""
+        try:
+            with self._connection.transaction():
+                for id_, step in steps:
+                    self.execute(_STEP, step_values(id_, step))
+        except StepRefusedError:
+            return False
+        except psycopg.Error as problem:
+            raise WorldError(f"{self.name}: {first_line(problem)}") from problem
+        return True
+
+    def collect(self, id_: int, move: UUID) -> None:
+        """Delete what an ended move left, in bites."""
+        while self.execute(
+            "SELECT collect_rows(%s, %s, %s)", (id_, move, COLLECT_ROWS)
+        )[0][0]:  # fmt: skip
+            pass
+
+
+class StepRefusedError(WorldError):
+    """A compare-and-set found something else."""
+
+
+def step_values(id_: int, step: RowStep) -> list[Any]:
+    """The parameters of `slot_step`."""
+    at = step.at or (None, None)
+    return [
+        id_, step.from_state.value, step.from_epoch, step.from_move, step.from_owner, *at,
+        step.to_state.value, step.to_epoch, step.to_move, step.to_owner,
+    ]  # fmt: skip
+
+
+@contextmanager
+def opened(conninfos: Mapping[str, str]) -> Iterator[dict[str, ShardRows]]:
+    """Connections to these shards by name. Raises `WorldError`."""
+    connections: list[psycopg.Connection[Any]] = []
+    try:
+        for conninfo in conninfos.values():
+            connections += [psycopg.connect(conninfo, autocommit=True)]
+        yield {
+            name: ShardRows(name, each) for name, each in zip(conninfos, connections, strict=True)
+        }
+    except psycopg.Error as problem:
+        raise WorldError(first_line(problem)) from problem
+    finally:
+        for each in connections:
+            each.close()
+
+
+@dataclass(frozen=True)
+class Found:
+    """Both rows as they stood at one moment."""
+
+    pair: RowPair
+    source: SlotView | None
+    target: SlotView | None
+
+
+def read_pair(source: ShardRows, target: ShardRows, id_: int) -> Found:
+    """Target, source, target. Raises `WorldError` when it does not come to rest."""
+    for _ in range(READINGS_MAX):
+        before = target.read(id_)
+        middle = source.read(id_)
+        after = target.read(id_)
+        pair = pair_at_one_moment(_row(before), _row(middle), _row(after))
+        if pair is not None:
+            return Found(pair, middle, before)
+    raise WorldError(f"slot {id_}: its rows change all the time")
+
+
+def _row(view: SlotView | None) -> SlotRow | None:
+    return None if view is None else view.row

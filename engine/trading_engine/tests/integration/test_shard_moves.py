@@ -1,0 +1,48 @@
+"""Slots move between two real shards under one real partition while orders flow."""
+
+from __future__ import annotations
+
+from trading_contract.wire import Code, Side
+from trading_engine.tests.integration.moving_load import Load
+from trading_engine.tests.integration.moving_site import wait_for
+from trading_engine.tests.integration.shard_site import Shards, X, Y, check_orders
+from trading_engine.tests.integration.wire_client import place
+
+BUY, SELL = Side.BUY, Side.SELL
+
+
+def test_a_slot_moves_to_another_shard_with_all_it_has(shards: Shards) -> None:
+    with shards.client() as client:
+        kept = client.one(place("MSFT", BUY, 100, 5, client_id="kept"))
+        client.one(place("MSFT", BUY, 101, 1, client_id="gone"))
+        client.one(place("MSFT", SELL, 101, 1, account=2))
+        client.one(place("AAPL", BUY, 7, 1))
+        before = shards.content(X)
+        told = shards.move(Y)
+        assert told["verified"] and told["pause_milliseconds"] is not None
+        assert shards.content(Y) == before
+        wait_for(lambda: shards.states() == ("FOLLOWER 2", "ACTIVE 2"))
+        assert shards.states(1) == ("ACTIVE 1", "")
+        taker = client.one(place("MSFT", SELL, 100, 5, account=2))
+        assert taker.fills[0].maker_order_id == kept.order_id
+        again = client.one(place("MSFT", BUY, 101, 1, client_id="gone"))
+        assert again.code is Code.DUPLICATE_SAME
+    wait_for(lambda: shards.content(X) == shards.content(Y))
+    shards.restart()
+    with shards.client() as client:
+        assert client.one(place("MSFT", BUY, 50, 1, client_id="later")).order_id == 5
+    assert shards.states()[1] == "ACTIVE 3"
+
+
+def test_slots_move_back_and_forth_while_their_symbols_are_traded(shards: Shards) -> None:
+    with Load(shards, ("MSFT", "ZZZ", "AAPL")) as load:  # type: ignore[arg-type]
+        for number in range(8):
+            goal = load.count() + 60
+            told = shards.move(X if number % 2 else Y)
+            assert told["verified"]
+            wait_for(lambda goal=goal: load.count() >= goal)  # type: ignore[misc]
+    check_orders(load, shards)
+    assert load.redirects == 0
+    assert "in doubt" not in shards.process.log
+    assert shards.serving() == X
+    wait_for(lambda: shards.content(X) == shards.content(Y))
