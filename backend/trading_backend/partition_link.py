@@ -58,6 +58,7 @@ class Claim:
     epoch: int
     first: str
     past: str
+    shard: str = ""  # where its rows are; "" = of a program that does not tell
 
 
 class PartitionLink(asyncio.Protocol):
@@ -219,7 +220,13 @@ class PartitionLink(asyncio.Protocol):
         try:
             welcome: dict[str, Any] = json.loads(payload)
             claims = tuple(
-                Claim(int(s["id"]), int(s["epoch"]), str(s["first"]), str(s["past"]))
+                Claim(
+                    int(s["id"]),
+                    int(s["epoch"]),
+                    str(s["first"]),
+                    str(s["past"]),
+                    str(s.get("shard", "")),
+                )
                 for s in welcome["slots"]
             )
             wanted = (PROTOCOL_VERSION, self._owner.cluster, self.address.name)

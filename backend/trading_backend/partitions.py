@@ -74,6 +74,12 @@ class Partitions:
             if slot.id not in claimed
         ]
 
+    def shard_of(self, symbol: str) -> str | None:
+        """Where its owner says that it commits; None: nobody does. The topology may be behind."""
+        claims = [c for link in self._links for c in link.claims if c.first <= symbol < c.past]
+        newest = max(claims, key=lambda claim: claim.epoch, default=None)
+        return (newest.shard or None) if newest is not None else None
+
     def start(self) -> None:
         """Begin to connect."""
         self._started = True

@@ -73,6 +73,7 @@ class Replica:
         self.entry.native.set_stream_limit(settings.stream_messages_per_second_max)
         self.load = LoadMeter(settings.replica, self.entry.native)
         self.partitions = self.entry.partitions
+        self.store.claimed = self.partitions.shard_of
         self.partitions.sockets_folder = settings.partition_sockets_folder
         self.feed = MarketFeed(self.channels, self.partitions, self.store)
         self.draining = False

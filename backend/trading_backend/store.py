@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
@@ -83,11 +83,14 @@ class Store:
     def __init__(self, secrets_folder: Path, connections_max: int) -> None:
         self._pools = ShardPools(secrets_folder, connections_max)
         self._routes: RoutingTable | None = None
+        self.claimed: Callable[[str], str | None] = _unclaimed  # before the topology counts
+        self._shards: frozenset[str] = frozenset()
 
     def set_topology(self, topology: Topology) -> None:
         """Read from these shards; pools of changed ones are opened anew."""
         self._pools.set_shards(topology.shards)
         self._routes = RoutingTable.of(topology)
+        self._shards = frozenset(shard.name for shard in topology.shards)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -99,7 +102,8 @@ class Store:
     def _shard(self, symbol: str) -> str:
         if self._routes is None:
             raise StoreUnavailableError("no topology yet")
-        return self._routes.locate(symbol).shard
+        claimed = self.claimed(symbol)
+        return claimed if claimed in self._shards else self._routes.locate(symbol).shard
 
     # One order
 
@@ -228,6 +232,10 @@ class Store:
             *(self._pools.fetch(shard, _SUMS, names, account) for shard, names in by_shard.items())
         )
         return {r["symbol"]: (int(r["base"]), int(r["quote"])) for rows in parts for r in rows}
+
+
+def _unclaimed(_: str) -> None:
+    return None
 
 
 def _bits(row: Row, shift: int) -> int:

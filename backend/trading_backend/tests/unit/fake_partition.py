@@ -131,7 +131,10 @@ class FakePartition(asyncio.Protocol):
     def welcome(self, slots: tuple[SlotPlacement, ...], **changes: object) -> None:
         """Tell which slots are ours."""
         self.slots = slots
-        told = [{"id": s.id, "epoch": s.epoch, "first": s.first, "past": s.past} for s in slots]
+        told = [
+            {"id": s.id, "epoch": s.epoch, "first": s.first, "past": s.past, "shard": s.shard}
+            for s in slots
+        ]
         body = {"version": 1, "cluster": "test", "partition": self.name, "incarnation": "i"}
         if self.told is not None:
             body["retells"] = True

@@ -46,6 +46,31 @@ def test_a_partition_is_greeted_and_its_slots_make_the_replica_ready() -> None:
     run(check())
 
 
+def test_rows_are_where_the_owner_of_the_highest_epoch_commits_them() -> None:
+    async def check() -> None:
+        cluster = await make_cluster(2)
+        entry = OrderEntry("r7")
+        entry.set_topology(cluster.topology)
+        assert entry.partitions.shard_of("AAPL") is None
+        await entry.start()
+        await wait_for(lambda: entry.partitions.ready)
+        slot = cluster.topology.slots[0]
+        assert entry.partitions.shard_of(slot.first) == slot.shard
+        moved = slot.model_copy(update={"epoch": 2, "shard": "shard-7"})
+        cluster.partitions[0].welcome((moved,))
+        await wait_for(lambda: entry.partitions.shard_of(slot.first) == "shard-7")
+        stale = slot.model_copy(update={"epoch": 1})
+        cluster.partitions[1].welcome((stale, cluster.topology.slots[1]))
+        other = cluster.topology.slots[1]
+        await wait_for(lambda: entry.partitions.shard_of(other.first) == other.shard)
+        assert entry.partitions.shard_of(slot.first) == "shard-7"
+        await entry.close()
+        for partition in cluster.partitions:
+            await partition.stop()
+
+    run(check())
+
+
 def test_a_lost_partition_is_found_again_and_open_requests_are_unknown() -> None:
     async def check() -> None:
         async with live_replica() as replica:
