@@ -132,6 +132,7 @@ class Partition:
             "log_rows_trimmed": self._trimmer.trimmed,
             "moves": self._moves.progress(),
             "move_kinds": KINDS,
+            "move_differences": self._moves.differences(),
             "shards": {
                 name: {
                     "batches": p.batches,

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from trading_contract.moves import MoveProblem
@@ -59,13 +60,13 @@ async def copy_beside(job: CopyJob, throttle: Throttle) -> AsyncGenerator[News, 
     assert child.stdout is not None
     asked = asyncio.ensure_future(child.stdout.readline())
     try:
-        child.stdin.write(job.model_dump_json().encode() + b"\n")
+        _tell(child.stdin, job.model_dump_json().encode() + b"\n")
         looked = time.monotonic()
         while True:
             await asyncio.wait([asked], timeout=LOOK_SECONDS)
             if time.monotonic() - looked >= LOOK_SECONDS:
                 looked = time.monotonic()
-                child.stdin.write(b"%.3f\n" % throttle.look())
+                _tell(child.stdin, b"%.3f\n" % throttle.look())
             if not asked.done():
                 yield News()
                 continue
@@ -88,3 +89,9 @@ async def copy_beside(job: CopyJob, throttle: Throttle) -> AsyncGenerator[News, 
         if child.returncode is None:
             child.kill()
         await child.wait()
+
+
+def _tell(stdin: asyncio.StreamWriter, text: bytes) -> None:
+    """A child that has ended takes nothing any more: what it said last is read all the same."""
+    with suppress(RuntimeError, ConnectionError):
+        stdin.write(text)

@@ -19,7 +19,7 @@ from trading_engine.recovery import adopt, fetch_followed
 from trading_engine.shard_connection import ShardConnection
 from trading_engine.taking import TakenSlot, Taker
 
-KINDS = ("engine", "split", "merge")  # of orders that are carried out here
+KINDS = ("engine", "shard", "split", "merge")  # of orders that are carried out here
 Key = tuple[str, int]  # a move that is tried again is another one here
 
 
@@ -79,6 +79,10 @@ class Moves:
             if not move.cancelled
         ]  # fmt: skip
 
+    def differences(self) -> list[str]:
+        """What was not equal after a move was done; kept as it was found."""
+        return list(self._soaks.differs.values())
+
     def follow(self, topology: Topology) -> None:
         """Begin and cancel what the topology says."""
         me = self._taker.partition
@@ -90,6 +94,8 @@ class Moves:
             for key in known.keys() - wanted.keys():
                 known[key].cancelled = True
         self._forget_ended(wanted)
+        shard_orders = [order for order in topology.moves if order.kind == "shard"]
+        self._soaks.wished = {slot for order in shard_orders for slot in order.slots}
         self._shards = shards = {shard.name: shard for shard in topology.shards}
         for key, order in wanted.items():
             shard = shards.get(order.source_shard)

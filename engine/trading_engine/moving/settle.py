@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from trading_contract.errors import InvariantError, WorldError
 from trading_contract.move_protocol.recovery import Action, classify, recover
-from trading_contract.move_protocol.rows import RowPair, SlotRow, orient
+from trading_contract.move_protocol.rows import RowPair, SlotRow, SlotState, orient
 from trading_contract.move_protocol.steps import RowStep, follow, poison, set_move, unseal
 from trading_engine.moving.rows import Found, ShardRows, opened, read_pair
 
@@ -93,9 +93,11 @@ def act(
     """Do it, unless the rows moved on; whether nothing is left to do after it."""
     was, other = found.pair.source, found.pair.target
     on_source: RowStep | None = None
-    if action is Action.COLLECT and target is not None and other is not None:
-        assert other.move_id is not None
-        target.collect(id_, other.move_id)
+    if action is Action.COLLECT:
+        for shard, row in ((source, was), (target, other)):
+            is_left = row is not None and row.state in (SlotState.ABORTED, SlotState.MOVED)
+            if shard is not None and row is not None and is_left and row.move_id is not None:
+                shard.collect(id_, row.move_id)
         return True
     if action is Action.POISON and target is not None and other is not None:
         target.take(id_, poison(other))

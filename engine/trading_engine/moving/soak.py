@@ -1,6 +1,7 @@
 """After a move to another shard: the one that was left follows for a while, then is cleaned up.
 
-While it is warm, going back is another short move. What a death left cold is of no use: it is
+For as long as the order of the move stands, at most for the time of the settings. While it is warm,
+going back is another short move. What a death left cold is of no use: it is
 verified and cleaned up at once. Nothing is deleted without a stored verification.
 """
 
@@ -64,6 +65,7 @@ class Soaks:
         self._looked = False  # for what an earlier incarnation left
         self._ending = False
         self.moving: set[int] = set()  # slots of which a move takes care
+        self.wished: set[int] = set()  # whose orders stand: that keeps their way back warm
         self.differs: dict[int, str] = {}  # what is not cleaned up, and why
 
     def begin(self, slot: int, follower: str, at: int) -> None:
@@ -115,7 +117,8 @@ class Soaks:
         for slot, until in list(self._until.items()):
             shadow = self._mirrors.shadow(slot)
             broken = shadow is None or bool(shadow.problem)
-            if (until <= now or broken) and slot not in self.moving:
+            is_over = until <= now or slot not in self.wished
+            if (is_over or broken) and slot not in self.moving:
                 await self._retire(slot)
         if not self._looked:
             for slot in await asyncio.to_thread(self._left_over):

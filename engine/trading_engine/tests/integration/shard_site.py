@@ -95,7 +95,8 @@ class Shards:
             id=str(uuid.uuid4()), kind="shard", slots=slots, source_partition="p0",
             source_shard=source or self.serving(slots[0]), target_shard=to,
         )  # fmt: skip
-        self.site.write(moves=(*self.site.topology.moves, move))
+        left = (each for each in self.site.topology.moves if not set(each.slots) & set(slots))
+        self.site.write(moves=(*left, move))
         return move.id
 
     def cancel(self, move: str) -> None:
@@ -103,14 +104,13 @@ class Shards:
         left = tuple(each for each in self.site.topology.moves if each.id != move)
         self.site.write(moves=left)
 
-    def fold(self, move: str) -> None:
-        """The topology says what the shards say, and the order is gone."""
+    def fold(self) -> None:
+        """The topology says what the shards say; the order stays, as that keeps the soak going."""
         slots = tuple(
             each.model_copy(update={"shard": self.serving(each.id)})
             for each in self.site.topology.slots
         )
-        left = tuple(each for each in self.site.topology.moves if each.id != move)
-        self.site.write(slots=slots, moves=left)
+        self.site.write(slots=slots)
 
     def ended(self, move: str) -> dict[str, Any]:
         """Wait for the end of a move; what the partition tells of it."""
@@ -122,7 +122,7 @@ class Shards:
         move = self.order(to, slots)
         told = self.ended(move)
         assert told["state"] == "Done", (told, self.process.log[-4000:])
-        self.fold(move)
+        self.fold()
         return told
 
     # What must hold

@@ -46,3 +46,21 @@ def test_slots_move_back_and_forth_while_their_symbols_are_traded(shards: Shards
     assert "in doubt" not in shards.process.log
     assert shards.serving() == X
     wait_for(lambda: shards.content(X) == shards.content(Y))
+
+
+def test_what_was_left_is_cleaned_up_when_the_order_goes_and_harms_no_later_start(
+    shards: Shards,
+) -> None:
+    with shards.client() as client:
+        kept = client.one(place("MSFT", BUY, 100, 5, client_id="kept"))
+        shards.move(Y)
+        wait_for(lambda: shards.states() == ("FOLLOWER 2", "ACTIVE 2"))
+        assert any(shards.content(X).values())
+        shards.site.write(moves=())
+        wait_for(lambda: shards.states() == ("MOVED 2", "ACTIVE 2"))
+        wait_for(lambda: not any(shards.content(X).values()))
+    shards.restart()
+    with shards.client() as client:
+        taker = client.one(place("MSFT", SELL, 100, 5, account=2))
+        assert taker.fills[0].maker_order_id == kept.order_id
+    assert shards.states() == ("MOVED 2", "ACTIVE 3")
