@@ -1,4 +1,4 @@
-"""Symbols move between partitions while clients trade on them, and nobody notices."""
+"""Symbols move between partitions and shards while clients trade on them, and nobody notices."""
 
 from __future__ import annotations
 
@@ -36,24 +36,29 @@ def moving() -> Iterator[Exchange]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def scaled(folder: Path, partitions: int) -> str:
-    """The example with another number of partitions."""
+def scaled(folder: Path, **counts: int) -> str:
+    """The example with another number of partitions or shards."""
     document = yaml.safe_load(EXAMPLE.read_text())
-    document["spec"]["partitions"] = {"count": partitions}
-    path = folder / f"partitions-{partitions}.yaml"
+    document["spec"] |= {tier: {"count": count} for tier, count in counts.items()}
+    path = folder / ("-".join(f"{tier}-{count}" for tier, count in counts.items()) + ".yaml")
     path.write_text(yaml.safe_dump(document))
     return str(path)
 
 
-def owner_of(exchange: Exchange, symbol: str) -> str:
-    """The partition that the status says."""
+def owner_of(exchange: Exchange, symbol: str, tier: str = "partition") -> str:
+    """The partition, or the shard, that the status says."""
     slots = exchange.status()["slots"]
-    return next(s["partition"] for s in slots if s["first"] <= symbol < s["past"])
+    return next(str(s[tier]) for s in slots if s["first"] <= symbol < s["past"])
 
 
 def partitions_of(exchange: Exchange) -> set[str]:
     """Who owns anything."""
     return {slot["partition"] for slot in exchange.status()["slots"]}
+
+
+def shards_of(exchange: Exchange) -> set[str]:
+    """Which shards own anything."""
+    return {slot["shard"] for slot in exchange.status()["slots"]}
 
 
 def until(holds: Callable[[], bool], what: str, seconds_max: float = 120) -> None:
@@ -104,7 +109,7 @@ def test_partitions_come_and_go_under_load(moving: Exchange, tmp_path: Path) -> 
     crowd, accounts = crowd_of(moving, tmp_path, "s", RATE)
     with crowd:
         wait_for_acknowledgements(crowd, 200, 30)
-        moving.ctl("apply", "-f", scaled(tmp_path, 4))
+        moving.ctl("apply", "-f", scaled(tmp_path, partitions=4))
         until(lambda: len(partitions_of(moving)) == 4, "four partitions own something")
         moving.wait_ready()
         wait_for_acknowledgements(crowd, 200, 30)
@@ -123,7 +128,7 @@ def test_a_supervisor_that_is_killed_in_the_middle_goes_on_where_it_was(
     crowd, accounts = crowd_of(moving, tmp_path, "k", RATE)
     with crowd:
         wait_for_acknowledgements(crowd, 200, 30)
-        moving.ctl("apply", "-f", scaled(tmp_path, 3))
+        moving.ctl("apply", "-f", scaled(tmp_path, partitions=3))
         until(lambda: bool(moving.topology().get("moves")), "a move is ordered")
         os.kill(pid_of(moving, "supervisor"), signal.SIGKILL)
         until(lambda: len(partitions_of(moving)) == 3, "three partitions own something")
@@ -154,3 +159,51 @@ def test_partitions_restart_empty_for_other_settings(moving: Exchange, tmp_path:
     assert {each["spec"]["toPartition"] for each in asked} == {"partition-0", "partition-1"}
     assert {each["status"]["state"] for each in asked} == {"Done"}
     judge(moving, tmp_path, accounts)  # replicas restart too: a call may need another retry
+
+
+def test_a_symbol_changes_its_shard_and_comes_back_under_load(
+    moving: Exchange, tmp_path: Path
+) -> None:
+    moving.ctl("apply", "-f", scaled(tmp_path, shards=2), "--wait")
+    until(lambda: len(shards_of(moving)) == 2, "both shards own something")
+    crowd, accounts = crowd_of(moving, tmp_path, "x", RATE)
+    home, partition = (owner_of(moving, "BTCUSDT", tier) for tier in ("shard", "partition"))
+    other = "shard-1" if home == "shard-0" else "shard-0"
+    with crowd:
+        wait_for_acknowledgements(crowd, 200, 30)
+        for number in range(2):
+            for target in (other, home):  # the one after ends the soak of the one before
+                name = f"x-{number}-{target}"
+                moving.ctl("move", "BTCUSDT", "--to", target, "--as", name, "--wait")
+                assert owner_of(moving, "BTCUSDT", "shard") == target
+                wait_for_acknowledgements(crowd, 100, 30)
+        moving.ctl("move", "BTCUSDT", "--to", other, "--as", "last", "--wait")
+        wait_for_acknowledgements(crowd, 100, 30)
+        moving.ctl("moves", "reverse", "last", "--wait")
+        assert owner_of(moving, "BTCUSDT", "shard") == home
+        wait_for_acknowledgements(crowd, 100, 30)
+    assert owner_of(moving, "BTCUSDT") == partition
+    for each in moves_of(moving):
+        status = each["status"]
+        assert status["state"] == ("Reversed" if each["metadata"]["name"] == "last" else "Done")
+        assert status["verified"], each
+        assert status["pauseMilliseconds"] > 0, each
+    nobody_noticed(moving, tmp_path, accounts)
+
+
+def test_shards_come_and_go_under_load(moving: Exchange, tmp_path: Path) -> None:
+    crowd, accounts = crowd_of(moving, tmp_path, "h", RATE)
+    with crowd:
+        wait_for_acknowledgements(crowd, 200, 30)
+        moving.ctl("apply", "-f", scaled(tmp_path, shards=2))
+        until(lambda: shards_of(moving) == {"shard-0", "shard-1"}, "both shards own something")
+        moving.wait_ready()
+        wait_for_acknowledgements(crowd, 200, 30)
+        moving.ctl("apply", "-f", str(EXAMPLE))
+        until(lambda: bool(moving.topology().get("moves")), "a move is ordered")
+        os.kill(pid_of(moving, "supervisor"), signal.SIGKILL)
+        until(lambda: shards_of(moving) == {"shard-0"}, "one is empty")
+        moving.wait_ready()
+        assert "shard-1" not in {each["name"] for each in moving.status()["processes"]}
+        wait_for_acknowledgements(crowd, 200, 30)
+    nobody_noticed(moving, tmp_path, accounts)
