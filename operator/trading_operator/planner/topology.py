@@ -32,7 +32,7 @@ HOST = "127.0.0.1"
 # Raised when what a version makes of the settings changes, so that a new version starts it anew.
 BALANCER_FORM = "3"
 REPLICA_FORM = "2"
-SHARD_FORM = "2"  # raised with each migration, so that shards are prepared anew
+SHARD_FORM = "3"  # raised with each migration, so that shards are prepared anew
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
 
