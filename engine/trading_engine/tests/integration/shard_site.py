@@ -78,6 +78,10 @@ class Shards:
         assert len(active) < 2, active
         return active[0] if active else X
 
+    def slot_of(self, symbol: str) -> int:
+        """The slot of a symbol."""
+        return next(s.id for s in self.site.topology.slots if s.first <= symbol < s.past)
+
     def told(self, move: str) -> dict[str, Any]:
         """What the partition says of a move; empty: nothing."""
         try:
@@ -143,7 +147,8 @@ def check_orders(load: Load, shards: Shards) -> None:
     """Nothing lost, nothing doubled, order kept, sequences without gaps."""
     for symbol, told in load.placed.items():
         stored = shards.rows(
-            f"SELECT client_id, order_id FROM orders WHERE symbol = '{symbol}' ORDER BY order_id"
+            f"SELECT client_id, order_id FROM orders WHERE symbol = '{symbol}' ORDER BY order_id",
+            shards.serving(shards.slot_of(symbol)),
         )
         names = [str(name) for name, _ in stored]
         assert len(set(names)) == len(names), "doubled"
