@@ -130,8 +130,7 @@ def main() -> None:
         plane.start()
         for name in ("tradingclusters", "symbolmoves"):
             definition = str(ROOT / "crds" / f"{name}.yaml")
-            plane.kubectl("apply", "--server-side", "-f", definition)
-            plane.kubectl("wait", "--for=condition=Established", "-f", definition)
+            plane.install(definition)
         kubelet = StubKubelet(plane.kubeconfig)
         kubelet.start()
         results = measure(plane, counts)

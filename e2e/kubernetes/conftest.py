@@ -40,8 +40,7 @@ def plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
     try:
         made.start()
         for definition in DEFINITIONS:
-            made.kubectl("apply", "--server-side", "-f", definition)
-            made.kubectl("wait", "--for=condition=Established", "-f", definition)
+            made.install(definition)
         kubelet = StubKubelet(made.kubeconfig)
         kubelet.start()
         yield made

@@ -24,6 +24,7 @@ from kubernetes_cluster.problems import CannotError
 SERVICES = "10.96.0.0/16"
 FIRST_SERVICE = "10.96.0.1"
 READY_SECONDS_MAX = 90.0
+ESTABLISHED_SECONDS_MAX = 60.0
 PARTS = ("kube-controller-manager", "kube-apiserver", "etcd")
 
 
@@ -152,6 +153,21 @@ class ControlPlane:
         if done.returncode != 0:
             raise RuntimeError(f"kubectl {' '.join(words)}: {done.stdout}{done.stderr}")
         return done.stdout
+
+    def install(self, definition: str) -> None:
+        """Apply a CustomResourceDefinition; returns when its kind is served."""
+        self.kubectl("apply", "--server-side", "-f", definition)
+        begun = time.monotonic()
+        # `kubectl wait` fails while there are no conditions yet.
+        while not self._is_established(definition):
+            if time.monotonic() - begun > ESTABLISHED_SECONDS_MAX:
+                raise RuntimeError(f"{definition} is not served")
+            time.sleep(0.1)
+
+    def _is_established(self, definition: str) -> bool:
+        told = json.loads(self.kubectl("get", "-f", definition, "-o", "json"))
+        conditions = told.get("status", {}).get("conditions") or []
+        return ("Established", "True") in {(each["type"], each["status"]) for each in conditions}
 
     def account_kubeconfig(self, namespace: str, name: str) -> Path:
         """A kubeconfig with a token of a ServiceAccount that exists."""
