@@ -81,6 +81,15 @@ def nobody_noticed(exchange: Exchange, folder: Path, accounts: dict[str, int]) -
     judge(exchange, folder, accounts)
 
 
+def all_but_the_last_stayed(exchange: Exchange) -> None:
+    """Every move was verified, told its pause, and is done; the one named "last" went back."""
+    for each in moves_of(exchange):
+        status = each["status"]
+        assert status["state"] == ("Reversed" if each["metadata"]["name"] == "last" else "Done")
+        assert status["verified"], each
+        assert status["pauseMilliseconds"] > 0, each
+
+
 def test_a_symbol_moves_there_and_back_under_load(moving: Exchange, tmp_path: Path) -> None:
     crowd, accounts = crowd_of(moving, tmp_path, "m", RATE)
     home = owner_of(moving, "BTCUSDT")
@@ -97,11 +106,7 @@ def test_a_symbol_moves_there_and_back_under_load(moving: Exchange, tmp_path: Pa
         moving.ctl("moves", "reverse", "last", "--wait")
         assert owner_of(moving, "BTCUSDT") == home
         wait_for_acknowledgements(crowd, 100, 30)
-    for each in moves_of(moving):
-        status = each["status"]
-        assert status["state"] == ("Reversed" if each["metadata"]["name"] == "last" else "Done")
-        assert status["verified"], each
-        assert status["pauseMilliseconds"] > 0, each
+    all_but_the_last_stayed(moving)
     nobody_noticed(moving, tmp_path, accounts)
 
 
@@ -183,11 +188,7 @@ def test_a_symbol_changes_its_shard_and_comes_back_under_load(
         assert owner_of(moving, "BTCUSDT", "shard") == home
         wait_for_acknowledgements(crowd, 100, 30)
     assert owner_of(moving, "BTCUSDT") == partition
-    for each in moves_of(moving):
-        status = each["status"]
-        assert status["state"] == ("Reversed" if each["metadata"]["name"] == "last" else "Done")
-        assert status["verified"], each
-        assert status["pauseMilliseconds"] > 0, each
+    all_but_the_last_stayed(moving)
     nobody_noticed(moving, tmp_path, accounts)
 
 
