@@ -13,6 +13,7 @@ from trading_contract.errors import WorldError
 from trading_contract.topology import ShardAddress, Topology
 from trading_engine._core import Batch, Sequencer
 from trading_engine.commit import CommitPipeline, Rim
+from trading_engine.complaints import Complaints
 from trading_engine.conninfo import COMMIT_OPTIONS, LOAD_OPTIONS, over_sockets, shard_conninfo
 from trading_engine.moving.decide import must_leave
 from trading_engine.moving.settle import settle
@@ -54,6 +55,7 @@ class Holdings:
         self._owned: dict[int, tuple[TakenSlot, str]] = {}
         self._awaited: dict[int, float] = {}  # since when a slot is another's still
         self._dropped: dict[str, list[TakenSlot]] = {}  # by shard: not given back yet
+        self._complaints = Complaints(logger)
         self._unclear: set[int] = set()  # a person has to say which row of them counts
         self.moving: set[int] = set()  # a move has them in hand
         self.mirror: Callable[[Batch], None] = lambda _: None
@@ -162,9 +164,11 @@ class Holdings:
             try:
                 await asyncio.to_thread(release_slots, info, slots, self._host.incarnation)
             except WorldError as problem:  # the next owner waits a little, then takes them
-                logger.warning("%s; trying again", problem)
+                self._complaints.about(f"letting go on {shard.name}", problem)
                 self._dropped[shard.name] = slots
                 complete = False
+            else:
+                self._complaints.over(f"letting go on {shard.name}")
         return complete
 
     # Taking
@@ -181,8 +185,9 @@ class Holdings:
         try:
             self._unclear = await asyncio.to_thread(settle, infos, me, placed, but)
         except WorldError as problem:  # what is whole on its shard is taken
-            logger.warning("%s; trying again", problem)
+            self._complaints.about("what earlier moves left", problem)
             return False
+        self._complaints.over("what earlier moves left")
         return True
 
     async def _take_missing(self, shard: ShardAddress) -> bool:
@@ -193,8 +198,9 @@ class Holdings:
             taken, awaited = await self._take(shard)
             await self._load(shard, taken)
         except WorldError as problem:
-            logger.warning("%s; trying again", problem)
+            self._complaints.about(f"taking slots on {shard.name}", problem)
             return False
+        self._complaints.over(f"taking slots on {shard.name}")
         if not awaited:
             self._looked[shard.name] = revision
         return not awaited

@@ -12,7 +12,8 @@ from trading_contract.topology import Idempotency, ShardAddress, Topology
 from trading_engine._core import Sequencer, SlotRows
 from trading_engine.moving.follower import Follower, Reads, Shelf
 from trading_engine.moving.shadow import Mirrors
-from trading_engine.moving.shard_move import ShardHome, ShardMove
+from trading_engine.moving.shard_home import ShardHome
+from trading_engine.moving.shard_move import ShardMove
 from trading_engine.moving.soak import Soaks
 from trading_engine.moving.source import Owner, Source
 from trading_engine.recovery import adopt, fetch_followed

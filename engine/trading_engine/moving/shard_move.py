@@ -1,9 +1,9 @@
 """A move of slots to another shard: the partition stays, what is committed goes along.
 
 What is committed from some moment on is mirrored to the target, what was there before is copied by
-a child process; once both sides are equal, the source's rows are sealed together with a batch, and
-one commit on the target decides. Nothing here is believed across a death: `settle.py` reads the two
-rows, and gives up what is not decided.
+a child process; once both sides are equal, `cutover.py` seals the source's rows together with a
+batch, and one commit on the target decides. Nothing here is believed across a death: `settle.py`
+reads the two rows, and gives up what is not decided.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import time
 import uuid
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from trading_contract.errors import InvariantError, WorldError
-from trading_contract.move_protocol.rows import SlotState, try_id
+from trading_contract.errors import WorldError
+from trading_contract.move_protocol.rows import try_id
 from trading_contract.moves import MoveOrder, MoveProblem, MoveProgress, MoveState
 from trading_engine.commit import CommitPipeline
+from trading_engine.complaints import Complaints
 from trading_engine.moving.copier import News, Throttle, copy_beside
 from trading_engine.moving.copying import CopyJob
-from trading_engine.moving.decide import Held
+from trading_engine.moving.cutover import Cutover
 from trading_engine.moving.preparing import Prepared, Try, prepare
 from trading_engine.moving.rows import opened
 from trading_engine.moving.settle import settle_slot
 from trading_engine.moving.shadow import Mirrors, Shadow, ShadowLine
-from trading_engine.moving.steps import SealStep, Step, activation
+from trading_engine.moving.shard_home import ShardHome, Soaks
 from trading_engine.moving.verifying import hot_differences
 
 logger = logging.getLogger(__name__)
@@ -37,50 +37,10 @@ RETRY_SECONDS = 0.5
 TRIES_MAX = 5  # of one order by one incarnation, when shards are away or a step is refused
 READY_POLLS = 5  # in a row with nothing to catch up
 CATCH_UP_SECONDS_MAX = 60.0
-ANSWER_SECONDS = 0.25  # as long as a replica waits
-PART_OF_PAUSE = 0.8  # of the longest pause in which the decision is still tried
 
 _PERCENT: dict[str, int] = {
     "Following": 75, "Verifying": 85, "Ready": 90, "Sealing": 95, "Activating": 97, "Done": 100,
 }  # fmt: skip
-
-
-class ShardHome(Protocol):
-    """Who holds the slots."""
-
-    def held(self, ids: tuple[int, ...]) -> dict[int, Held]:
-        """Those of them that are served here, as they are in memory."""
-
-    def shards_of(self, ids: tuple[int, ...]) -> set[str | None]:
-        """Where they are served."""
-
-    def pipeline_to(self, shard: str) -> CommitPipeline:
-        """The one that commits to this shard; made if need be."""
-
-    def resume(self, pipeline: CommitPipeline) -> None:
-        """What waits for the slots goes on here."""
-
-    def answer_held(self, pipeline: CommitPipeline) -> None:
-        """What waits for held slots is refused for now."""
-
-    def place(self, epochs: dict[int, int], shard: str) -> None:
-        """They are served on this shard from now on, at these epochs."""
-
-    def mirror(self, id_: int, mirrored: bool) -> None:
-        """Whether batches carry its rows once more."""
-
-    def conninfos(self, *shards: str) -> dict[str, str]:
-        """How threads connect to them; none named: to all."""
-
-
-class Soaks(Protocol):
-    """What is kept warm after moves."""
-
-    def begin(self, slot: int, follower: str, at: int) -> None:
-        """The shard that a slot left follows."""
-
-    async def end_others(self, slot: int, keep: str) -> None:
-        """No shard but this one follows the slot any more, and this one only if it is warm."""
 
 
 class StopError(Exception):
@@ -205,7 +165,13 @@ class ShardMove:
         await self._verify(line)
         self.state = "Ready"
         await self._caught_up(READY_POLLS)
-        await self._decide(move, pipeline, line)
+        cutover = Cutover(
+            self.order, move, self.incarnation, self.home, self.mirrors, self.soaks,
+            {id_: made.target_epoch for id_, made in self._prepared.items()},
+        )  # fmt: skip
+        pause_milliseconds = await cutover.run(pipeline, line, self)
+        if pause_milliseconds is not None:
+            self.pause_milliseconds, self.state = pause_milliseconds, "Done"
 
     async def _prepare(self, move: uuid.UUID, line: ShadowLine) -> list[int]:
         """Rows for the target; the slots that are to be copied."""
@@ -296,100 +262,6 @@ class ShardMove:
             raise StopError(f"both sides are not equal: {found}", "differs")
         self._verified = True
 
-    # The pause
-
-    async def _decide(
-        self, move: uuid.UUID, pipeline: CommitPipeline, line: ShadowLine
-    ) -> None:  # fmt: skip
-        slots = self.order.slots
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-
-        def finish(good: bool) -> None:
-            if not good:
-                self.home.resume(pipeline)
-            if not done.done():
-                done.set_result(good)
-
-        self.state = "Sealing"
-        seal = SealStep(slots, self.incarnation, move, finish)
-        await _carried(pipeline, seal)
-        if not await done:
-            raise WorldError("the shard refused the seal")
-        self.state = "Activating"
-        ends = dict(zip(slots, zip(seal.epochs, seal.sequences, seal.chains, strict=True),
-                        strict=True))  # fmt: skip
-        found = {id_: made.target_epoch for id_, made in self._prepared.items()}
-        statement = activation(ends, found, move, self.incarnation)
-        until = seal.held_since + self.order.pause_milliseconds_max / 1000 * PART_OF_PAUSE
-        while True:
-            outcome = await line.finish(slots, statement)
-            if outcome.good:
-                return self._decided(seal, move)
-            logger.warning("move %s: the decision is open: %s", self.order.id, outcome)
-            if not outcome.lost or time.monotonic() > until:
-                break
-        await self._undo_or_follow(seal, move, pipeline)
-        return None
-
-    async def _undo_or_follow(
-        self, seal: SealStep, move: uuid.UUID, pipeline: CommitPipeline
-    ) -> None:
-        """Sealed, and perhaps decided: only the rows know. Never gives up: nobody else may."""
-        infos = self.home.conninfos(self.source, self.target)
-        slots = self.order.slots
-
-        def work() -> dict[str, dict[int, int]]:
-            with opened(infos) as shards:
-                for id_ in slots:
-                    settle_slot(shards, id_)
-                owned: dict[str, dict[int, int]] = {name: {} for name in infos}
-                for name, shard in shards.items():
-                    for id_ in slots:
-                        view = shard.read(id_)
-                        if view is not None and view.row.state is SlotState.ACTIVE:
-                            if view.row.owner != self.incarnation:
-                                raise InvariantError(f"slot {id_} has another owner")
-                            owned[name][id_] = view.row.epoch
-                return owned
-
-        while True:
-            asked = asyncio.ensure_future(asyncio.to_thread(work))
-            while not asked.done():
-                await asyncio.wait([asked], timeout=ANSWER_SECONDS)
-                if not asked.done():
-                    self.home.answer_held(pipeline)
-            try:
-                owned = asked.result()
-            except WorldError as problem:
-                logger.warning("move %s is sealed and not decided: %s", self.order.id, problem)
-                await asyncio.sleep(POLL_SECONDS)
-                self.home.answer_held(pipeline)
-                if self.ending:
-                    return None
-                continue
-            break
-        if set(owned[self.target]) == set(slots):
-            return self._decided(seal, move)
-        if set(owned[self.source]) != set(slots):
-            raise InvariantError(f"move {self.order.id}: half of it is decided: {owned}")
-        self.home.place(owned[self.source], self.source)
-        raise WorldError("the target did not answer in time")
-
-    def _decided(self, seal: SealStep, move: uuid.UUID) -> None:
-        """The slots are on the target; the source follows them from here on."""
-        epochs = {i: e + 1 for i, e in zip(seal.slots, seal.epochs, strict=True)}
-        for id_ in seal.slots:
-            self.mirrors.begin(id_, self.source, move)
-        self.home.place(epochs, self.target)
-        self.pause_milliseconds = (time.monotonic() - seal.held_since) * 1000
-        logger.info(
-            "slots %s are on %s: paused for %.1f ms", seal.slots, self.target,
-            self.pause_milliseconds,
-        )  # fmt: skip
-        for id_, sequence in zip(seal.slots, seal.sequences, strict=True):
-            self.soaks.begin(id_, self.source, sequence)
-        self.state = "Done"
-
     async def _give_up(self, evidence: bool) -> None:
         """Before the decision: the target's rows can never become active, the source goes on."""
         for id_ in self.order.slots:
@@ -403,15 +275,11 @@ class ShardMove:
                 for id_ in self.order.slots:
                     settle_slot(shards, id_, keep_rows=evidence)
 
+        complaints = Complaints(logger)
         while not self.ending:
             try:
                 return await asyncio.to_thread(work)
             except WorldError as problem:
-                logger.warning("move %s is given up, not yet tidied: %s", self.order.id, problem)
+                complaints.about(f"move {self.order.id} is given up, not yet tidied", problem)
                 await asyncio.sleep(RETRY_SECONDS)
         return None
-
-
-async def _carried(pipeline: CommitPipeline, step: Step) -> None:
-    while not pipeline.carry(step):
-        await asyncio.sleep(POLL_SECONDS)

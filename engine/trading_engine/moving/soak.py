@@ -18,6 +18,7 @@ from trading_contract.errors import WorldError
 from trading_contract.move_protocol.recovery import Action, recover
 from trading_contract.move_protocol.rows import SlotState
 from trading_contract.move_protocol.steps import set_move, tomb
+from trading_engine.complaints import Complaints
 from trading_engine.moving.rows import ShardRows, opened, read_pair
 from trading_engine.moving.settle import settle_slot
 from trading_engine.moving.shadow import Mirrors
@@ -88,13 +89,15 @@ class Soaks:
 
     async def run(self) -> None:
         """Until closed."""
+        complaints = Complaints(logger)
         while not self._ending:
             try:
                 async with self._busy:
                     await self._follow_new()
                     await self._retire_old()
+                complaints.over("after a move")
             except WorldError as problem:
-                logger.warning("after a move: %s; trying again", problem)
+                complaints.about("after a move", problem)
                 await asyncio.sleep(RETRY_SECONDS)
             await asyncio.sleep(0.01 if self._new else LOOK_SECONDS / 10)
 
