@@ -22,7 +22,7 @@ from bench.core import CoreFigures  # noqa: E402
 from bench.driver import BUILD, build  # noqa: E402
 from bench.figures import Figure, table, write  # noqa: E402
 from bench.machine import commit, machine  # noqa: E402
-from bench.moves import QUICK_MOVES, EngineMoves  # noqa: E402
+from bench.moves import MovesUnderLoad  # noqa: E402
 from bench.order_entry import Headline, Pace, PrototypeTable, best_workers  # noqa: E402
 from bench.partition import Restart  # noqa: E402
 from bench.planner_scale import NAME as PLAN  # noqa: E402
@@ -42,11 +42,14 @@ RESTART = ("partition_restart_seconds_1m", "memory_megabytes_per_million_open_or
 TOPOLOGY = ("cpu_microseconds_per_order", "cpu_microseconds_per_order_load_per_part")
 PROTOTYPE = ("rest_single_orders_per_second_by_backends",)
 MOVES = (
-    "engine_move_pause_p50_milliseconds", "engine_move_pause_p99_milliseconds",
-    "engine_move_pause_max_milliseconds", "engine_moves_measured", "moves_lost_orders",
-    "moves_doubled_orders",
+    *(f"{kind}_move_{figure}" for kind in ("engine", "shard") for figure in (
+        "pause_p50_milliseconds", "pause_p99_milliseconds", "pause_max_milliseconds",
+        "client_pause_p99_milliseconds", "pause_told_p99_milliseconds",
+    )),
+    "engine_moves_measured", "shard_moves_measured", "moves_lost_orders", "moves_doubled_orders",
+    "engine_moves_other_symbols_p99_milliseconds", "shard_moves_other_symbols_p99_milliseconds",
 )  # fmt: skip
-ENGINE_MOVES = 200
+MOVES_OF_A_ROUND = 50
 ALL = HEADLINE + CORE + RESTART + TOPOLOGY + PROTOTYPE + MOVES + (PLAN,)
 
 
@@ -67,6 +70,10 @@ def options() -> argparse.Namespace:
         "--replicas", type=int, default=2, help="backends of the headline (default: 2)"
     )
     parser.add_argument(
+        "--move-rounds", type=int, default=4,
+        help=f"of {MOVES_OF_A_ROUND} moves of each kind (default: 4)",
+    )  # fmt: skip
+    parser.add_argument(
         "--out", type=Path, default=HERE / "results" / "latest.json", help="where the figures go"
     )
     chosen = parser.parse_args()
@@ -74,6 +81,8 @@ def options() -> argparse.Namespace:
         parser.error(f"--only: {', '.join(sorted(unknown))} is unknown; choose of {', '.join(ALL)}")
     if not 1 <= chosen.runs <= 100:
         parser.error("--runs: 1 to 100")
+    if not 1 <= chosen.move_rounds <= 20:
+        parser.error("--move-rounds: 1 to 20")
     return chosen
 
 
@@ -120,8 +129,9 @@ class Session:
                 database.stop()
         orders = 100_000 if self.chosen.quick else 1_000_000
         self.part(RESTART, Restart(self.pace.runs, say, orders).measure)
-        moves = QUICK_MOVES if self.chosen.quick else ENGINE_MOVES
-        self.part(MOVES, EngineMoves(moves, say).measure)
+        rounds = 1 if self.chosen.quick else self.chosen.move_rounds
+        moves = 10 if self.chosen.quick else MOVES_OF_A_ROUND * rounds
+        self.part(MOVES, MovesUnderLoad(moves, rounds, say).measure)
         shapes = SHAPES_QUICK if self.chosen.quick else SHAPES
         self.part(TOPOLOGY, CpuByTopology(self.short, say, shapes).measure)
 

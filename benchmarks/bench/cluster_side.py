@@ -62,6 +62,7 @@ class ClusterSide:
         self.symbols = [symbol for purpose in purposes for symbol in symbols_for(purpose)]
         self.keys_file = self.home / "driver-keys"
         self.url = ""
+        self.accounts: dict[str, int] = {}  # by API key
         self._key = ("", "")
 
     def up(self) -> float:
@@ -109,7 +110,7 @@ class ClusterSide:
 
     def settle(self) -> None:
         """A checkpoint on every shard, so that the next run does not pay for this one."""
-        for conninfo in self._conninfos():
+        for conninfo in self.conninfos():
             with psycopg.connect(conninfo, autocommit=True) as connection:
                 connection.execute("CHECKPOINT")
 
@@ -188,6 +189,7 @@ class ClusterSide:
                 self._ctl("keys", "create", f"driver-{number}", "--name", self.name,
                           "--scopes", "read,trade", "-o", "json")
             )  # fmt: skip
+            self.accounts[made["apiKey"]] = made["account"]
             lines.append(f"{made['apiKey']} {made['secret']}\n")
             self._key = (made["apiKey"], made["secret"])
         self.keys_file.touch(0o600)
@@ -223,7 +225,8 @@ class ClusterSide:
         except OSError:
             return 0
 
-    def _conninfos(self) -> list[str]:
+    def conninfos(self) -> list[str]:
+        """libpq strings of all shards, as their administrator."""
         root = self.home / self.name
         topology = json.loads((root / "topology.json").read_text())
         password = (root / "secrets" / "postgres").read_text().strip()
@@ -236,7 +239,7 @@ class ClusterSide:
 
     def _sum(self, query: str, symbols: Sequence[str]) -> int:
         total = 0
-        for conninfo in self._conninfos():
+        for conninfo in self.conninfos():
             with psycopg.connect(conninfo, autocommit=True) as connection:
                 row = connection.execute(query, {"s": list(symbols)}).fetchone()
                 assert row is not None

@@ -33,7 +33,11 @@ class Load:
     in_flight: int = 64
     connections: int = CONNECTIONS
     cross_percent: int = 10
+    cancel_percent: int = 0
+    levels: int = 200
     orders_max: int = 50_000_000
+    resends: int = 0  # mode rest: of an order whose answer is not clear
+    record_file: Path | None = None  # for e2e/history
 
 
 @dataclass(frozen=True)
@@ -79,11 +83,16 @@ def run_load(load: Load) -> LoadResult:
         "--duration-seconds", str(load.duration_seconds),
         "--warmup-seconds", str(load.warmup_seconds),
         "--batch-size", str(load.batch_size), "--in-flight", str(load.in_flight),
-        "--cross-percent", str(load.cross_percent), "--orders-max", str(load.orders_max),
+        "--cross-percent", str(load.cross_percent), "--levels", str(load.levels),
+        "--cancel-percent", str(load.cancel_percent), "--orders-max", str(load.orders_max),
         "--tick-size", "0.01", "--lot-size", "0.0001",
     ]  # fmt: skip
     if load.rate:
         argv += ["--rate", f"{load.rate:.1f}"]
+    if load.resends:
+        argv += ["--resends", str(load.resends)]
+    if load.record_file is not None:
+        argv += ["--record", str(load.record_file)]
     if load.keys_file is not None:
         argv += ["--keys-file", str(load.keys_file)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=900)

@@ -1,124 +1,253 @@
-"""Slots that move between two partitions of a shard, again and again, while they are traded."""
+"""Symbols move between partitions, and between shards, while clients trade on them.
+
+A whole cluster under orders at half of what it can do, 200 a second on each of the symbols that
+move. Segments with moves and without them take turns, so that both meet the same tables. Every
+call is recorded; at the end of each round all of it is judged by the laws of `e2e/history`.
+"""
 
 from __future__ import annotations
 
-import shutil
+import itertools
+import math
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from statistics import median
 
+from bench.cluster_side import ClusterSide, Shape, symbols_for
+from bench.driver import Load, LoadResult, run_load
 from bench.figures import Figure
 from bench.processes import BenchError
-from trading_engine.tests.integration.moving_load import Load
-from trading_engine.tests.integration.moving_site import Pair, two_slots
-from trading_engine.tests.integration.partition_process import PartitionProcess, Site
-from trading_engine.tests.integration.postgres_server import PostgresServer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "e2e"))
 
-from history.replay import decode_payload
+from bench.move_pauses import Edge, Latencies, edge_within, edges_of
+from bench.movers import Kind, Moved, Mover
+from history.laws import check, describe
+from history.records import Call, read_history
+from history.rows import Dump, Grid, read_shards
 
-SLOT = 2
-SYMBOLS = ("MSFT", "ZZZ")
-QUICK_MOVES = 20
-# At each change of epoch: the last batch before, and the first one after.
-EDGES = f"""
-SELECT payload, next FROM (
-  SELECT payload, epoch, lead(payload) OVER w AS next, lead(epoch) OVER w AS next_epoch
-    FROM slot_log WHERE slot_id = {SLOT} WINDOW w AS (ORDER BY seq_hi)) l
- WHERE epoch <> next_epoch
-"""
+SHAPE = Shape(shards=2, partitions=2, replicas=2)
+SYMBOLS = symbols_for("MOVE")
+MOVING = (SYMBOLS[3], SYMBOLS[9])
+OTHERS = tuple(s for s in SYMBOLS if s not in MOVING)
+# The checker replays all of it through the naive book, which sorts at each order.
+SMALL_BOOKS = {"cross_percent": 50, "levels": 5, "cancel_percent": 20}
+RATE_PER_MOVING_SYMBOL = 250  # calls a second, a fifth of them cancels
+CAPACITY_SECONDS = 5.0
+MOVING_SECONDS = 24.0
+STILL_SECONDS = 8.0
+WARMUP_SECONDS = 1.0
+LAST_MOVE_SECONDS = 4.0  # before the load ends no other one begins
+GRID = Grid(Decimal("0.01"), Decimal("0.0001"))
+KINDS: tuple[Kind, ...] = ("engine", "shard")
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Pause:
+    """What one move cost, in milliseconds."""
+
+    kind: Kind
+    server: float  # from the last command before to the first one after, in the log
+    client: float  # the slowest call that was under way, above what is usual
+    told: float  # by the partition
 
 
 @dataclass
-class EngineMoves:
-    """Moves one slot of two traded symbols back and forth."""
+class Segments:
+    """Latency of the orders on other symbols, by what happened meanwhile."""
+
+    p99: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    rates: list[float] = field(default_factory=list)
+    resends: int = 0
+
+    def add(self, what: str, moving: LoadResult, others: LoadResult) -> None:
+        """One segment; raises BenchError when a call was not clear after one retry."""
+        for result in (moving, others):
+            if result.errors or result.raw["requests_unsent"]:
+                raise BenchError(
+                    f"errors after one retry: {result.errors}, unsent: "
+                    f"{result.raw['requests_unsent']}"
+                )
+            self.resends += int(result.raw["resends"])
+        self.p99[what].append(others.p99_milliseconds)
+        self.rates.append(moving.raw["requests_per_second"] + others.raw["requests_per_second"])
+
+
+class Round:
+    """One cluster of its own, so many moves of each kind, one judgement."""
+
+    def __init__(self, moves: int, segments: Segments, say: Callable[[str], None]) -> None:
+        self._moves, self._segments, self._say = moves, segments, say
+        self._side = ClusterSide(SHAPE, ["MOVE"])
+        self._history = self._side.home / "history"
+        self._numbers = itertools.count(1)
+        self._moved: list[Moved] = []
+        self._still: list[Span] = []
+        self.capacity = 0.0
+        self.violations: Counter[str] = Counter()
+        self.seconds: dict[Kind, float] = defaultdict(float)
+
+    def run(self) -> list[Pause]:
+        """The pause of each move."""
+        try:
+            self._side.up()
+            self._history.mkdir()
+            self.capacity = self._load("capacity", SYMBOLS, 0, CAPACITY_SECONDS).raw[
+                "requests_per_second"
+            ]
+            mover = Mover(self._side.home / self._side.name)
+            for kind in KINDS:
+                self._move_all(mover, kind)
+            return self._judged()
+        finally:
+            self._side.remove()
+
+    def _load(self, name: str, symbols: Sequence[str], rate: float, seconds: float) -> LoadResult:
+        prefix = f"{name[0]}{next(self._numbers)}-"
+        load = Load(
+            mode="rest", url=self._side.url, symbols=symbols, prefix=prefix, rate=rate,
+            keys_file=self._side.keys_file, duration_seconds=seconds, seed=sum(prefix.encode()),
+            warmup_seconds=WARMUP_SECONDS, resends=1, **SMALL_BOOKS,
+            record_file=self._history / f"{prefix}.jsonl",
+        )  # fmt: skip
+        return run_load(load)
+
+    @contextmanager
+    def _trading(self, what: str, seconds: float) -> Iterator[float]:
+        """Orders on all symbols for so long; gives when no other move may begin."""
+        moving = RATE_PER_MOVING_SYMBOL * len(MOVING)
+        others = max(1.0, self.capacity / 2 - moving)
+        begun = time.time() + WARMUP_SECONDS
+        with ThreadPoolExecutor(2) as both:
+            one = both.submit(self._load, "moving", MOVING, moving, seconds)
+            two = both.submit(self._load, "others", OTHERS, others, seconds)
+            yield time.monotonic() + WARMUP_SECONDS + seconds - LAST_MOVE_SECONDS
+            self._segments.add(what, one.result(), two.result())
+        if what == "still":
+            self._still.append((begun, begun + seconds))
+
+    def _move_all(self, mover: Mover, kind: Kind) -> None:
+        left = self._moves
+        while left:
+            with self._trading("still", STILL_SECONDS):
+                pass
+            with self._trading(kind, MOVING_SECONDS) as last_begin:
+                time.sleep(WARMUP_SECONDS)
+                while left and time.monotonic() < last_begin:
+                    done = mover.move(kind, MOVING[left % len(MOVING)])
+                    self.seconds[kind] += done.ended - done.begun
+                    self._moved.append(done)
+                    left -= 1
+            told = [m.told_milliseconds for m in self._moved if m.kind == kind]
+            self._say(f"{len(told)} {kind} moves, told pauses up to {max(told):.0f} ms")
+
+    def _judged(self) -> list[Pause]:
+        calls = read_history(sorted(self._history.glob("*.jsonl")), self._side.accounts)
+        dump = read_shards(self._side.conninfos(), dict.fromkeys(SYMBOLS, GRID))
+        shift = time.time() - time.monotonic()
+        broken = check(calls, dump)
+        self.violations += Counter(violation.law for violation in broken)
+        if set(self.violations) - {"H1", "H2"}:
+            raise BenchError(describe(broken))
+        self._say(f"{len(calls):,} calls judged: {dict(self.violations) or 'all laws hold'}")
+        return self._pauses(calls, dump, shift)
+
+    def _pauses(self, calls: Sequence[Call], dump: Dump, shift: float) -> list[Pause]:
+        found: list[Pause] = []
+        for symbol in MOVING:
+            edges = edges_of(dump, symbol)
+            latencies = Latencies([c for c in calls if c.key.symbol == symbol], shift)
+            usual = latencies.usual_p99_milliseconds(self._still)
+            for move in (m for m in self._moved if m.symbol == symbol):
+                edge = edge_within(edges, move.begun, move.ended)
+                if edge is None:
+                    raise BenchError(f"the log of {symbol} does not show its {move.kind} move")
+                found.append(_pause(move, edge, latencies, usual))
+        return found
+
+
+def _pause(move: Moved, edge: Edge, latencies: Latencies, usual: float) -> Pause:
+    client = max(0.0, latencies.worst_milliseconds(edge) - usual)
+    return Pause(move.kind, edge.milliseconds, client, move.told_milliseconds)
+
+
+@dataclass
+class MovesUnderLoad:
+    """Rounds until there are so many moves of each kind."""
 
     moves: int
+    rounds: int
     say: Callable[[str], None]
 
     def measure(self) -> list[Figure]:
-        """Pauses as the log has them; what was lost or doubled of what was acknowledged."""
-        server = PostgresServer()
-        server.start()
-        started: list[PartitionProcess] = []
-        site = Site([server])
-        try:
-            two_slots(site)
-            site.prepare()
-            pair = Pair(site, self._starter(started))
-            for name in ("p0", "p1"):
-                pair.start(name)
-            return self._figures(pair)
-        finally:
-            for process in started:
-                process.kill()
-            server.remove()
-            shutil.rmtree(site.folder, ignore_errors=True)
-
-    @staticmethod
-    def _starter(started: list[PartitionProcess]) -> Callable[..., PartitionProcess]:
-        def start(site: Site, ready: bool, **settings: object) -> PartitionProcess:
-            process = PartitionProcess(site, **settings)  # type: ignore[arg-type]
-            started.append(process)
-            if ready:
-                process.wait_ready()
-            return process
-
-        return start
-
-    def _figures(self, pair: Pair) -> list[Figure]:
-        told, begun = [], time.monotonic()
-        with Load(pair, SYMBOLS) as load:
-            for number in range(self.moves):
-                told.append(pair.move(SLOT, "p1" if number % 2 == 0 else "p0"))
-                if number % 20 == 19:
-                    self.say(f"{number + 1} moves, {load.count():,} orders")
-            seconds = time.monotonic() - begun
-        if load.wrong:
-            raise BenchError(f"wrong answers: {load.wrong[:3]}")
-        pauses = sorted(_pauses(pair))
-        if len(pauses) < self.moves * 0.9:
-            raise BenchError(f"{self.moves} moves, but the log shows {len(pauses)}")
-        lost, doubled = _lost_and_doubled(load)
-        details = {
-            "moves": len(pauses),
-            "orders_per_second": round(load.count() / seconds, 1),
-            "from": "time of the last command before to that of the first one after",
-            "handed_over_to_open_p99_milliseconds": _quantile(
-                sorted(move["pause_milliseconds"] for move in told), 0.99
-            ),
-            "client_latency_max_milliseconds": round(load.seconds_max * 1000, 1),
+        """Pauses, what was lost or doubled, and what other symbols noticed."""
+        segments = Segments()
+        rounds = [
+            Round(math.ceil(self.moves / self.rounds), segments, self.say)
+            for _ in range(self.rounds)
+        ]
+        pauses = [pause for each in rounds for pause in each.run()]
+        violations = sum((each.violations for each in rounds), Counter[str]())
+        load = {
+            "calls_per_second": round(median(segments.rates)),
+            "capacity_calls_per_second": round(median([each.capacity for each in rounds])),
+            "calls_per_second_of_a_moving_symbol": RATE_PER_MOVING_SYMBOL,
+            "cancels_percent": SMALL_BOOKS["cancel_percent"],
+            "sent_again_once": segments.resends,
+            "cluster": f"{SHAPE}, {SHAPE.replicas} backends",
         }
+        figures = [
+            figure
+            for kind in KINDS
+            for figure in _figures(kind, [p for p in pauses if p.kind == kind], {
+                **load,
+                "move_seconds": round(sum(e.seconds[kind] for e in rounds) / self.moves, 2),
+            })
+        ]  # fmt: skip
         return [
-            Figure("engine_move_pause_p50_milliseconds", "ms", [_quantile(pauses, 0.5)]),
-            Figure(
-                "engine_move_pause_p99_milliseconds", "ms", [_quantile(pauses, 0.99)],
-                details=details,
+            *figures,
+            Figure("moves_lost_orders", "orders", [violations["H1"]], details=load),
+            Figure("moves_doubled_orders", "orders", [violations["H2"]], details=load),
+            *(
+                Figure(
+                    f"{kind}_moves_other_symbols_p99_milliseconds", "ms", segments.p99[kind],
+                    "the same without moves", segments.p99["still"],
+                )
+                for kind in KINDS
             ),
-            Figure("engine_move_pause_max_milliseconds", "ms", [pauses[-1]]),
-            Figure("engine_moves_measured", "moves", [self.moves]),
-            Figure("moves_lost_orders", "orders", [lost]),
-            Figure("moves_doubled_orders", "orders", [doubled]),
         ]  # fmt: skip
 
 
-def _pauses(pair: Pair) -> list[float]:
-    """Milliseconds between the commands on both sides of each change of owner."""
-    return [
-        (next(iter(decode_payload(after))).time_us - [*decode_payload(before)][-1].time_us) / 1000
-        for before, after in pair.rows(EDGES)
-    ]
+def _figures(kind: Kind, pauses: Sequence[Pause], load: dict[str, object]) -> list[Figure]:
+    details = {**load, "from": "last command before to first one after, in the log"}
+    made = []
+    for seen in ("server", "client", "told"):
+        values = sorted(float(getattr(pause, seen)) for pause in pauses)
+        at = partial(_quantile, values)
+        if seen == "server":
+            made += [
+                Figure(f"{kind}_move_pause_p50_milliseconds", "ms", [at(0.5)], details=details),
+                Figure(f"{kind}_move_pause_p99_milliseconds", "ms", [at(0.99)], details=details),
+                Figure(f"{kind}_move_pause_max_milliseconds", "ms", [values[-1]], details=details),
+                Figure(f"{kind}_moves_measured", "moves", [len(values)], details=load),
+            ]
+        else:
+            more = {"p50": at(0.5), "max": round(values[-1], 2), **load}
+            name = "client_pause" if seen == "client" else "pause_told"
+            made.append(
+                Figure(f"{kind}_move_{name}_p99_milliseconds", "ms", [at(0.99)], details=more)
+            )
+    return made
 
 
-def _lost_and_doubled(load: Load) -> tuple[int, int]:
-    """Of the acknowledged orders, those that no row has; and rows beyond one for a client id."""
-    stored = [str(name) for (name,) in load.pair.rows("SELECT client_id FROM orders")]
-    told = {name for placed in load.placed.values() for name, _ in placed}
-    return len(told - set(stored)), len(stored) - len(set(stored))
-
-
-def _quantile(values: list[float], part: float) -> float:
-    return round(values[min(len(values) - 1, int(len(values) * part))], 2)
+def _quantile(values: Sequence[float], part: float) -> float:
+    return round(values[min(len(values) - 1, math.ceil(len(values) * part) - 1)], 2)

@@ -9,6 +9,10 @@ Outcome outcome_of(int status, std::string_view code) {
   return Outcome::kUnknown;
 }
 
+bool may_be_resent(Outcome outcome, std::string_view code) {
+  return outcome == Outcome::kUnknown || code == "-1008";
+}
+
 Entry::Entry(Session& session, std::size_t index)
     : session_(session),
       address_(session.options.addresses[index % session.options.addresses.size()]),
@@ -63,6 +67,14 @@ void Entry::settle(const Order& order, Outcome outcome, std::string_view order_i
   }
   ++(outcome == Outcome::kFail ? tally.orders_failed : tally.orders_unknown);
   count_error(code);
+}
+
+void Entry::note_resend(const Order& order, Outcome outcome, std::string_view code,
+                        std::int64_t now_ns) {
+  Recorder& recorder = session_.recorder;
+  recorder.finish(session_.workload, order, api_key_, outcome, {}, code, now_ns);
+  recorder.invoke(session_.workload, order, api_key_, monotonic_ns());
+  ++session_.tally.resends;
 }
 
 void Entry::settle_latency(const Flight& flight, bool good, std::int64_t now_ns) {

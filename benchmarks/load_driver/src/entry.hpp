@@ -68,6 +68,9 @@ class Entry {
               std::int64_t now_ns);
   // The whole request has its outcome: latency counts for success only.
   void settle_latency(const Flight& flight, bool good, std::int64_t now_ns);
+  // The same request goes out once more: this attempt has an outcome, and another one begins.
+  void note_resend(const Order& order, Outcome outcome, std::string_view code,
+                   std::int64_t now_ns);
   void count_error(std::string_view code);
 
   Session& session_;
@@ -86,5 +89,7 @@ std::unique_ptr<Entry> make_stream_entry(Session& session, std::size_t index);
 
 // What an HTTP status, or that of a stream's answer, says about the outcome.
 Outcome outcome_of(int status, std::string_view code);
+// Whether sending the same order again can make it clear.
+bool may_be_resent(Outcome outcome, std::string_view code);
 
 }  // namespace trading::load

@@ -56,6 +56,7 @@ class HttpEntry : public Entry {
     waiting_ = true;
     fill(flight_, since_ns, mode == Mode::kBatch ? session_.options.batch_size : 1,
          mode == Mode::kRest);
+    resent_ = 0;
     query_.clear();
     body_.clear();
     switch (mode) {
@@ -194,11 +195,25 @@ class HttpEntry : public Entry {
       outcome = Outcome::kUnknown;
       text = "200 without an orderId";
     }
+    if (resent_ < session_.options.resends && !answer.closes && may_be_resent(outcome, text)) {
+      resend(outcome, text, now);
+      return;
+    }
     settle_latency(flight_, outcome == Outcome::kOk, now);
     for (const Order& order : flight_.orders) {
       settle(order, outcome, outcome == Outcome::kOk ? order_id : std::string_view{},
              outcome == Outcome::kOk ? std::string_view{} : text, now);
     }
+  }
+
+  void resend(Outcome outcome, std::string_view code, std::int64_t now) {
+    ++resent_;
+    const Order& order = flight_.orders.front();
+    note_resend(order, outcome, code, now);
+    waiting_ = true;
+    query_.clear();
+    body_.clear();
+    single(order);
   }
 
   void take_items(std::string_view body, std::int64_t now) {
@@ -225,6 +240,7 @@ class HttpEntry : public Entry {
   }
 
   bool waiting_ = false;
+  int resent_ = 0;  // the request that is under way
   Flight flight_;
   std::string end_of_head_;
   std::string query_;

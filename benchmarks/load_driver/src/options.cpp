@@ -74,6 +74,7 @@ std::string check(const Options& options) {
   if (options.cancel_percent > 0 && options.mode != Mode::kRest && options.mode != Mode::kStream) {
     return "--cancel-percent is for the modes rest and stream";
   }
+  if (options.resends > 0 && options.mode != Mode::kRest) return "--resends is for the mode rest";
   if (options.client_id_prefix.size() > 22) return "--client-id-prefix: at most 22 characters";
   return {};
 }
@@ -143,6 +144,7 @@ std::map<std::string, Setter> setters(Options& o) {
       {"--in-flight", number_into(o.in_flight, 1, 4096)},
       {"--cross-percent", number_into(o.cross_percent, 0, 100)},
       {"--cancel-percent", number_into(o.cancel_percent, 0, 90)},
+      {"--resends", number_into(o.resends, 0, 100)},
       {"--mid-price", decimal_into(o.mid_price)},
       {"--levels", number_into(o.levels, 1, 1'000'000)},
       {"--tick-size", decimal_into(o.tick_size)},

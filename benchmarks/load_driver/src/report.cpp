@@ -69,6 +69,7 @@ std::string json_report(const Options& o, const Tally& t) {
         wide(t.orders_sent), wide(t.orders_acknowledged), wide(t.orders_failed));
   print(out, "\"orders_unknown\":%llu,\"cancels_acknowledged\":%llu,\"cancels_refused\":%llu,",
         wide(t.orders_unknown), wide(t.cancels_acknowledged), wide(t.cancels_refused));
+  print(out, "\"resends\":%llu,", wide(t.resends));
   print(out, "\"requests_unsent\":%llu,\"backlog_max\":%llu,\"reconnects\":%llu,",
         wide(t.requests_unsent), wide(t.backlog_max), wide(t.reconnects));
   print(out, "\"bytes_sent\":%llu,\"bytes_received\":%llu,\"cpu_seconds\":%.3f,",

@@ -30,6 +30,7 @@ struct Tally {
   std::uint64_t orders_acknowledged = 0;
   std::uint64_t orders_failed = 0;
   std::uint64_t orders_unknown = 0;
+  std::uint64_t resends = 0;
   std::uint64_t cancels_acknowledged = 0;
   std::uint64_t cancels_refused = 0;  // filled meanwhile, or the outcome is unknown
   std::uint64_t requests_unsent = 0;  // open loop: due, never sent; latency = the time waited

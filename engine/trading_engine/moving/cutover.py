@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,7 +48,7 @@ class Cutover:
     home: ShardHome
     mirrors: Mirrors
     soaks: Soaks
-    found: Mapping[int, int]
+    found: dict[int, int]
 
     async def run(self, pipeline: CommitPipeline, line: ShadowLine, teller: Teller) -> float | None:
         """Milliseconds of the pause; None: the partition ends, whoever takes the slots goes on.
