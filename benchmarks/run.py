@@ -8,6 +8,7 @@ nothing went wrong. Writes a table to stdout and the figures to benchmarks/resul
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from bench.partition import Restart  # noqa: E402
 from bench.planner_scale import NAME as PLAN  # noqa: E402
 from bench.planner_scale import PlanTimes  # noqa: E402
 from bench.processes import BenchError  # noqa: E402
+from bench.scale_move import ScaleMove  # noqa: E402
 from bench.topologies import SHAPES, SHAPES_QUICK, CpuByTopology  # noqa: E402
 
 HEADLINE = (
@@ -50,7 +52,11 @@ MOVES = (
     "engine_moves_other_symbols_p99_milliseconds", "shard_moves_other_symbols_p99_milliseconds",
 )  # fmt: skip
 MOVES_OF_A_ROUND = 50
-ALL = HEADLINE + CORE + RESTART + TOPOLOGY + PROTOTYPE + MOVES + (PLAN,)
+LARGE_MOVE = (
+    "shard_move_pause_against_logical_replication", "shard_move_large_range_seconds",
+    "shard_move_source_commit_p99_milliseconds",
+)  # fmt: skip
+ALL = HEADLINE + CORE + RESTART + TOPOLOGY + PROTOTYPE + MOVES + LARGE_MOVE + (PLAN,)
 
 
 def say(text: str) -> None:
@@ -74,6 +80,10 @@ def options() -> argparse.Namespace:
         help=f"of {MOVES_OF_A_ROUND} moves of each kind (default: 4)",
     )  # fmt: skip
     parser.add_argument(
+        "--large-move", metavar="OPEN,CLOSED", default="1000000,20000000",
+        help="orders of the large range that moves (default: 1000000,20000000)",
+    )  # fmt: skip
+    parser.add_argument(
         "--out", type=Path, default=HERE / "results" / "latest.json", help="where the figures go"
     )
     chosen = parser.parse_args()
@@ -83,6 +93,8 @@ def options() -> argparse.Namespace:
         parser.error("--runs: 1 to 100")
     if not 1 <= chosen.move_rounds <= 20:
         parser.error("--move-rounds: 1 to 20")
+    if not re.fullmatch(r"\d{1,8},\d{1,8}", chosen.large_move):
+        parser.error("--large-move: two numbers, such as 1000000,20000000")
     return chosen
 
 
@@ -132,6 +144,9 @@ class Session:
         rounds = 1 if self.chosen.quick else self.chosen.move_rounds
         moves = 10 if self.chosen.quick else MOVES_OF_A_ROUND * rounds
         self.part(MOVES, MovesUnderLoad(moves, rounds, say).measure)
+        orders_of = [int(n) for n in self.chosen.large_move.split(",")]
+        opened, closed = (10_000, 100_000) if self.chosen.quick else orders_of
+        self.part(LARGE_MOVE, ScaleMove(opened, closed, say).measure)
         shapes = SHAPES_QUICK if self.chosen.quick else SHAPES
         self.part(TOPOLOGY, CpuByTopology(self.short, say, shapes).measure)
 

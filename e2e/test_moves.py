@@ -17,6 +17,7 @@ import yaml
 
 from exchange import Exchange
 from judged import crowd_of, judge, pid_of, unclear_after_one_retry, wait_for_acknowledgements
+from reading import Reader
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "09-moves" / "cluster.yaml"
 RATE = 100  # calls a second of each of the two clients
@@ -174,7 +175,8 @@ def test_a_symbol_changes_its_shard_and_comes_back_under_load(
     crowd, accounts = crowd_of(moving, tmp_path, "x", RATE)
     home, partition = (owner_of(moving, "BTCUSDT", tier) for tier in ("shard", "partition"))
     other = "shard-1" if home == "shard-0" else "shard-0"
-    with crowd:
+    reader = Reader(moving, ["BTCUSDT", "ETHUSDT", "LTCUSDT"])
+    with crowd, reader:
         wait_for_acknowledgements(crowd, 200, 30)
         for number in range(2):
             for target in (other, home):  # the one after ends the soak of the one before
@@ -188,6 +190,8 @@ def test_a_symbol_changes_its_shard_and_comes_back_under_load(
         assert owner_of(moving, "BTCUSDT", "shard") == home
         wait_for_acknowledgements(crowd, 100, 30)
     assert owner_of(moving, "BTCUSDT") == partition
+    assert reader.wrong == []
+    assert reader.readings > 100 and reader.trades() > 20
     all_but_the_last_stayed(moving)
     nobody_noticed(moving, tmp_path, accounts)
 

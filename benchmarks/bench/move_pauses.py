@@ -44,7 +44,7 @@ def _times(row: LogRow) -> list[float]:
 
 
 def edge_within(edges: Sequence[Edge], begun: float, ended: float) -> Edge | None:
-    """The last one of a span: a move may have to split its symbol off first."""
+    """The last one of a span."""
     found = [edge for edge in edges if edge.after >= begun and edge.before <= ended]
     return found[-1] if found else None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +48,13 @@ class Mover:
     def slot_of(self, symbol: str) -> dict[str, Any]:
         """The slot of a symbol, as the topology has it."""
         slots = json.loads((self._layout.root / "topology.json").read_text())["slots"]
-        return next(s for s in slots if s["first"] <= symbol < s["past"])
+        found: dict[str, Any] = next(s for s in slots if s["first"] <= symbol < s["past"])
+        return found
+
+    def alone(self, symbols: Sequence[str]) -> list[str]:
+        """Those that share their slot with none of the others."""
+        counts = Counter(self.slot_of(symbol)["id"] for symbol in symbols)
+        return [symbol for symbol in symbols if counts[self.slot_of(symbol)["id"]] == 1]
 
     def move(self, kind: Kind, symbol: str) -> Moved:
         """To the other one; returns when it is done. Nothing is kept warm for the way back.

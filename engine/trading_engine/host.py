@@ -29,7 +29,7 @@ from trading_engine.health import HealthServer
 from trading_engine.holdings import Holdings
 from trading_engine.load import Identity, LoadMeter
 from trading_engine.moving.home import MovingHome
-from trading_engine.moving.moves import KINDS, Moves
+from trading_engine.moving.moves import KINDS, Bounds, Moves
 from trading_engine.publish import Publications, Publisher
 from trading_engine.server import PartitionServer
 from trading_engine.settings import EngineSettings
@@ -63,7 +63,11 @@ class Partition:
         self._meter = LoadMeter(self._sequencer, self._holdings.pipelines)
         home = MovingHome(self._holdings, self._sequencer, self)
         self._moves = Moves(
-            self._holdings.taker, self._sequencer, home, self.start, settings.soak_seconds
+            self._holdings.taker,
+            self._sequencer,
+            home,
+            self.start,
+            Bounds(settings.soak_seconds, settings.shadow_bytes_max),
         )
         self._holdings.mirror = self._moves.mirrors.give
         self._trimmer = LogTrimmer(

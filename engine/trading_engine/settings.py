@@ -43,6 +43,11 @@ class EngineSettings(BaseModel):
     soak_seconds: float = Field(
         default=1800, ge=0, description="how long a shard that slots left is kept able to go back"
     )
+    shadow_bytes_max: int = Field(
+        default=256 << 20,
+        ge=1 << 10,
+        description="committed rows of a slot that may wait for the shard it moves to",
+    )
     reconnect_seconds_max: float = Field(
         default=60, gt=0, description="a shard away for longer ends the process"
     )

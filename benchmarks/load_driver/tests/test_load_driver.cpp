@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "entry.hpp"
 #include "exchange_info.hpp"
 #include "histogram.hpp"
 #include "http.hpp"
@@ -69,6 +70,13 @@ void signatures_agree_with_rfc_4231() {
   const std::string long_key(131, '\xaa');
   Signer(long_key).append(hex, "Test Using Larger Than Block-Size Key - Hash Key First", "");
   EXPECT(hex == "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
+void only_what_is_not_clear_is_sent_again() {
+  EXPECT(may_be_resent(Outcome::kUnknown, "-1007"));
+  EXPECT(may_be_resent(outcome_of(503, "-1008"), "-1008"));
+  EXPECT(!may_be_resent(outcome_of(400, "-2010"), "-2010"));
+  EXPECT(!may_be_resent(outcome_of(200, ""), ""));
 }
 
 void frames_are_masked_as_a_server_unmasks_them() {
@@ -182,6 +190,7 @@ int main() {
   one_slow_request_in_a_hundred_shows_at_p99_9_only();
   steps_print_as_exact_decimals();
   signatures_agree_with_rfc_4231();
+  only_what_is_not_clear_is_sent_again();
   frames_are_masked_as_a_server_unmasks_them();
   frames_of_a_server_are_read_whole_or_not_at_all();
   answers_need_their_whole_body();

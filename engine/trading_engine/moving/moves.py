@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from trading_contract.moves import MoveOrder
@@ -43,6 +44,14 @@ class Home(Owner, Shelf, ShardHome, Protocol):
         """How threads connect to it."""
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """How long the shard that was left follows; what may wait for the one that is to get a slot."""
+
+    soak_seconds: float
+    shadow_bytes_max: int
+
+
 class Moves:
     """Begins what is ordered, cancels what is not ordered any more."""
 
@@ -52,7 +61,7 @@ class Moves:
         sequencer: Sequencer,
         home: Home,
         start: Callable[[Coroutine[Any, Any, None]], None],
-        soak_seconds: float,
+        bounds: Bounds,
     ) -> None:
         self._taker = taker
         self._sequencer = sequencer
@@ -62,8 +71,10 @@ class Moves:
         self._followers: dict[Key, Follower] = {}
         self._shard_moves: dict[Key, ShardMove] = {}
         self._shards: dict[str, ShardAddress] = {}
-        self.mirrors = Mirrors(lambda name: home.connector(self._shards[name]), start)
-        self._soaks = Soaks(home, self.mirrors, taker.partition, soak_seconds)
+        self.mirrors = Mirrors(
+            lambda name: home.connector(self._shards[name]), start, bounds.shadow_bytes_max
+        )
+        self._soaks = Soaks(home, self.mirrors, taker.partition, bounds.soak_seconds)
 
     def run(self) -> None:
         """Look after what earlier moves left."""

@@ -42,6 +42,7 @@ class Shadow:
 
     slot: int
     move: uuid.UUID
+    bytes_max: int = QUEUE_BYTES_MAX
     at: int | None = None  # the target is there; None: it is being copied, what comes is kept
     until: int | None = None  # no further than this for now
     problem: str = ""
@@ -61,7 +62,7 @@ class Shadow:
         self.last = sequence
         if self.problem:
             return
-        if self.waiting_bytes + size > QUEUE_BYTES_MAX:
+        if self.waiting_bytes + size > self.bytes_max:
             self.fail("the target does not keep up", "overflow")
             return
         self.waiting_bytes += size
@@ -255,8 +256,10 @@ class Mirrors:
         self,
         connector: Callable[[str], Callable[[], Awaitable[ShardConnection]]],
         start: Callable[..., None],
+        bytes_max: int = QUEUE_BYTES_MAX,
     ) -> None:
         self._connector = connector
+        self._bytes_max = bytes_max
         self._start = start
         self._lines: dict[str, ShadowLine] = {}
         self._of: dict[int, ShadowLine] = {}
@@ -282,7 +285,7 @@ class Mirrors:
         """From now on what is given of the slot goes to that shard."""
         self.end(slot)
         line = self.line(target)
-        line.shadows[slot] = shadow = Shadow(slot, move)
+        line.shadows[slot] = shadow = Shadow(slot, move, self._bytes_max)
         self._of[slot] = line
         return shadow
 

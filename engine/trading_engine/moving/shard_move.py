@@ -146,12 +146,14 @@ class ShardMove:
 
     async def _bring_over(self, move: uuid.UUID) -> None:
         pipeline = self.home.pipeline_to(self.source)
-        self.home.pipeline_to(self.target)  # warm by the time it is needed
         self.state, self.copied_percent = "Copying", 0
         for id_ in self.order.slots:
             await self.soaks.end_others(id_, self.target)
         line = self.mirrors.line(self.target)
         await line.warm()
+        # Warm by the time it is needed; not before the target answers, as a pipeline that cannot
+        # connect for long ends the process.
+        self.home.pipeline_to(self.target)
         fresh = await self._prepare(move, line)
         for id_ in fresh:
             self.mirrors.begin(id_, self.target, move)

@@ -71,7 +71,8 @@ class Load:
                         clients[at] = self.pair.client(at)
                     reply = clients[at].one(command)
                 except (OSError, ConnectionError, TimeoutError):
-                    clients.pop(at, None)
+                    if at in clients:
+                        clients.pop(at).close()
                     sent_before = True
                     self.resent += 1
                     at = "p1" if at == "p0" else "p0"

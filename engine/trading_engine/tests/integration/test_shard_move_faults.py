@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from trading_contract.wire import Code, Side
-from trading_engine.tests.integration.moving_load import Load
+from trading_engine.tests.integration.moving_load import ORDERS_PER_SECOND, Load
 from trading_engine.tests.integration.moving_site import wait_for
 from trading_engine.tests.integration.partition_process import PartitionProcess
 from trading_engine.tests.integration.postgres_server import PostgresServer
@@ -85,14 +85,15 @@ def test_a_target_that_is_away_before_the_decision_costs_nothing(
 ) -> None:
     site = two_shards([postgres, own_postgres], "away")
     site.prepare()
-    shards = Shards(site, start)
+    shards = Shards(site, start, reconnect_seconds_max=1)
     first(shards)
     with Load(shards, ("MSFT", "AAPL")) as load:  # type: ignore[arg-type]
         wait_for(lambda: load.count() > 20)
         own_postgres.kill()
         move = shards.order(Y, source=X)
-        goal = load.count() + 100
+        goal = load.count() + 5 * ORDERS_PER_SECOND  # longer than what it owns may be away
         wait_for(lambda: load.count() > goal)
+        assert shards.process.process.poll() is None, shards.process.log[-3000:]
         own_postgres.start()
         told = shards.ended(move)
         assert told["state"] in ("Done", "Failed"), told
