@@ -61,14 +61,18 @@ class Partitions:
 
     def missing(self) -> list[str]:
         """What is not ready, in words; empty: everything is."""
-        if self._topology is None:
-            return ["no topology yet"]
-        claimed = {c.slot for link in self._links for c in link.claims}
         return [
             f"partition {link.address.name} is not connected"
             for link in self._links
             if link.address.name in self._wanted and not link.welcomed
-        ] + [
+        ] + self.missing_owners()
+
+    def missing_owners(self) -> list[str]:
+        """Which slots nobody whom we reach owns, in words; empty: each order finds its way."""
+        if self._topology is None:
+            return ["no topology yet"]
+        claimed = {c.slot for link in self._links for c in link.claims}
+        return [
             f"slot {slot.id} [{slot.first!r}, {slot.past!r}) has no owner"
             for slot in self._topology.slots
             if slot.id not in claimed

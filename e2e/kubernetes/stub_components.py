@@ -23,6 +23,7 @@ from trading_operator.planner.observed import (
     PartitionSeen,
     PartitionSlot,
     PeerSeen,
+    Reach,
     ShardSeen,
     SlotRow,
 )
@@ -146,9 +147,9 @@ class StubComponents:
             self._save(world)
         return world.nodes[pod.component]
 
-    async def replica(self, pod: PodSeen) -> bool:
+    async def replica(self, pod: PodSeen) -> Reach:
         """Reaches everything."""
-        return pod.is_ready
+        return Reach.PARTITIONS if pod.is_ready else Reach.NOTHING
 
     async def shard_load(
         self, shard: str, pods: Sequence[PodSeen], password: str

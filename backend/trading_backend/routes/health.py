@@ -28,8 +28,14 @@ def health_routes(replica: Replica) -> APIRouter:
 
     @router.get("/readyz", summary="Every partition is connected and every slot has an owner")
     async def readyz(response: Response) -> dict[str, Any]:
-        reasons = ["draining"] if replica.draining else []
-        reasons += replica.partitions.missing()
+        return answer(response, replica.partitions.missing())
+
+    @router.get("/readyz/slots", summary="Every slot has an owner that is connected")
+    async def readyz_slots(response: Response) -> dict[str, Any]:
+        return answer(response, replica.partitions.missing_owners())
+
+    def answer(response: Response, missing: list[str]) -> dict[str, Any]:
+        reasons = (["draining"] if replica.draining else []) + missing
         response.status_code = 503 if reasons else 200
         return {
             "ready": not reasons,

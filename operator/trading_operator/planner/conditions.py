@@ -29,7 +29,7 @@ from trading_operator.planner.assessment import (
 from trading_operator.planner.child_actions import ApplyChild, TellPod
 from trading_operator.planner.moves.ownership import doubled_slots
 from trading_operator.planner.moves.plan import MovesPlan
-from trading_operator.planner.observed import Observed, Role
+from trading_operator.planner.observed import Observed, Reach, Role
 from trading_operator.planner.redis_cluster import RedisPlan
 from trading_operator.planner.topology import WantedCluster
 
@@ -198,9 +198,9 @@ def _available(facts: Facts, previous: ClusterStatus | None) -> _Verdict:
         names = sorted({serving(slot, observed) for slot in unserved})
         told = _list(names, ", ")
         problems.append(f"{len(unserved)} of {len(slots)} slots are not served ({told})")
-    if not any(observed.replicas_ready.values()):
+    if not any(reach >= Reach.SLOTS for reach in observed.replicas.values()):
         reason = reason or "WaitingForReplica"
-        problems.append("no replica is ready")
+        problems.append("no replica reaches the owners of all slots")
     if not observed.balancer_answers:
         reason = reason or "WaitingForLoadBalancer"
         problems.append("the load balancer does not answer")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from trading_contract.moves import MoveProgress
 from trading_contract.symbolmove import SymbolMove
@@ -109,6 +109,15 @@ class NodeSeen:
         return next((peer for peer in self.peers if peer.is_myself), None)
 
 
+class Reach(IntEnum):
+    """How far what a replica, or the load balancer before them, was asked got."""
+
+    NOTHING = 0  # no answer
+    REPLICA = 1
+    SLOTS = 2  # the owner of every slot
+    PARTITIONS = 3  # all of them, also those that own nothing
+
+
 @dataclass(frozen=True)
 class Failure:
     """A component that ended or could not be started."""
@@ -131,7 +140,7 @@ class Observed:
     shards: Mapping[str, ShardSeen] = field(default_factory=dict)
     partitions: Mapping[str, PartitionSeen] = field(default_factory=dict)
     nodes: Mapping[str, NodeSeen] = field(default_factory=dict)
-    replicas_ready: Mapping[str, bool] = field(default_factory=dict)
+    replicas: Mapping[str, Reach] = field(default_factory=dict)
     balancer_answers: bool | None = None
     failures: Mapping[str, Failure] = field(default_factory=dict)
     busy: Mapping[str, str] = field(default_factory=dict)

@@ -33,6 +33,7 @@ from trading_operator.planner.observed import (
     PartitionSlot,
     PeerSeen,
     ProcessSeen,
+    Reach,
     Role,
     ShardSeen,
     SlotRow,
@@ -110,7 +111,7 @@ def _started(world: Observed, component: Component) -> Observed:
         peer = PeerSeen(name, component.port, True, True, "", False, True, frozenset())
         return replace(world, nodes={**world.nodes, name: NodeSeen(False, (peer,))})
     if component.role is Role.REPLICA:
-        return replace(world, replicas_ready={**world.replicas_ready, name: True})
+        return replace(world, replicas={**world.replicas, name: Reach.PARTITIONS})
     if component.role is Role.BALANCER:
         return replace(world, balancer_answers=True)
     return world
@@ -130,7 +131,7 @@ def _stopped(world: Observed, name: str) -> Observed:
         shards=shards,
         partitions=_without(world.partitions, name),
         nodes=_without(world.nodes, name),
-        replicas_ready=_without(world.replicas_ready, name),
+        replicas=_without(world.replicas, name),
     )
 
 

@@ -31,6 +31,7 @@ from trading_operator.planner.observed import (
     PartitionSeen,
     PartitionSlot,
     PeerSeen,
+    Reach,
     Role,
     ShardSeen,
     SlotRow,
@@ -147,7 +148,11 @@ class Imagined:
                 if pod.role == Role.PARTITION and pod.is_ready
             },
             nodes={name: self._node(name) for name in sorted(ready) if name.startswith("redis-")},
-            replicas={pod.name: pod.is_ready for pod in pods if pod.role == Role.REPLICA},
+            replicas={
+                pod.name: Reach.PARTITIONS if pod.is_ready else Reach.NOTHING
+                for pod in pods
+                if pod.role == Role.REPLICA
+            },
             moves=tuple(self.moves.values()),
         )
 

@@ -174,6 +174,7 @@ def test_answers_come_from_the_engine_the_shard_and_redis(
             await check_answers(it)
             ready = await it.http.get("/readyz")
             assert (ready.status_code, ready.json()["reasons"]) == (200, [])
+            assert (await it.http.get("/readyz/slots")).status_code == 200
             await it.partition.stop()
             for _ in range(200):
                 ready = await it.http.get("/readyz")
@@ -181,5 +182,8 @@ def test_answers_come_from_the_engine_the_shard_and_redis(
                     break
                 await asyncio.sleep(0.02)
             assert "partition p0 is not connected" in ready.json()["reasons"]
+            slots = await it.http.get("/readyz/slots")
+            assert slots.status_code == 503
+            assert all("has no owner" in reason for reason in slots.json()["reasons"])
 
     run(scenario())

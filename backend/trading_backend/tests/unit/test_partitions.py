@@ -46,6 +46,28 @@ def test_a_partition_is_greeted_and_its_slots_make_the_replica_ready() -> None:
     run(check())
 
 
+def test_a_partition_without_slots_that_is_away_is_no_missing_owner() -> None:
+    async def check() -> None:
+        cluster = await make_cluster(2)
+        entry = OrderEntry("r7")
+        entry.set_topology(cluster.topology)
+        await entry.start()
+        await wait_for(lambda: entry.partitions.ready)
+        empty, owner = cluster.partitions
+        empty.welcome(())
+        await wait_for(entry.partitions.missing_owners)
+        owner.welcome(cluster.topology.slots)
+        await wait_for(lambda: entry.partitions.ready)
+        await empty.stop()
+        await wait_for(lambda: not entry.partitions.ready)
+        assert entry.partitions.missing_owners() == []
+        await owner.stop()
+        await wait_for(lambda: len(entry.partitions.missing_owners()) == 2)
+        await entry.close()
+
+    run(check())
+
+
 def test_rows_are_where_the_owner_of_the_highest_epoch_commits_them() -> None:
     async def check() -> None:
         cluster = await make_cluster(2)

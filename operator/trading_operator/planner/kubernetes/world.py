@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from trading_operator.planner.actions import Component
 from trading_operator.planner.kubernetes.seen import KubernetesSeen, PodSeen
-from trading_operator.planner.observed import Failure, Observed, ProcessSeen, Role
+from trading_operator.planner.observed import Failure, Observed, ProcessSeen, Reach, Role
 from trading_operator.planner.topology import WantedCluster
 
 # How long a pod may be stuck before only a person can help: schedulers and registries get a chance.
@@ -61,8 +61,11 @@ def observed_of(seen: KubernetesSeen, wanted: WantedCluster, now: float) -> Obse
         shards=seen.shards,
         partitions=seen.partitions,
         nodes=seen.nodes,
-        replicas_ready={
-            name: any(pod.is_ready and seen.replicas.get(pod.name) for pod in mine)
+        replicas={
+            name: max(
+                seen.replicas.get(pod.name, Reach.NOTHING) if pod.is_ready else Reach.NOTHING
+                for pod in mine
+            )
             for name, mine in pods.items()
             if name.startswith(f"{Role.REPLICA}-")
         },

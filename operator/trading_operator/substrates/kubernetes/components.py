@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Any, Protocol
 
 from redis.exceptions import RedisError
@@ -19,14 +18,14 @@ from trading_operator.planner.kubernetes.wanted import (
     POSTGRES_PORT,
     REPLICA_PORT,
 )
-from trading_operator.planner.observed import NodeSeen, PartitionSeen, ShardSeen
-from trading_operator.probes.http import http_status
+from trading_operator.planner.observed import NodeSeen, PartitionSeen, Reach, ShardSeen
 from trading_operator.probes.loads import read_replica_load
 from trading_operator.probes.partition import PartitionProbe
 from trading_operator.probes.patroni import read_config, read_members
 from trading_operator.probes.patroni_commands import configure, switch_over
 from trading_operator.probes.postgres import ShardProbe
 from trading_operator.probes.redis import NodeProbe
+from trading_operator.probes.replica import ask_replica
 from trading_operator.substrates.kubernetes.preparing import run_prepare
 
 Credentials = Mapping[str, str]
@@ -61,8 +60,8 @@ class Components(Protocol):
         """A Redis node's view; None when it does not answer."""
         ...
 
-    async def replica(self, pod: PodSeen) -> bool:
-        """Whether a replica reaches every partition."""
+    async def replica(self, pod: PodSeen) -> Reach:
+        """How far a replica reaches."""
         ...
 
     async def shard_load(
@@ -167,9 +166,9 @@ class PodComponents:
         """A Redis node's view."""
         return await self._node(pod).ask()
 
-    async def replica(self, pod: PodSeen) -> bool:
-        """Asks its /readyz."""
-        return await http_status(pod.ip, REPLICA_PORT, "/readyz") == HTTPStatus.OK
+    async def replica(self, pod: PodSeen) -> Reach:
+        """A replica's own answer."""
+        return await ask_replica(pod.ip, REPLICA_PORT)
 
     async def tell_node(self, pod: PodSeen, command: tuple[str, ...]) -> None:
         """Say one command to a Redis node."""

@@ -16,15 +16,16 @@ from trading_operator.planner.observed import (
     Observed,
     PartitionSeen,
     ProcessSeen,
+    Reach,
     Role,
     ShardSeen,
 )
 from trading_operator.planner.scaling.signals import Tier
-from trading_operator.probes.http import http_status
 from trading_operator.probes.loads import read_replica_load
 from trading_operator.probes.partition import PartitionProbe
 from trading_operator.probes.postgres import ShardProbe
 from trading_operator.probes.redis import NodeProbe
+from trading_operator.probes.replica import ask_replica
 from trading_operator.substrates.load_watch import LoadLook, LoadWatch
 from trading_operator.substrates.processes.attempts import Attempts
 from trading_operator.substrates.processes.cpu import CpuMeter
@@ -35,7 +36,6 @@ from trading_operator.substrates.processes.postgres import is_postmaster
 from trading_operator.substrates.processes.proc import ProcessTable
 
 KEEPERS = ("supervisor", "guardian")
-READY = 200
 TIERS = {
     Role.REPLICA: Tier.BACKENDS,
     Role.PARTITION: Tier.PARTITIONS,
@@ -83,14 +83,14 @@ class _Answers:
     shards: dict[str, ShardSeen] = field(default_factory=dict)
     nodes: dict[str, NodeSeen] = field(default_factory=dict)
     partitions: dict[str, PartitionSeen] = field(default_factory=dict)
-    statuses: dict[str, int | None] = field(default_factory=dict)
-    replicas: set[str] = field(default_factory=set)
-    balancer: str = ""
+    replicas: dict[str, Reach] = field(default_factory=dict)
+    balancers: dict[str, Reach] = field(default_factory=dict)
 
     def answering(self) -> set[str]:
         """Who said anything at all."""
         spoke = {name for name, seen in self.partitions.items() if seen.state} | set(self.nodes)
-        return spoke | {name for name, status in self.statuses.items() if status is not None}
+        reaches = {**self.replicas, **self.balancers}
+        return spoke | {name for name, reach in reaches.items() if reach > Reach.NOTHING}
 
 
 class Observer:
@@ -139,15 +139,13 @@ class Observer:
         ]
         await asyncio.gather(*questions)
         self.loads.end(look, looked.topology)
-        statuses = asked.statuses
-        replicas = {name: statuses[name] == READY for name in asked.replicas}
         return replace(
             looked,
             shards=self._with_files(asked.shards),
             nodes=asked.nodes,
             partitions=asked.partitions,
-            replicas_ready=replicas,
-            balancer_answers=statuses[asked.balancer] == READY if asked.balancer else None,
+            replicas=asked.replicas,
+            balancer_answers=next((r >= Reach.SLOTS for r in asked.balancers.values()), None),
             silent_seconds=self._silences(looked, asked),
             load=self.loads.newest,
         )
@@ -197,11 +195,9 @@ class Observer:
             case Role.PARTITION:
                 asked.partitions[name] = await self.probes.partition(name, port).ask()
             case Role.REPLICA:
-                asked.statuses[name] = await http_status("127.0.0.1", port, "/readyz")
-                asked.replicas.add(name)
+                asked.replicas[name] = await ask_replica("127.0.0.1", port)
             case Role.BALANCER:
-                asked.statuses[name] = await http_status("127.0.0.1", port, "/readyz")
-                asked.balancer = name
+                asked.balancers[name] = await ask_replica("127.0.0.1", port)
 
     def _with_files(self, asked: dict[str, ShardSeen]) -> dict[str, ShardSeen]:
         """Add what lies on the disk, also of shards that do not run."""

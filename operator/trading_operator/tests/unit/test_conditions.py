@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from trading_contract.status import Phase
 from trading_operator.planner.actions import StopComponent
-from trading_operator.planner.observed import Failure, NodeSeen, Observed
+from trading_operator.planner.observed import Failure, NodeSeen, Observed, Reach
 from trading_operator.planner.preview import imagine
 from trading_operator.tests.builders import cluster, converged, planned, verdict
 
@@ -29,6 +29,26 @@ def test_redis_away_is_degraded_but_available() -> None:
     assert verdict(status, "Available") == ("True", "Reconciled")
     assert verdict(status, "Degraded") == ("True", "RedisUnavailable")
     assert status.phase is Phase.DEGRADED
+
+
+def test_available_wants_one_replica_that_reaches_all_slots_and_ready_every_partition() -> None:
+    wanted = cluster(backends={"replicas": 2})
+    world = converged(wanted)
+    running, told = planned(wanted, world).status, {}
+    for reach in Reach:
+        replicas = {"replica-0": Reach.NOTHING, "replica-1": reach}
+        status = planned(wanted, replace(world, replicas=replicas), previous=running).status
+        told[reach] = verdict(status, "Available")
+        assert verdict(status, "Ready")[0] == "False"
+    assert told == {
+        Reach.NOTHING: ("False", "WaitingForReplica"),
+        Reach.REPLICA: ("False", "WaitingForReplica"),
+        Reach.SLOTS: ("True", "Reconciled"),
+        Reach.PARTITIONS: ("True", "Reconciled"),
+    }
+    slots_only = dict.fromkeys(world.replicas, Reach.SLOTS)
+    status = planned(wanted, replace(world, replicas=slots_only)).status
+    assert verdict(status, "Ready") == ("False", "RollingOut")
 
 
 def test_a_slot_whose_partition_serves_an_older_epoch_is_not_available() -> None:

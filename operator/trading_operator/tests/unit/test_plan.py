@@ -115,7 +115,7 @@ def test_probes_that_fail_stop_nothing() -> None:
         shards={name: ShardSeen(has_data=True) for name in world.shards},
         partitions={name: PartitionSeen() for name in world.partitions},
         nodes={},
-        replicas_ready={},
+        replicas={},
         balancer_answers=False,
     )
     plan = planned(cluster(shards={"count": 2}), silent)
