@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -88,10 +89,11 @@ def node(given: str) -> Node:
 
 
 @pytest.fixture(scope="session")
-def operator(kubectl: Kubectl) -> Iterator[Kubectl]:
+def operator(kubectl: Kubectl, times: dict[str, Any]) -> Iterator[Kubectl]:
     """Two operators from the chart, in a namespace that enforces Pod Security `restricted`."""
     make_namespace(kubectl, OPERATOR_NAMESPACE)
     repository, _, tag = IMAGE.partition(":")
+    begun = time.monotonic()
     done = subprocess.run(
         [
             str(ensure(CHART) / "helm"), "upgrade", "--install", "trading-operator",
@@ -104,6 +106,7 @@ def operator(kubectl: Kubectl) -> Iterator[Kubectl]:
         check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+    times["chart_installed"] = round(time.monotonic() - begun, 1)
     yield kubectl
     wait_all_are_gone(kubectl)
 

@@ -7,6 +7,9 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -59,6 +62,27 @@ class NodeExchange:
             for each in body.get("status", {}).get("conditions", ())
         )
 
+    @contextmanager
+    def every_status(self, file: Path) -> Iterator[Callable[[], list[str]]]:
+        """Whatever Available is told to be meanwhile, as "STATUS REASON"; kept in `file`."""
+        available = '{.status.conditions[?(@.type=="Available")]'
+        path = f'{available}.status}} {available}.reason}}{{"\\n"}}'
+        words = ["get", "tradingcluster", self.name, "-n", self.namespace, "--watch"]
+        with file.open("wb") as log:
+            watch = subprocess.Popen(
+                [
+                    self.kubectl.binary, "--kubeconfig", str(self.kubectl.kubeconfig), *words,
+                    "-o", f"jsonpath={path}",
+                ],
+                stdout=log, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            try:
+                yield lambda: file.read_text().splitlines()
+                assert watch.poll() is None, "the watch ended"
+            finally:
+                watch.kill()
+                watch.wait()
+
     def wait_ready(self, timeout_seconds: float = 120.0) -> float:
         """Seconds until then."""
         begun = time.monotonic()
@@ -73,9 +97,11 @@ class NodeExchange:
         found: dict[str, Any] = json.loads(body["data"]["topology.json"])
         return found
 
-    def create_key(self, name: str, scopes: str = "read,trade") -> Key:
-        """A new API key with an account of its own."""
-        made = json.loads(self.ctl("keys", "create", name, "--scopes", scopes, "-o", "json"))
+    def create_key(self, name: str, scopes: str = "read,trade", account: int = 0) -> Key:
+        """A new API key, of that account; 0 = with an account of its own."""
+        words = ["--account", str(account)] if account else []
+        text = self.ctl("keys", "create", name, "--scopes", scopes, "-o", "json", *words)
+        made = json.loads(text)
         return Key(made["apiKey"], made["secret"], made["account"])
 
     def knows(self, api_key: str) -> bool:

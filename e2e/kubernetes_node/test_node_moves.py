@@ -191,7 +191,7 @@ def test_partitions_restart_empty_for_another_image(
     before = {pod["metadata"]["uid"] for pod in moving.exchange.pods("partition")}
     earlier = {each["metadata"]["name"] for each in moving.moves()}
     crowd = moving.traders("h")
-    with crowd:
+    with crowd, moving.exchange.every_status(moving.folder / "statuses") as available:
         wait_for_acknowledgements(crowd, 50, 60)
         begun = time.monotonic()
         moving.apply(2, image=f"{IMAGE}-moved")
@@ -200,6 +200,10 @@ def test_partitions_restart_empty_for_another_image(
         times["image_by_hand_over"] = round(time.monotonic() - begun, 1)
         moving.exchange.wait_ready(120)
         wait_for_acknowledgements(crowd, 50, 60)
+    # The only shard restarts, too; that partitions restart empty is not to be seen in Available.
+    told = set(available())
+    assert "True Reconciled" in told
+    assert told <= {"True Reconciled", "False SlotsWithoutOwner"}
     pods = moving.exchange.pods("partition")
     assert not before & {pod["metadata"]["uid"] for pod in pods}
     images = {pod["spec"]["containers"][0]["image"] for pod in pods}

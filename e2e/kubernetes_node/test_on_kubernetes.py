@@ -14,6 +14,7 @@ import yaml
 from namespaces import OPERATOR_NAMESPACE
 from node_exchange import SMALL, SMALL_NODE, NodeExchange
 
+from exchange import Trader
 from history.client import Crowd
 from kubernetes_cluster.image import IMAGE
 from kubernetes_cluster.node import Node
@@ -159,10 +160,6 @@ def _disturbances(exchange: NodeExchange, node: Node) -> dict[str, Callable[[], 
     def scale(replicas: int) -> Callable[[], None]:
         return lambda: _apply(exchange, backends={**SPEC["backends"], "replicas": replicas})
 
-    def rotate_a_key() -> None:
-        exchange.create_key("another")
-        exchange.ctl("keys", "revoke", "another")
-
     return {
         "backend_pod": delete_backend,
         "partition_pod": lambda: exchange.delete_pod("busy-partition-0-0"),
@@ -171,11 +168,29 @@ def _disturbances(exchange: NodeExchange, node: Node) -> dict[str, Callable[[], 
         "operator_pods": delete_operators,
         "scale_2_to_6": scale(6),
         "scale_6_to_2": scale(2),
-        "key_rotated": rotate_a_key,
+        "key_rotated": lambda: _rotate_a_key(exchange),
         "image_changed": lambda: _apply(exchange, image=f"{IMAGE}-next"),
         # The last, as Kubernetes' own controllers come back from it up to a minute late.
         "api_server_60_s": take_the_api_server_away,
     }
+
+
+def _rotate_a_key(exchange: NodeExchange) -> None:
+    """A second key of the same account works before the first one goes, and after it."""
+    old = exchange.create_key("old")
+    until(lambda: exchange.knows(old.api_key), "the replicas know the key", 120)
+    new = exchange.create_key("new", account=old.account)
+    until(lambda: exchange.knows(new.api_key), "the replicas know both", 120)
+    first, second = Trader(exchange.rest, old), Trader(exchange.rest, new)
+    with first.http, second.http:
+        assert (_status(first), _status(second)) == (200, 200)
+        exchange.ctl("keys", "revoke", "old")
+        until(lambda: _status(first) == 401, "the old key is refused", 120)
+        assert _status(second) == 200
+
+
+def _status(trader: Trader) -> int:
+    return trader.signed("GET", "account").status_code
 
 
 def test_no_call_of_the_operator_was_forbidden(operator: Kubectl, node: Node) -> None:
