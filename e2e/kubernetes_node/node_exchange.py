@@ -149,3 +149,8 @@ class NodeExchange:
     def delete_pod(self, name: str) -> None:
         """As a machine that goes away does: without waiting."""
         self.kubectl("delete", "pod", name, "-n", self.namespace, "--wait=false")
+
+    def delete_pod_at_once(self, name: str) -> None:
+        """As a machine that fails does: nobody in it is told."""
+        words = ("--force", "--grace-period=0", "--wait=false")
+        self.kubectl("delete", "pod", name, "-n", self.namespace, *words)
