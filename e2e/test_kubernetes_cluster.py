@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -48,6 +49,22 @@ def test_a_machine_that_cannot_says_so_in_a_line_and_changes_nothing(
 def test_ending_what_is_not_there_is_no_error(tmp_path: Path) -> None:
     answer = _tool(tmp_path, str(tmp_path), "down")
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
+
+
+def test_a_cluster_that_another_run_uses_is_neither_taken_down_nor_given_an_image(
+    tmp_path: Path,
+) -> None:
+    lock = tmp_path / "cache" / "tradingcluster" / "kubernetes" / "node.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write("process 7 of /somewhere")
+        file.flush()
+        for words in (("down",), ("load-image", "any.tar")):
+            answer = _tool(tmp_path, os.environ["PATH"], *words)
+            assert answer.returncode == 1
+            assert "process 7 of /somewhere uses the cluster" in answer.stderr
+    assert _tool(tmp_path, os.environ["PATH"], "down").returncode == 0
 
 
 def test_where_kind_is_there_it_is_asked_for_one_cluster_and_that_is_removed(

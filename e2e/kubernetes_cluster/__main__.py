@@ -18,7 +18,7 @@ from pathlib import Path
 
 from kubernetes_cluster import binaries, kind, processes
 from kubernetes_cluster.control_plane import PARTS, ControlPlane, environment
-from kubernetes_cluster.image import build_image, require_builders
+from kubernetes_cluster.image import PROJECT, build_image, require_builders
 from kubernetes_cluster.leftovers import unmount_below
 from kubernetes_cluster.node import NODE_ADDRESS, NODE_PARTS, Node, require_tools
 from kubernetes_cluster.problems import CannotError
@@ -34,15 +34,25 @@ def the_plane() -> ControlPlane:
 
 
 @contextmanager
-def held() -> Iterator[None]:
-    """The machine's node for one user at a time; who waits says so. It ends with the process."""
+def held(*, is_patient: bool = False) -> Iterator[None]:
+    """The machine's cluster for one user at a time, of all clones; it ends with the process.
+
+    Whoever is patient says that it waits; for others it raises CannotError.
+    """
     binaries.cache().mkdir(parents=True, exist_ok=True)
-    with (binaries.cache() / "node.lock").open("w") as lock:
+    with (binaries.cache() / "node.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("waiting: another run uses the node of this machine", flush=True)
+            lock.seek(0)
+            text = f"{lock.read() or 'another run'} uses the cluster of this machine"
+            if not is_patient:
+                raise CannotError(f"{text}: wait for its end, or end it") from None
+            print(f"waiting: {text}", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} of {PROJECT}")
+        lock.flush()
         yield
 
 
@@ -86,6 +96,33 @@ def down() -> None:
     shutil.rmtree(plane.folder)
 
 
+def make() -> None:
+    """Whichever cluster this machine can have. Raises CannotError, also while it is in use."""
+    if kind.is_there():
+        with held():
+            print(f"export KUBECONFIG={kind.up()}")
+        return
+    require_tools()
+    with held():
+        up()
+
+
+def remove() -> None:
+    """What `make` made; nothing when it is not there. Raises CannotError while it is in use."""
+    if not binaries.cache().exists():
+        return
+    with held():
+        if kind.is_there():
+            kind.down()
+        down()
+
+
+def load(archive: Path) -> None:
+    """Give an image to the node. Raises CannotError while somebody else tests theirs on it."""
+    with held():
+        Node(the_plane()).load_image(archive)
+
+
 def require_all() -> None:
     """Raise CannotError unless tests with real pods can run here."""
     if os.environ.get("KUBECONFIG") or kind.is_there():
@@ -110,26 +147,23 @@ def main() -> int:
         match arguments.command:
             case "check":
                 require_all()
-            case "up" if kind.is_there():
-                print(f"export KUBECONFIG={kind.up()}")
             case "up":
-                up()
+                make()
             case "down":
-                if kind.is_there():
-                    kind.down()
-                down()
+                remove()
             case "environment":
                 for key, value in environment(the_plane()).items():
                     print(f"export {key}={value}")
             case "build-image" if kind.is_there():
-                kind.load_built_image()
+                with held():
+                    kind.load_built_image()
             case "build-image":
                 archive = build_image()
                 print(archive)
                 if processes.is_running(the_plane().folder, "containerd"):
-                    Node(the_plane()).load_image(archive)
+                    load(archive)
             case "load-image":
-                Node(the_plane()).load_image(arguments.archive)
+                load(arguments.archive)
     except CannotError as error:
         print(f"kubernetes_cluster: {error}", file=sys.stderr)
         return 1

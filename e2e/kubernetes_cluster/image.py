@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import ssl
@@ -30,10 +31,16 @@ CERTIFICATES = "/etc/ssl/machine.crt"  # inside the build: whom this machine tru
 def build_image(tag: str = IMAGE) -> Path:
     """The image as an archive to import; minutes at first, less when only our code changed.
 
-    Nothing is built where nothing that goes into it has changed.
+    Nothing is built where nothing that goes into it has changed; one is built at a time.
     """
     folder = cache() / "image"
     folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _built(folder, tag)
+
+
+def _built(folder: Path, tag: str) -> Path:
     archive = folder / f"{tag.replace(':', '-')}.tar"
     note, digest = archive.with_suffix(".made-of"), made_of()
     if archive.exists() and note.exists() and note.read_text() == digest:

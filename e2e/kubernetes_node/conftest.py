@@ -42,11 +42,13 @@ def given() -> str:
 @pytest.fixture(scope="session")
 def kubectl(given: str, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
     """As the administrator of a cluster that runs and has the image."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
     with ExitStack() as end:
         try:
-            require_all()
-            binary = str(ensure(("kubectl", *CHART)) / "kubectl")
-            kubeconfig = Path(given) if given else make_cluster(end)
+            with capture.global_and_fixture_disabled():  # it may wait, or build for minutes
+                require_all()
+                binary = str(ensure(("kubectl", *CHART)) / "kubectl")
+                kubeconfig = Path(given) if given else make_cluster(end)
         except CannotError as error:
             pytest.exit(f"no cluster to test on: {error}", returncode=1)
         yield Kubectl(kubeconfig, binary)
@@ -59,6 +61,7 @@ def make_cluster(end: ExitStack) -> Path:
 
     Raises CannotError.
     """
+    end.enter_context(held(is_patient=True))
     if kind.is_there():
         was_there = kind.is_up()
         made = kind.up()
@@ -66,7 +69,6 @@ def make_cluster(end: ExitStack) -> Path:
             end.callback(_unless_kept, kind.down)
         kind.load_built_image()
         return made
-    end.enter_context(held())
     if not runs():
         end.callback(_unless_kept, down)
     up()
