@@ -194,6 +194,14 @@ class AutoscalingSpec(ResourceModel):
         max_length=14,
         description="Times when nothing shrinks, from half an hour before to half an hour after.",
     )
+    scale_in_after_seconds: int = Field(
+        default=1800,
+        ge=60,
+        le=86_400,
+        description="What was busy within so long is kept: the peaks of that time must fit into "
+        "what remains. Averages are over a sixth of it, at least a third of it must have been "
+        "low. Short ones are for trying things out.",
+    )
     budget: BudgetSpec = BudgetSpec()
     benefit_per_cost_percent_min: int = Field(
         default=10,

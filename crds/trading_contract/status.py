@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field, model_validator
 
+from trading_contract.autoscaling_status import AutoscalingStatus
 from trading_contract.load_status import ClusterLoadStatus
 from trading_contract.model import ResourceModel
 
@@ -145,4 +146,7 @@ class ClusterStatus(ResourceModel):
     slots: tuple[SlotStatus, ...] = Field(default=(), description="Slots with their owners.")
     load: ClusterLoadStatus | None = Field(
         default=None, description="What the parts have to do; left out = not looked at yet."
+    )
+    autoscaling: AutoscalingStatus | None = Field(
+        default=None, description="How tiers follow their load; left out = nothing scales."
     )

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from trading_contract.errors import TradingError, WorldError
 from trading_contract.status import ClusterStatus
 from trading_contract.symbolmove import SymbolMoveStatus
 from trading_operator.effects import Effects
+from trading_operator.planner.autoscale.plan import ScaleMemory
 from trading_operator.planner.plan import Intent, Plan, make_plan
 from trading_operator.substrates.base import Substrate
 
@@ -19,7 +21,7 @@ logger = logging.getLogger("trading_operator.reconcile")
 
 
 class Reconciler:
-    """Passes over one cluster; between two passes it remembers nothing but the last status."""
+    """Passes over one cluster; between two it remembers the last status and averages of load."""
 
     def __init__(
         self,
@@ -34,13 +36,15 @@ class Reconciler:
         self._report = report
         self._report_moves = report_moves
         self._now = now
+        self._scale: ScaleMemory | None = None
 
     async def visit(self, intent: Intent) -> Plan:
         """One pass. An action that fails ends the pass; the next one looks again."""
         observed = await self._substrate.observe()
-        plan = make_plan(intent, observed, self._now())
+        plan = make_plan(replace(intent, scale=self._scale), observed, self._now())
         self._report_moves(plan.moves.statuses)  # first: orders follow from what they say
         self._tell(plan.status)
+        self._scale = plan.scale
         for action in plan.actions:
             try:
                 await self._effects.perform(action)

@@ -89,6 +89,16 @@ def parser() -> argparse.ArgumentParser:
     sub = add("status", "show what is true now", "status:show")
     add_name(sub)
     add_output(sub)
+    sub = add("explain", "say why it did or did not scale", "explain:explain")
+    add_name(sub)
+    add_output(sub)
+    sub.add_argument(
+        "--tier", choices=("backends", "partitions", "shards", "redis"), help="only this one"
+    )
+    sub.add_argument("--at", metavar="TIME", help="as it was then, such as 14:30 (UTC)")
+    sub.add_argument(
+        "-f", "--file", help="a TradingCluster with its status, as kubectl prints it; - = stdin"
+    )
     sub = add("logs", "show what the components wrote", "logs:logs")
     add_name(sub)
     sub.add_argument("component", nargs="?", metavar="COMPONENT")

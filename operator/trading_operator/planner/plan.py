@@ -8,7 +8,7 @@ healthy component is restarted at a time; nothing that owns slots is ever stoppe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trading_contract.status import ClusterStatus, Endpoints
 from trading_contract.tradingcluster import TradingCluster
@@ -32,6 +32,9 @@ from trading_operator.planner.assessment import (
     is_specified,
     shard_missing,
 )
+from trading_operator.planner.autoscale.counts import highest
+from trading_operator.planner.autoscale.plan import ScaleMemory, in_effect, remembered, scale
+from trading_operator.planner.autoscale.world import Sight
 from trading_operator.planner.conditions import Facts, Obstacle, status_of
 from trading_operator.planner.keeping import BALANCER
 from trading_operator.planner.load_status import load_status
@@ -40,6 +43,7 @@ from trading_operator.planner.moves.ownership import is_emptied
 from trading_operator.planner.moves.plan import MovesPlan, move_actions, publish_reason
 from trading_operator.planner.observed import Observed, ProcessSeen, Role
 from trading_operator.planner.redis_cluster import RedisPlan, plan_redis
+from trading_operator.planner.scaling.signals import Tier
 from trading_operator.planner.topology import (
     HOST,
     WantedCluster,
@@ -71,6 +75,7 @@ class Intent:
     cluster: TradingCluster
     is_going_down: bool = False
     previous: ClusterStatus | None = None
+    scale: ScaleMemory | None = None  # of the pass before; None: the status tells enough
 
 
 @dataclass(frozen=True)
@@ -81,13 +86,18 @@ class Plan:
     status: ClusterStatus
     wake_after_seconds: float
     moves: MovesPlan = field(default_factory=MovesPlan)
+    scale: ScaleMemory | None = None
 
 
 def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
     """The next bounded step towards what is wanted. `now` in Unix seconds."""
+    said = intent.previous.autoscaling if intent.previous else None
+    memory = remembered(intent.cluster, intent.scale, said, _there(observed))
+    intent = replace(intent, cluster=in_effect(intent.cluster, memory))
     wanted = wanted_cluster(intent.cluster, observed)
     health = {each.name: health_of(each, observed) for each in wanted.components}
-    look = Look(observed, wanted, health, _due(wanted, health))
+    scaled = scale(memory, Sight(intent.cluster.spec, observed, wanted, health), now)
+    look = Look(observed, wanted, health, _due(wanted, health), scaled.asks)
     moves = moves_of(intent.cluster, look, now)
     wanted = with_orders(wanted, moves.orders, moves.places)
     redis = _redis(intent, wanted, observed)
@@ -109,7 +119,18 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
     status = status_of(facts, intent.previous, now)
     if observed.load is not None:
         status = status.model_copy(update={"load": load_status(observed.load)})
-    return Plan(actions, status, _wake_after_seconds(actions, health, observed, moves), moves)
+    status = status.model_copy(update={"autoscaling": scaled.status})
+    wake = _wake_after_seconds(actions, health, observed, moves)
+    return Plan(actions, status, wake, moves, scaled.memory)
+
+
+def _there(observed: Observed) -> dict[Tier, int]:
+    """How many units of each tier the world knows, for when the status was lost."""
+    names = set(observed.processes or {})
+    if topology := observed.topology:
+        names |= {each.name for each in topology.partitions}
+        names |= {each.name for each in topology.shards}
+    return {tier: highest(names, tier) for tier in Tier}
 
 
 def _endpoints(wanted: WantedCluster) -> Endpoints:

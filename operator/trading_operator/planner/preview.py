@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from trading_contract.status import ClusterStatus
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.actions import (
     Action,
@@ -47,13 +48,20 @@ FIRST_PORT = 20_000
 ALL_KINDS = frozenset({"engine", "shard", "split", "merge"})
 
 
-def preview(cluster: TradingCluster, observed: Observed, now: float) -> tuple[Action, ...]:
-    """All actions until the world is as wanted; bounded, in case the imagination falls short."""
+def preview(
+    cluster: TradingCluster, observed: Observed, now: float, previous: ClusterStatus | None = None
+) -> tuple[Action, ...]:
+    """All actions until the world is as wanted; bounded, in case the imagination falls short.
+
+    Of the `previous` status only the counts in effect matter; nothing is decided about loads.
+    """
+    if previous is not None:
+        previous = ClusterStatus(autoscaling=previous.autoscaling)
     world = replace(observed, failures={}, busy={}, silent_seconds={}, keepers=())
-    world = replace(world, topology_known=True, disk_free_bytes=None)
+    world = replace(world, topology_known=True, disk_free_bytes=None, load=None)
     actions: list[Action] = []
     for _ in range(ROUNDS_MAX):
-        plan = make_plan(Intent(cluster), world, now)
+        plan = make_plan(Intent(cluster, previous=previous), world, now)
         world = with_statuses(world, plan)
         if not plan.actions:
             break

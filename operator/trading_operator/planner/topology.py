@@ -22,11 +22,13 @@ from trading_contract.topology import (
 )
 from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
 from trading_operator.planner.actions import Component
+from trading_operator.planner.autoscale.counts import most
 from trading_operator.planner.keeping import BALANCER, kept_components, wanted_names
 from trading_operator.planner.moves.ownership import folded_slots
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.placement import initial_slots
 from trading_operator.planner.redis_cluster import NodeWanted
+from trading_operator.planner.scaling.signals import Tier
 
 HOST = "127.0.0.1"
 # Raised when what a version makes of the settings changes, so that a new version starts it anew.
@@ -235,7 +237,9 @@ def shard_settings(spec: TradingClusterSpec) -> dict[str, str]:
     memory = quantity_bytes(spec.shards.resources.memory)
     disk = quantity_bytes(spec.shards.storage.size)
     mebibyte = 1 << 20
-    connections = 40 + 4 * spec.partitions.count + 8 * spec.backends.replicas
+    # Of as many as load may make of them: a shard restarts for another number.
+    partitions, backends = most(spec, Tier.PARTITIONS), most(spec, Tier.BACKENDS)
+    connections = 40 + 4 * partitions + 8 * backends
     return {
         "shared_buffers": f"{max(16, memory // 4 // mebibyte)}MB",
         "effective_cache_size": f"{max(32, memory * 3 // 4 // mebibyte)}MB",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from trading_contract.moves import MoveProgress
 from trading_contract.symbolmove import MoveReason
@@ -12,6 +12,7 @@ from trading_contract.topology import SlotPlacement
 from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
 from trading_operator.planner.assessment import Health
 from trading_operator.planner.keeping import wanted_names
+from trading_operator.planner.moves.asking import Asks, Cluster
 from trading_operator.planner.moves.ownership import (
     doubled_slots,
     is_shard,
@@ -21,7 +22,6 @@ from trading_operator.planner.moves.ownership import (
 )
 from trading_operator.planner.moves.plan import MovesPlan, plan_moves
 from trading_operator.planner.moves.relief import Relief, relief_of
-from trading_operator.planner.moves.turnover import Cluster
 from trading_operator.planner.moves.world import MovesWorld, Obstruction
 from trading_operator.planner.observed import Observed, Role, SlotRow
 from trading_operator.planner.placement import slot_count
@@ -32,12 +32,13 @@ DISK_FREE_BYTES_MIN = 256 << 20
 
 @dataclass(frozen=True)
 class Look:
-    """What is wanted, what is seen of it, and the partitions that are `due` to be restarted."""
+    """What is wanted, what is seen of it, the partitions `due` to be restarted, what load asks."""
 
     observed: Observed
     wanted: WantedCluster
     health: Mapping[str, Health]
     due: frozenset[str]
+    asks: Asks = field(default_factory=Asks)
 
 
 def moves_of(cluster: TradingCluster, look: Look, now: float) -> MovesPlan:
@@ -84,6 +85,7 @@ def moves_of(cluster: TradingCluster, look: Look, now: float) -> MovesPlan:
         bound=frozenset(row.slot_id for row in _rows(slots, observed).values() if row.move_id),
         slot_bytes=slot_bytes(slots, observed),
         free_bytes=free_bytes(cluster.spec, observed),
+        asks=look.asks,
     )
     asks = Cluster(
         cluster.metadata.name, topology.revision, cluster.spec.rebalancing.pause_milliseconds_max

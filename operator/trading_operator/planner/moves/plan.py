@@ -14,12 +14,13 @@ from trading_contract.symbolmove import (
 )
 from trading_contract.topology import Topology
 from trading_operator.planner.actions import ForgetMove, MakeMove
+from trading_operator.planner.moves.asking import Cluster, balancing, proposed
 from trading_operator.planner.moves.judge import judge
 from trading_operator.planner.moves.merging import merge_orders
 from trading_operator.planner.moves.orders import in_words
 from trading_operator.planner.moves.soak import soaking
+from trading_operator.planner.moves.times import seconds_of
 from trading_operator.planner.moves.turnover import (
-    Cluster,
     has_gone_wrong,
     is_finished,
     turnover,
@@ -29,6 +30,7 @@ from trading_operator.planner.moves.world import MovesWorld, Obstruction, Room, 
 from trading_operator.planner.topology import same_but_moves
 
 HISTORY_MAX = 20  # finished moves of the planner that are kept
+REMEMBERED_SECONDS = 3600.0  # movesPerHourMax counts them, however many
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def plan_moves(
     soaks = [each for each in soaking(after, world) if each not in orders]
     own = as_the_planner_sees_it(world)
     may_ask = may_ask and own.obstruction is None
-    makes = turnover(cluster, own, after) if may_ask else ()
+    makes = _own_moves(cluster, own, after) if may_ask else ()
     is_quiet = may_ask and not (orders or makes) and all(is_finished(move) for move in after)
     if is_quiet and not has_gone_wrong(after, world.now):
         merges = merge_orders(world, cluster.pause_milliseconds_max)
@@ -97,9 +99,19 @@ def plan_moves(
         places=places,
         statuses={name: move.status for name, move in judged.items() if move.status is not None},
         makes=makes,
-        forgets=tuple(_forgets(after)),
+        forgets=tuple(_forgets(after, world.now)),
         moves=after,
     )
+
+
+def _own_moves(
+    cluster: Cluster, world: MovesWorld, moves: Sequence[SymbolMove]
+) -> tuple[SymbolMove, ...]:
+    """Who goes or is new comes first; then what load asks for, unless a move just went wrong."""
+    makes = turnover(cluster, world, moves)
+    if makes or has_gone_wrong(moves, world.now):
+        return makes
+    return tuple(proposed(cluster, balancing(world.asks.wishes), moves))
 
 
 def busy_slots(orders: Iterable[MoveOrder]) -> set[int]:
@@ -145,7 +157,7 @@ def move_actions(plan: MovesPlan) -> Iterator[MakeMove | ForgetMove]:
     for move in plan.makes:
         yield MakeMove(move, move.spec.reason)
     for move in plan.forgets:
-        reason = f"only the last {HISTORY_MAX} finished ones are kept"
+        reason = f"only the last {HISTORY_MAX} finished ones are kept, and those of an hour"
         yield ForgetMove(move.metadata.name, move.metadata.uid, reason)
 
 
@@ -161,12 +173,15 @@ def publish_reason(after: Topology, before: Topology | None) -> str:
     return "; ".join(words)
 
 
-def _forgets(moves: Iterable[SymbolMove]) -> Iterator[SymbolMove]:
-    """The planner's own, beyond the newest ones; evidence is never among them."""
+def _forgets(moves: Iterable[SymbolMove], now: float) -> Iterator[SymbolMove]:
+    """The planner's own, beyond the newest ones and those that still count; never evidence."""
     finished = [
         move for move in moves
         if move.is_planned and move.status and move.status.is_finished and not move.status.evidence
     ]  # fmt: skip
     finished.sort(key=lambda move: (move.status.finished_time if move.status else "",
                                     move.metadata.name))  # fmt: skip
-    yield from finished[: max(0, len(finished) - HISTORY_MAX)]
+    for move in finished[: max(0, len(finished) - HISTORY_MAX)]:
+        ended = seconds_of(move.status.finished_time) if move.status else None
+        if ended is None or now - ended > REMEMBERED_SECONDS:
+            yield move

@@ -8,38 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
+from functools import cached_property
 
-from trading_contract.symbolmove import (
-    MoveMetadata,
-    MoveReason,
-    MoveState,
-    SymbolMove,
-    SymbolMoveSpec,
-)
+from trading_contract.symbolmove import MoveReason, MoveState, SymbolMove
 from trading_contract.topology import SlotPlacement
+from trading_operator.planner.moves.asking import Cluster, Proposal, number_of, proposed
 from trading_operator.planner.moves.ownership import is_shard
 from trading_operator.planner.moves.selection import range_text
 from trading_operator.planner.moves.times import seconds_of
 from trading_operator.planner.moves.world import MovesWorld
 
 RETRY_SECONDS = 120.0  # after a move of ours that went wrong
-RANGES_MAX = 256  # of one SymbolMove
+COLD_SHARE = 0.01  # of an even share: a slot without load is worth that much
 EMPTYING = {
     "partition": "its partition goes, is drained, or restarts",
     "shard": "its shard goes or is drained",
 }
 # The specification changed while it was under way: nothing went wrong.
 OUTDATED_REASONS = frozenset({MoveReason.TARGET_LEAVING.value, MoveReason.TARGET_MISSING.value})
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """What proposals are made for."""
-
-    name: str
-    revision: int
-    pause_milliseconds_max: int
 
 
 def turnover(
@@ -58,12 +44,19 @@ def turnover(
     for tier in tiers:
         if emptying := dict(_emptying(tier, free)):
             reason = EMPTYING[tier.name]
-            return tuple(_proposals(cluster, emptying, reason, moves))
+            return _asked(cluster, emptying, reason, moves)
     for tier in tiers:
         if filling := dict(_filling(tier, free, moves)):
             reason = f"the {tier.name} is new and owns nothing"
-            return tuple(_proposals(cluster, filling, reason, moves))
+            return _asked(cluster, filling, reason, moves)
     return ()
+
+
+def _asked(
+    cluster: Cluster, given: Mapping[str, Sequence[str]], reason: str, moves: Sequence[SymbolMove]
+) -> tuple[SymbolMove, ...]:
+    proposals = (Proposal(target, tuple(texts), reason) for target, texts in given.items())
+    return tuple(proposed(cluster, proposals, moves))
 
 
 @dataclass(frozen=True)
@@ -93,13 +86,27 @@ class Tier:
             return slot.shard in self.able
         return {slot.partition, slot.shard} <= self.able
 
-    def counts(self) -> dict[str, int]:
-        """Slots of those that stay."""
-        counts = dict.fromkeys(self.staying, 0)
+    @cached_property
+    def weights(self) -> Mapping[int, float]:
+        """What each slot counts: its load where that is known, else as much as any other."""
+        loads, slots = self.world.asks.loads, self.world.slots
+        if not loads or any(slot.id not in loads for slot in slots):
+            return {slot.id: 1.0 for slot in slots}
+        least = COLD_SHARE * sum(loads[slot.id] for slot in slots) / len(slots)
+        return {slot.id: max(loads[slot.id], least) for slot in slots}
+
+    def counts(self) -> dict[str, float]:
+        """What those that stay own, by weight."""
+        counts = dict.fromkeys(self.staying, 0.0)
         for slot in self.world.slots:
             if self.home(slot) in counts:
-                counts[self.home(slot)] += 1
+                counts[self.home(slot)] += self.weights[slot.id]
         return counts
+
+    @property
+    def spares(self) -> int:
+        """How many are to own nothing."""
+        return self.world.asks.spares if self.name == "partition" else 0
 
 
 def shards_of(names: Iterable[str]) -> frozenset[str]:
@@ -134,11 +141,12 @@ def _emptying(tier: Tier, free: Sequence[SlotPlacement]) -> Iterator[tuple[str, 
     ready = tier.ready
     counts = {name: count for name, count in tier.counts().items() if name in ready}
     given: dict[str, list[str]] = {}
-    for slot in free if ready else ():
+    by_weight = sorted(free, key=lambda slot: -tier.weights[slot.id])
+    for slot in by_weight if ready else ():
         if tier.home(slot) in tier.staying or not tier.may_give(slot):
             continue
-        target = min(counts, key=lambda name: (counts[name], _number(name)))
-        counts[target] += 1
+        target = min(counts, key=lambda name: (counts[name], number_of(name)))
+        counts[target] += tier.weights[slot.id]
         given.setdefault(target, []).append(range_text(slot.first, slot.past))
     yield from given.items()
 
@@ -150,17 +158,15 @@ def _filling(
     counts = tier.counts()
     left = _left_by_people(moves)
     empty = [name for name in tier.ready if not counts[name] and name not in left]
-    share = len(tier.world.slots) // max(1, len(tier.staying))
+    empty = empty[: max(0, len(empty) - tier.spares)]
+    share = sum(tier.weights.values()) / max(1, len(tier.staying) - tier.spares)
     slots = [slot for slot in free if tier.home(slot) in tier.ready and tier.may_give(slot)]
     for name in empty:
         texts: list[str] = []
-        while counts[name] < max(1, share):
-            donor = _donor(tier, slots, counts, counts[name])
-            if donor is None:
-                break
+        while (donor := _donor(tier, slots, counts, (name, share))) is not None:
             slots.remove(donor)
-            counts[tier.home(donor)] -= 1
-            counts[name] += 1
+            counts[tier.home(donor)] -= tier.weights[donor.id]
+            counts[name] += tier.weights[donor.id]
             texts.append(range_text(donor.first, donor.past))
         if not texts and (half := _half(slots, tier.world.listed)) is not None:
             slot, text = half
@@ -171,11 +177,25 @@ def _filling(
 
 
 def _donor(
-    tier: Tier, slots: Sequence[SlotPlacement], counts: Mapping[str, int], have: int
-) -> SlotPlacement | None:
-    """The last slot of whoever has most, and at least two more than the one that is filled."""
-    donors = [slot for slot in slots if counts[tier.home(slot)] >= have + 2]
-    return max(donors, key=lambda slot: (counts[tier.home(slot)], slot.first), default=None)
+    tier: Tier, slots: Sequence[SlotPlacement], counts: Mapping[str, float],
+    filled: tuple[str, float],
+) -> SlotPlacement | None:  # fmt: skip
+    """The largest slot, of those the last, of whoever has most.
+
+    It fits into the share of the one that is `filled`, and leaves its owner at least as much.
+    """
+    name, share = filled
+    have = counts[name]
+    donors = [
+        slot for slot in slots
+        if counts[tier.home(slot)] - tier.weights[slot.id] >= have + tier.weights[slot.id]
+        and (have + tier.weights[slot.id] <= share or not have)
+    ]  # fmt: skip
+    return max(
+        donors,
+        key=lambda slot: (counts[tier.home(slot)], tier.weights[slot.id], slot.first),
+        default=None,
+    )
 
 
 def _half(
@@ -205,28 +225,3 @@ def _left_by_people(moves: Sequence[SymbolMove]) -> set[str]:
         for origin in move.status.origins if move.status else ():
             last[origin.owner] = move
     return {name for name, move in last.items() if not move.is_planned}
-
-
-def _number(name: str) -> int:
-    return int(name.rpartition("-")[2])
-
-
-def _proposals(
-    cluster: Cluster, given: Mapping[str, Sequence[str]], reason: str, moves: Sequence[SymbolMove]
-) -> Iterator[SymbolMove]:
-    names = {move.metadata.name for move in moves}
-    for target, texts in sorted(given.items(), key=lambda each: _number(each[0])):
-        base = f"{cluster.name}-to-{target}-r{cluster.revision}"
-        numbered = (f"{base}-{number}" for number in count(2))
-        name = next(each for each in chain((base,), numbered) if each not in names)
-        yield SymbolMove(
-            api_version="hft.trading/v1alpha1", kind="SymbolMove",
-            metadata=MoveMetadata(name=name),
-            spec=SymbolMoveSpec(
-                cluster=cluster.name, symbols=tuple(texts[:RANGES_MAX]),
-                to_partition=None if is_shard(target) else target,
-                to_shard=target if is_shard(target) else None,
-                reason=reason, requested_by="Planner",
-                max_pause_milliseconds=cluster.pause_milliseconds_max,
-            ),
-        )  # fmt: skip

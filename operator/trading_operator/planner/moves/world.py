@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from trading_contract.moves import MoveOrder, MoveProgress
 from trading_contract.symbolmove import MoveReason
 from trading_contract.topology import SlotPlacement
+from trading_operator.planner.moves.asking import Asks
 from trading_operator.planner.moves.ownership import is_shard
 from trading_operator.planner.observed import SlotRow
 
@@ -53,6 +54,7 @@ class MovesWorld:
     bound: frozenset[int] = frozenset()
     slot_bytes: Mapping[int, int] = field(default_factory=dict)  # about so much is copied
     free_bytes: Mapping[str, int] = field(default_factory=dict)  # by shard, where it is known
+    asks: Asks = field(default_factory=Asks)  # what load asks for
 
     @property
     def partitions(self) -> tuple[str, ...]:

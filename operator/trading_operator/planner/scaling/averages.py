@@ -14,8 +14,8 @@ from dataclasses import dataclass
 FAST_SECONDS = 15.0
 SLOW_SECONDS = 300.0
 JUMP = 1.25
-PEAK_WINDOW_SECONDS = 300.0
-PEAK_WINDOWS = 7  # the newest one has just begun: half an hour is covered
+PEAK_WINDOWS = 7  # each as long as the slow one; the newest one has just begun
+PEAK_WINDOWS_FULL = PEAK_WINDOWS - 1
 STEP_SECONDS_MAX = 60.0  # a gap in the readings is no proof that the load was steady in it
 Column = tuple[float, ...]
 
@@ -25,7 +25,7 @@ class Averages:
     """Averages by id. Ids are sorted; columns have one value for each of them.
 
     `is_warm` is False until a slow window's worth of looks went in: then less load than before
-    proves nothing yet.
+    proves nothing yet. `slow_seconds` is the slow window, and how long each one of the peaks is.
     """
 
     ids: tuple[int, ...] = ()
@@ -36,11 +36,12 @@ class Averages:
     at_seconds: float | None = None
     window_from_seconds: float = 0.0
     warm_seconds: float = 0.0
+    slow_seconds: float = SLOW_SECONDS
 
     @property
     def is_warm(self) -> bool:
         """Whether they have seen enough to be believed when less is to be done."""
-        return self.warm_seconds >= SLOW_SECONDS
+        return self.warm_seconds >= self.slow_seconds
 
     def steady(self, *, emergency: bool = False) -> list[float]:
         """What to plan for, by id: the slow average and its deviation.
@@ -77,24 +78,25 @@ def fold_loads(
     """
     step = 0.0 if before.at_seconds is None else now_seconds - before.at_seconds
     step = min(max(step, 0.0), STEP_SECONDS_MAX)
-    ids = tuple(known)
+    ids, slow_seconds = tuple(known), before.slow_seconds
     if anew or ids != before.ids:
         before = _with_ids(before, loads, ids, set(anew))
     if tuple(loads) == ids:
         now = list(loads.values())
     else:
         now = [loads.get(key, old) for key, old in zip(ids, before.fast, strict=True)]
-    by_fast, by_slow = -math.expm1(-step / FAST_SECONDS), -math.expm1(-step / SLOW_SECONDS)
+    by_fast, by_slow = -math.expm1(-step / FAST_SECONDS), -math.expm1(-step / slow_seconds)
     fast = tuple([old + by_fast * (x - old) for old, x in zip(before.fast, now, strict=True)])
     slow = tuple([old + by_slow * (x - old) for old, x in zip(before.slow, now, strict=True)])
     rows = zip(before.deviation, now, slow, strict=True)
     deviation = tuple([old + by_slow * (abs(x - mean) - old) for old, x, mean in rows])
     peaks, begun = before.peaks or (fast,), before.window_from_seconds
-    if before.at_seconds is None or abs(now_seconds - begun) >= PEAK_WINDOW_SECONDS:
+    if before.at_seconds is None or abs(now_seconds - begun) >= slow_seconds:
         peaks, begun = (*peaks, fast)[-PEAK_WINDOWS:], now_seconds
     newest = tuple(map(max, peaks[-1], fast))
-    warm = min(before.warm_seconds + step, 2 * SLOW_SECONDS)
-    return Averages(ids, fast, slow, deviation, (*peaks[:-1], newest), now_seconds, begun, warm)
+    warm = min(before.warm_seconds + step, 2 * slow_seconds)
+    return Averages(ids, fast, slow, deviation, (*peaks[:-1], newest), now_seconds, begun, warm,
+                    slow_seconds)  # fmt: skip
 
 
 def _with_ids(
@@ -118,4 +120,5 @@ def _with_ids(
         before.at_seconds,
         before.window_from_seconds,
         before.warm_seconds,
+        before.slow_seconds,
     )

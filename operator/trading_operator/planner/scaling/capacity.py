@@ -7,7 +7,7 @@ without waiting shows that it can. Slow both ways, and never further than fourfo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trading_operator.planner.scaling.signals import Rates, Tier, UnitLoad
 
@@ -33,9 +33,10 @@ SATURATED = 0.85
 
 @dataclass(frozen=True)
 class Capacities:
-    """Capacity of one unit by tier and kind of load."""
+    """Capacity of one unit by tier and kind of load, and the `defaults` before it was learned."""
 
     by_tier: Mapping[Tier, Mapping[str, float]]
+    defaults: Mapping[Tier, Mapping[str, float]] = field(default_factory=lambda: DEFAULTS)
 
     def utilisation(self, tier: Tier, unit: UnitLoad) -> float:
         """The largest share of any of its capacities that the unit uses; may be above 1."""
@@ -52,9 +53,20 @@ class Capacities:
         return self.by_tier[tier][kind]
 
 
-def default_capacities() -> Capacities:
+def default_capacities(
+    defaults: Mapping[Tier, Mapping[str, float]] = DEFAULTS,
+) -> Capacities:
     """What is assumed before anything was seen."""
-    return Capacities({tier: dict(kinds) for tier, kinds in DEFAULTS.items()})
+    return Capacities({tier: dict(kinds) for tier, kinds in defaults.items()}, defaults)
+
+
+def sized_capacities(cores: Mapping[Tier, float]) -> Capacities:
+    """The same for units of other sizes: a process that asks for less than a core gets less."""
+    kind = "cpu_milliseconds_per_second"
+    defaults = {tier: dict(kinds) for tier, kinds in DEFAULTS.items()}
+    for tier, count in cores.items():
+        defaults[tier][kind] = DEFAULTS[tier][kind] * min(1.0, count)
+    return default_capacities(defaults)
 
 
 def is_waiting(tier: Tier, unit: UnitLoad) -> bool:
@@ -68,10 +80,10 @@ def learn(before: Capacities, rates: Rates) -> Capacities:
     for tier, kinds in before.by_tier.items():
         units = rates.unit_loads(tier)
         learned[tier] = {
-            kind: _learn(capacity, DEFAULTS[tier][kind], tier, kind, units)
+            kind: _learn(capacity, before.defaults[tier][kind], tier, kind, units)
             for kind, capacity in kinds.items()
         }
-    return Capacities(learned)
+    return Capacities(learned, before.defaults)
 
 
 def _learn(

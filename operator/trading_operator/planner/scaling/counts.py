@@ -22,7 +22,8 @@ SHRINK_BELOW = 0.90
 LOOKS_ABOVE = 2
 UTILISATION_AFTER_SHRINKING_MAX = 0.70
 FORECAST_SECONDS = 1800.0
-NEEDS_SECONDS = 600.0
+WINDOW_SECONDS = 1800.0  # the default of autoscaling.scaleInAfterSeconds
+NEEDS_SECONDS = 600.0  # of that window
 COMPLETE_SECONDS = 300.0  # by chance alone one look may hear of everybody
 SHRINK_SECONDS = 300.0
 # From the decision to the work that the new unit takes.
@@ -47,6 +48,13 @@ class TierCase:
     may_shrink: bool = True
     moves_under_way: int = 0
     held_back: str = ""
+    window_seconds: float = WINDOW_SECONDS
+
+    @property
+    def low_seconds(self) -> float:
+        """For how long there must have been less."""
+        share = self.window_seconds * NEEDS_SECONDS / WINDOW_SECONDS
+        return min(share, NEEDS_SECONDS, 10.0 * self.policy.cooldown_seconds)
 
     @property
     def tier(self) -> Tier:
@@ -96,7 +104,7 @@ class TierCase:
 def with_need(case: TierCase) -> TierCase:
     """The case with this look's need remembered, and for how many looks it was too much."""
     needs = (*case.memory.needs, (case.now_seconds, case.needed(case.load)))
-    since = case.now_seconds - _low_seconds(case.policy)
+    since = case.now_seconds - case.low_seconds
     # One that is older than the window stays: it tells that the window is covered.
     while len(needs) > 2 and needs[1][0] <= since:
         needs = needs[1:]
@@ -226,7 +234,7 @@ def _against_less(case: TierCase, why: Why) -> Iterator[Obstacle]:
         return
     since, enough = (
         case.memory.complete_since_seconds,
-        min(COMPLETE_SECONDS, _low_seconds(case.policy)),
+        min(COMPLETE_SECONDS, case.low_seconds),
     )
     if not state.is_complete:
         text = f"{state.missing_share:.0%} of the units told nothing sound"
@@ -238,12 +246,13 @@ def _against_less(case: TierCase, why: Why) -> Iterator[Obstacle]:
 
 
 def _against_less_load(case: TierCase, less: int) -> Iterator[Obstacle]:
-    needs, low = case.memory.needs, _low_seconds(case.policy)
+    needs, low = case.memory.needs, case.low_seconds
     highest_need = max((need for _, need in needs), default=case.present)
+    is_warm = case.memory.averages.is_warm
     covered = bool(needs) and case.now_seconds - needs[0][0] >= low
-    if not covered or not case.memory.averages.is_warm or highest_need > less:
+    if not covered or not is_warm or highest_need > less:
         text = f"within {low:.0f} s up to {highest_need} were needed"
-        if not covered or not case.memory.averages.is_warm:
+        if not covered or not is_warm:
             text = f"it was not watched for {low:.0f} s yet"
         yield Obstacle(Blocker.NOT_LOW_LONG_ENOUGH, text)
     soon = case.expected(FORECAST_SECONDS + LEAD_SECONDS[case.tier], FORECAST_SECONDS)
@@ -254,7 +263,8 @@ def _against_less_load(case: TierCase, less: int) -> Iterator[Obstacle]:
     packed = case.highest_without_one
     after = peak if packed is None else max(peak, packed)
     if after > UTILISATION_AFTER_SHRINKING_MAX or case.bins + case.spares > less:
-        text = f"by the peaks of half an hour the others would be up to {after:.0%} full"
+        within = f"by the peaks of {case.window_seconds:.0f} s"
+        text = f"{within} the others would be up to {after:.0%} full"
         yield Obstacle(Blocker.WOULD_NOT_FIT, text)
 
 
@@ -266,7 +276,3 @@ def _cooling(case: TierCase, seconds: float) -> Iterator[Obstacle]:
     if 0 <= since < seconds:  # a change in the future is one before the clock went back
         text = f"the last change was {since:.0f} s ago, the next may come after {seconds:.0f} s"
         yield Obstacle(Blocker.COOLDOWN, text)
-
-
-def _low_seconds(policy: TierAutoscaling) -> float:
-    return min(NEEDS_SECONDS, 10.0 * policy.cooldown_seconds)

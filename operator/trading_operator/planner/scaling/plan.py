@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from trading_contract.costs import Counts
 from trading_contract.policies import PartitionAutoscaling, TierAutoscaling, TierMode
 from trading_contract.tradingcluster import TradingClusterSpec
-from trading_operator.planner.scaling.averages import fold_loads
+from trading_operator.planner.scaling.averages import PEAK_WINDOWS_FULL, Averages, fold_loads
 from trading_operator.planner.scaling.balance import rebalance
 from trading_operator.planner.scaling.budgets import (
     affordable,
@@ -79,7 +79,7 @@ def plan_scaling(
     states = tier_states(world.counts, world.rates, capacities)
     loads = {slot.slot_id: slot for slot in world.rates.slots}
     slots = fold_loads(
-        memory.slots,
+        _over(memory.slots, spec),
         {key: slot.cpu_milliseconds_per_second for key, slot in loads.items()},
         sorted(slot.slot_id for slot in world.layout.slots),
         now_seconds,
@@ -156,26 +156,33 @@ def _case(look: _Look, tier: Tier) -> TierCase:
     if is_held_back_by(look.states, look.attribution.limiting, tier):
         held = f"{look.attribution.text}; more {tier} would wait for them"
     case = TierCase(
-        policy, look.states[tier], _with_load(memory.tier(tier), look.states[tier], now), now,
+        policy, look.states[tier], _with_load(memory.tier(tier), look, tier), now,
         spares=_spares(policy), may_shrink=may_shrink(autoscaling, now),
         moves_under_way=len(running) if tier in {Tier.PARTITIONS, Tier.SHARDS} else 0,
-        held_back=held,
+        held_back=held, window_seconds=autoscaling.scale_in_after_seconds,
     )  # fmt: skip
     if tier is Tier.PARTITIONS and policy.mode in {TierMode.ON, TierMode.DRY_RUN}:
         return _with_packing(case, look.world.layout, memory, memory.capacities)
     return case
 
 
-def _with_load(before: TierMemory, state: TierState, now_seconds: float) -> TierMemory:
+def _with_load(before: TierMemory, look: _Look, tier: Tier) -> TierMemory:
     """The tier's averages and its day with one more look; silent units take nothing away."""
+    state, now_seconds = look.states[tier], look.now_seconds
     if state.missing_share >= 1.0:
         return before
     total, fast = state.total, before.averages.fast
     if not state.is_complete and fast:
         total = max(total, fast[0])
-    averages = fold_loads(before.averages, {0: total}, (0,), now_seconds)
+    averages = fold_loads(_over(before.averages, look.spec), {0: total}, (0,), now_seconds)
     profile = before.profile.with_load(averages.fast[0], now_seconds)
     return replace(before, averages=averages, profile=profile)
+
+
+def _over(averages: Averages, spec: TradingClusterSpec) -> Averages:
+    """The averages, over the time that the specification asks for from now on."""
+    seconds = spec.autoscaling.scale_in_after_seconds / PEAK_WINDOWS_FULL
+    return averages if averages.slow_seconds == seconds else replace(averages, slow_seconds=seconds)
 
 
 def _with_packing(

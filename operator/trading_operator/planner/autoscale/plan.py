@@ -1,0 +1,184 @@
+"""One pass over one cluster: the counts in effect, new ones, moves, and what the status says.
+
+A decision is made once for each look at the load. Its counts are in effect from the next pass on,
+as by then the status that tells them was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from trading_contract.autoscaling_status import (
+    AutoscalingStatus,
+    BalanceStatus,
+    TierScalingStatus,
+)
+from trading_contract.costs import cores_of
+from trading_contract.policies import PolicyMode, TierMode
+from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
+from trading_operator.planner.autoscale.counts import (
+    counts_in_effect,
+    counts_said,
+    is_watched,
+    policy_of,
+    scales,
+    with_counts,
+)
+from trading_operator.planner.autoscale.told import (
+    balance_told,
+    decision_told,
+    history_read,
+    history_told,
+    says_the_same,
+)
+from trading_operator.planner.autoscale.world import Sight, scaling_world
+from trading_operator.planner.moves.asking import Asks
+from trading_operator.planner.scaling.capacity import sized_capacities
+from trading_operator.planner.scaling.decisions import Blocker, Decision, History, Obstacle
+from trading_operator.planner.scaling.layout import MoveWhy, MoveWish
+from trading_operator.planner.scaling.memory import Memory, after_restart
+from trading_operator.planner.scaling.plan import ScalingPlan, plan_scaling
+from trading_operator.planner.scaling.signals import Tier
+
+LOAD_TELLING_MIN = 0.1  # of a partition
+REDIS_IS_TOLD = "masters cannot change on a running cluster: it is told, not done"
+
+
+@dataclass(frozen=True)
+class ScaleMemory:
+    """What is kept between two passes; without it, the status tells where to go on.
+
+    `counts` are those in effect; `looked_at_seconds` is the time of the newest look that was
+    decided about.
+    """
+
+    counts: Mapping[Tier, int]
+    planner: Memory = field(default_factory=Memory)
+    looked_at_seconds: float | None = None
+    limiting: str = ""
+    balance: BalanceStatus | None = None
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """What load asks of the moves now; `memory` and `status` are None where nothing scales."""
+
+    asks: Asks = field(default_factory=Asks)
+    memory: ScaleMemory | None = None
+    status: AutoscalingStatus | None = None
+
+
+def remembered(
+    cluster: TradingCluster, memory: ScaleMemory | None, said: AutoscalingStatus | None,
+    there: Mapping[Tier, int],
+) -> ScaleMemory | None:  # fmt: skip
+    """What this pass begins with; None where the specification asks for no decision.
+
+    `said` is the last status, `there` how many units of each tier are there.
+    """
+    spec, fresh = cluster.spec, sized_capacities(_cores(cluster.spec))
+    if not is_watched(spec):
+        return None
+    if memory is None:
+        planner = after_restart(history_read(said.history) if said else History())
+        counts = counts_in_effect(spec, counts_said(said), there)
+        balance = said.balance if said else None
+        return ScaleMemory(counts, replace(planner, capacities=fresh), balance=balance)
+    planner = memory.planner
+    if planner.capacities.defaults != fresh.defaults:  # units of another size
+        planner = replace(planner, capacities=fresh)
+    return replace(memory, counts=counts_in_effect(spec, memory.counts, there), planner=planner)
+
+
+def in_effect(cluster: TradingCluster, memory: ScaleMemory | None) -> TradingCluster:
+    """The cluster as if its specification asked for the counts in effect."""
+    return cluster if memory is None else with_counts(cluster, memory.counts)
+
+
+def scale(memory: ScaleMemory | None, sight: Sight, now_seconds: float) -> Scaled:
+    """What load asks for. Without a new look at it, what was said before."""
+    if memory is None:
+        return Scaled()
+    load, topology = sight.observed.load, sight.observed.topology
+    is_new = load is not None and load.at_seconds != memory.looked_at_seconds
+    is_at_work = topology is not None and not (sight.spec.paused or sight.spec.hibernated)
+    if load is None or not is_new or not is_at_work:
+        return Scaled(_asks(sight.spec, memory), memory, _status(sight.spec, memory))
+    world = scaling_world(sight, load.rates, now_seconds)
+    plan = plan_scaling(_told_only(sight.spec), world, memory.planner, now_seconds)
+    counts = {**memory.counts, **{t: n for t, n in plan.counts.items() if scales(sight.spec, t)}}
+    balance = balance_told(plan.balance, now_seconds)
+    kept = memory.balance if says_the_same(memory.balance, balance) else balance
+    limiting = plan.attribution.limiting
+    memory = ScaleMemory(
+        counts, plan.memory, load.at_seconds, limiting.value if limiting else "", kept
+    )
+    asks = _asks(sight.spec, memory, _wishes(sight.spec, plan))
+    return Scaled(asks, memory, _status(sight.spec, memory))
+
+
+def _wishes(spec: TradingClusterSpec, plan: ScalingPlan) -> tuple[MoveWish, ...]:
+    """Who leaves is emptied by turning over, whatever the loads."""
+    if spec.rebalancing.mode is not PolicyMode.ON:
+        return ()
+    return tuple(wish for wish in plan.balance.moves if wish.why is not MoveWhy.LEAVING)
+
+
+def _asks(spec: TradingClusterSpec, memory: ScaleMemory, wishes: tuple[MoveWish, ...] = ()) -> Asks:
+    """The wishes, and the loads by which whoever is new gets its share."""
+    slots, capacity = memory.planner.slots, memory.planner.capacities.of(Tier.PARTITIONS)
+    loads = dict(zip(slots.ids, slots.steady(), strict=True))
+    if sum(loads.values()) < LOAD_TELLING_MIN * capacity:
+        loads = {}  # chance would decide
+    spares = spec.autoscaling.partitions.warm_spares if scales(spec, Tier.PARTITIONS) else 0
+    return Asks(wishes, loads, spares)
+
+
+def _told_only(spec: TradingClusterSpec) -> TradingClusterSpec:
+    """The specification with Redis on `dryRun` where it is on."""
+    redis = spec.autoscaling.redis
+    if redis.mode is not TierMode.ON:
+        return spec
+    redis = redis.model_copy(update={"mode": TierMode.DRY_RUN})
+    autoscaling = spec.autoscaling.model_copy(update={"redis": redis})
+    return spec.model_copy(update={"autoscaling": autoscaling})
+
+
+def _cores(spec: TradingClusterSpec) -> dict[Tier, float]:
+    """What one unit asks for, where it is its CPU that is used up."""
+    return {
+        Tier.BACKENDS: float(cores_of(spec.backends.resources.cpu)),
+        Tier.PARTITIONS: float(cores_of(spec.partitions.resources.cpu)),
+    }
+
+
+def _status(spec: TradingClusterSpec, memory: ScaleMemory) -> AutoscalingStatus:
+    history = memory.planner.history
+    return AutoscalingStatus(
+        limiting=memory.limiting,
+        tiers=tuple(_tier(spec, tier, memory) for tier in Tier),
+        balance=memory.balance,
+        history=history_told(history),
+    )
+
+
+def _tier(spec: TradingClusterSpec, tier: Tier, memory: ScaleMemory) -> TierScalingStatus:
+    decision = memory.planner.history.last(tier)
+    return TierScalingStatus(
+        name=tier.value,
+        mode=policy_of(spec, tier).mode.value,
+        count=memory.counts[tier],
+        decision=decision_told(_in_own_words(spec, decision)) if decision else None,
+    )
+
+
+def _in_own_words(spec: TradingClusterSpec, decision: Decision) -> Decision:
+    """Redis is on and nothing is done: say why."""
+    if decision.tier is not Tier.REDIS or policy_of(spec, Tier.REDIS).mode is not TierMode.ON:
+        return decision
+    obstacles = tuple(
+        Obstacle(each.blocker, REDIS_IS_TOLD) if each.blocker is Blocker.DRY_RUN else each
+        for each in decision.blocked_by
+    )
+    return replace(decision, blocked_by=obstacles)
