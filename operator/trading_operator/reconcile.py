@@ -13,7 +13,7 @@ from trading_contract.errors import TradingError, WorldError
 from trading_contract.status import ClusterStatus
 from trading_contract.symbolmove import SymbolMoveStatus
 from trading_operator.effects import Effects
-from trading_operator.planner.autoscale.plan import ScaleMemory
+from trading_operator.planner.autoscale.plan import ScaleMemory, news
 from trading_operator.planner.plan import Intent, Plan, make_plan
 from trading_operator.substrates.base import Substrate
 
@@ -44,6 +44,9 @@ class Reconciler:
         plan = make_plan(replace(intent, scale=self._scale), observed, self._now())
         self._report_moves(plan.moves.statuses)  # first: orders follow from what they say
         self._tell(plan.status)
+        said = intent.previous.autoscaling if intent.previous else None
+        for text in news(said, plan.status.autoscaling):
+            logger.info("%s", text)
         self._scale = plan.scale
         for action in plan.actions:
             try:

@@ -96,7 +96,8 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
     intent = replace(intent, cluster=in_effect(intent.cluster, memory))
     wanted = wanted_cluster(intent.cluster, observed)
     health = {each.name: health_of(each, observed) for each in wanted.components}
-    scaled = scale(memory, Sight(intent.cluster.spec, observed, wanted, health), now)
+    at_work = not intent.is_going_down
+    scaled = scale(memory, Sight(intent.cluster.spec, observed, wanted, health, at_work), now)
     look = Look(observed, wanted, health, _due(wanted, health), scaled.asks)
     moves = moves_of(intent.cluster, look, now)
     wanted = with_orders(wanted, moves.orders, moves.places)

@@ -95,6 +95,11 @@ class Reporter:
         reason = f"{name}Failed" if problem else name
         await self._tell(CLUSTER, body, _Event(name, reason, note, is_bad=bool(problem)))
 
+    async def decision(self, body: Body, text: str) -> None:
+        """Tell people that load changes the count of a tier, and why."""
+        logger.info("%s/%s: %s", *self._key, text)
+        await self._tell(CLUSTER, body, _Event("Scale", "ScalesByLoad", text, is_bad=False))
+
     async def _tell(self, kind: Kind, body: Body, told: _Event) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         metadata = body["metadata"]

@@ -14,7 +14,6 @@ from trading_contract.errors import TradingError, UserError, WorldError
 from trading_contract.manifest import parse_cluster
 from trading_contract.status import ClusterStatus
 from trading_contract.symbolmove import MoveReason, MoveState, SymbolMoveStatus
-from trading_contract.topology import Topology
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.effects import Effects, Seam
 from trading_operator.planner.actions import (
@@ -24,15 +23,19 @@ from trading_operator.planner.actions import (
     prepare_task,
     subject,
 )
+from trading_operator.planner.autoscale.plan import ScaleMemory, news
 from trading_operator.planner.child_actions import (
     ApplyChild,
     ConfigureShard,
-    Manifest,
     SwitchPrimary,
 )
 from trading_operator.planner.kubernetes.children import COMPONENT_LABEL
 from trading_operator.planner.kubernetes.invalid import status_of_invalid
-from trading_operator.planner.kubernetes.plan import KubernetesIntent, make_kubernetes_plan
+from trading_operator.planner.kubernetes.plan import (
+    Builder,
+    KubernetesIntent,
+    make_kubernetes_plan,
+)
 from trading_operator.planner.kubernetes.seen import ChildKey
 from trading_operator.planner.observed import Failure
 from trading_operator.planner.plan import Plan
@@ -66,7 +69,7 @@ class Surroundings:
 
 
 class Visitor:
-    """Visits one cluster. What it remembers between visits only slows down repeated failures."""
+    """Visits one cluster. It remembers failures, to slow them down, and averages of load."""
 
     def __init__(self, key: ClusterKey, around: Surroundings, components: Components) -> None:
         self._key = key
@@ -85,6 +88,7 @@ class Visitor:
         self._failures: dict[str, Failure] = {}
         self._collisions: dict[ChildKey, tuple[str, float]] = {}
         self._unserved: dict[ChildKey, float] = {}
+        self._scale: ScaleMemory | None = None
 
     async def visit(self) -> float | None:
         """One pass. Returns seconds until the next one at the latest; None = the cluster is gone.
@@ -106,6 +110,10 @@ class Visitor:
         plan = await self._plan(body, cluster, previous)
         await self._report_moves(plan.moves.statuses)  # first: orders follow from what they say
         await self._reporter.report(plan.status, previous, body)
+        self._scale = plan.scale  # what is in effect was told before
+        said = previous.autoscaling if previous else None
+        for text in news(said, plan.status.autoscaling):
+            await self._reporter.decision(body, text)
         for action in plan.actions:
             await self._perform(action, body)
         return plan.wake_after_seconds
@@ -152,18 +160,17 @@ class Visitor:
         intent = KubernetesIntent(
             cluster=cluster,
             namespace=self._key.namespace,
-            build=self._builder(cluster, uid),
+            build=self._builder(uid),
             differences=differences,
             is_deleting="deletionTimestamp" in body["metadata"],
             previous=previous,
+            scale=self._scale,
         )
         return make_kubernetes_plan(intent, seen, now)
 
-    def _builder(
-        self, cluster: TradingCluster, uid: str
-    ) -> Callable[[Topology], tuple[Manifest, ...]]:
+    def _builder(self, uid: str) -> Builder:
         identity = ClusterIdentity(self._key.name, self._key.namespace, uid)
-        return lambda topology: wanted_children(identity, cluster.spec, topology)
+        return lambda spec, topology: wanted_children(identity, spec, topology)
 
     async def _perform(self, action: Action, body: Body) -> None:
         task = _task(action)

@@ -9,9 +9,11 @@ from typing import Any
 import yaml
 
 from trading_contract.manifest import load_cluster
+from trading_contract.status import ClusterStatus
 from trading_contract.symbolmove import SymbolMove
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.actions import Action, CommandNode, ForgetMove, MakeMove, PrepareShard
+from trading_operator.planner.autoscale.plan import ScaleMemory
 from trading_operator.planner.child_actions import (
     ApplyChild,
     ConfigureShard,
@@ -78,6 +80,10 @@ class Imagined:
     carries_out: bool = True
     is_sick: Callable[[str, str], bool] = lambda _pod, _template: False
     done: list[Action] = field(default_factory=list)
+    remembers: bool = False  # each plan's status and averages are those of the next one
+    said: ClusterStatus | None = None
+    memory: ScaleMemory | None = None
+    now: float = NOW
 
     def plan(self, wanted: TradingCluster, **changes: Any) -> Plan:
         """What is planned for it now."""
@@ -85,10 +91,15 @@ class Imagined:
         intent = KubernetesIntent(
             wanted,
             "trade",
-            lambda topology: wanted_children(identity, wanted.spec, topology),
+            lambda spec, topology: wanted_children(identity, spec, topology),
             differences,
+            previous=self.said,
+            scale=self.memory,
         )
-        return make_kubernetes_plan(intent, replace(self.seen(), **changes), NOW)
+        plan = make_kubernetes_plan(intent, replace(self.seen(), **changes), self.now)
+        if self.remembers:
+            self.said, self.memory = plan.status, plan.scale
+        return plan
 
     def settle(self, wanted: TradingCluster) -> Plan:
         """Do what is planned until nothing is; returns the last plan."""

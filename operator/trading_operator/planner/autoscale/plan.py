@@ -31,11 +31,13 @@ from trading_operator.planner.autoscale.told import (
     history_read,
     history_told,
     says_the_same,
+    time_text,
 )
 from trading_operator.planner.autoscale.world import Sight, scaling_world
 from trading_operator.planner.moves.asking import Asks
 from trading_operator.planner.scaling.capacity import sized_capacities
 from trading_operator.planner.scaling.decisions import Blocker, Decision, History, Obstacle
+from trading_operator.planner.scaling.explain import explain
 from trading_operator.planner.scaling.layout import MoveWhy, MoveWish
 from trading_operator.planner.scaling.memory import Memory, after_restart
 from trading_operator.planner.scaling.plan import ScalingPlan, plan_scaling
@@ -102,8 +104,8 @@ def scale(memory: ScaleMemory | None, sight: Sight, now_seconds: float) -> Scale
         return Scaled()
     load, topology = sight.observed.load, sight.observed.topology
     is_new = load is not None and load.at_seconds != memory.looked_at_seconds
-    is_at_work = topology is not None and not (sight.spec.paused or sight.spec.hibernated)
-    if load is None or not is_new or not is_at_work:
+    is_at_rest = sight.spec.paused or sight.spec.hibernated or not sight.is_at_work
+    if load is None or not is_new or topology is None or is_at_rest:
         return Scaled(_asks(sight.spec, memory), memory, _status(sight.spec, memory))
     world = scaling_world(sight, load.rates, now_seconds)
     plan = plan_scaling(_told_only(sight.spec), world, memory.planner, now_seconds)
@@ -123,6 +125,16 @@ def _wishes(spec: TradingClusterSpec, plan: ScalingPlan) -> tuple[MoveWish, ...]
     if spec.rebalancing.mode is not PolicyMode.ON:
         return ()
     return tuple(wish for wish in plan.balance.moves if wish.why is not MoveWhy.LEAVING)
+
+
+def news(before: AutoscalingStatus | None, after: AutoscalingStatus | None) -> list[str]:
+    """In words, decisions to change a count that `after` tells and `before` did not."""
+    old = {(each.tier, each.at) for each in before.history} if before else set()
+    told = after.history if after else ()
+    return [
+        explain(decision) for decision in history_read(told).decisions
+        if decision.is_change and (decision.tier.value, time_text(decision.at_seconds)) not in old
+    ]  # fmt: skip
 
 
 def _asks(spec: TradingClusterSpec, memory: ScaleMemory, wishes: tuple[MoveWish, ...] = ()) -> Asks:

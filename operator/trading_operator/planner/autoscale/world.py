@@ -38,6 +38,7 @@ class Sight:
     observed: Observed
     wanted: WantedCluster
     health: Mapping[str, Health]
+    is_at_work: bool = True  # nobody asked it to go
 
 
 def scaling_world(sight: Sight, rates: Rates, now_seconds: float) -> ScalingWorld:

@@ -12,7 +12,11 @@ from dataclasses import dataclass, replace
 
 from trading_contract.status import ClusterStatus, Endpoints, TierStatus
 from trading_contract.topology import Topology
-from trading_contract.tradingcluster import ReclaimPolicy, TradingCluster
+from trading_contract.tradingcluster import (
+    ReclaimPolicy,
+    TradingCluster,
+    TradingClusterSpec,
+)
 from trading_operator.planner.actions import Action
 from trading_operator.planner.assessment import (
     Health,
@@ -20,6 +24,8 @@ from trading_operator.planner.assessment import (
     is_published,
     is_specified,
 )
+from trading_operator.planner.autoscale.plan import ScaleMemory, in_effect, remembered, scale
+from trading_operator.planner.autoscale.world import Sight
 from trading_operator.planner.child_actions import ConfigureShard, MakeSecret, Manifest, TellPod
 from trading_operator.planner.conditions import Facts, status_of
 from trading_operator.planner.kubernetes.children import (
@@ -43,7 +49,12 @@ from trading_operator.planner.kubernetes.rollout import (
 )
 from trading_operator.planner.kubernetes.salvage import salvaged_slots
 from trading_operator.planner.kubernetes.seen import ChildKey, KubernetesSeen
-from trading_operator.planner.kubernetes.wanted import as_scaled, revised, wanted_on_kubernetes
+from trading_operator.planner.kubernetes.wanted import (
+    as_scaled,
+    revised,
+    units_there,
+    wanted_on_kubernetes,
+)
 from trading_operator.planner.kubernetes.world import observed_of, with_templates
 from trading_operator.planner.load_status import seldom
 from trading_operator.planner.moves.facts import Look, moves_of
@@ -57,11 +68,12 @@ from trading_operator.planner.topology import WantedCluster, asking_for
 WAKE_SECONDS_ACTIVE = 0.5
 WAKE_SECONDS_WAITING = 1.0
 WAKE_SECONDS_IDLE = 10.0
+WAKE_SECONDS_SCALING = 5.0  # as often as load is looked at
 CREDENTIALS = ("postgres", "replication", "tc_engine", "tc_reader", "tc_operator", "patroni")
 # Who must be gone before the next tier is stopped: orders drain from the front to the disk.
 LOAD_SAID_SECONDS = 30.0
 STOP_TIERS = ((Role.REPLICA,), (Role.PARTITION,), (Role.SHARD, Role.NODE))
-Builder = Callable[[Topology], tuple[Manifest, ...]]
+Builder = Callable[[TradingClusterSpec, Topology], tuple[Manifest, ...]]
 
 
 @dataclass(frozen=True)
@@ -74,26 +86,31 @@ class KubernetesIntent:
     differences: Differences
     is_deleting: bool = False
     previous: ClusterStatus | None = None
+    scale: ScaleMemory | None = None  # of the visit before; None: the status tells enough
 
 
 def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: float) -> Plan:
     """The next bounded step towards what is wanted. `now` in Unix seconds."""
-    intent = replace(intent, cluster=as_scaled(intent.cluster, seen))
+    said = intent.previous.autoscaling if intent.previous else None
+    memory = remembered(intent.cluster, intent.scale, said, units_there(intent.cluster, seen))
+    intent = replace(intent, cluster=as_scaled(in_effect(intent.cluster, memory), seen))
     spec, name = intent.cluster.spec, intent.cluster.metadata.name
     salvaged = None
     if seen.topology is None and seen.topology_known and has_data(seen):
         salvaged = salvaged_slots(spec, seen, intent.previous)
     bare, topology = wanted_on_kubernetes(intent.cluster, intent.namespace, seen, salvaged, now)
-    children = intent.build(topology)
+    children = intent.build(spec, topology)
     wanted = with_templates(bare, templates(children))
     observed = observed_of(seen, wanted, now)
     health = {each.name: health_of(each, observed) for each in wanted.components}
     due = due_partitions(seen, health, _current(wanted, seen))
-    moves = moves_of(intent.cluster, Look(observed, wanted, health, due), now)
+    at_work = not intent.is_deleting
+    scaled = scale(memory, Sight(spec, observed, wanted, health, at_work), now)
+    moves = moves_of(intent.cluster, Look(observed, wanted, health, due, scaled.asks), now)
     asking = asking_for(topology, moves.orders, moves.places)
     if asking != topology:
         topology = revised(asking, seen.topology)
-        wanted, children = replace(wanted, topology=topology), intent.build(topology)
+        wanted, children = replace(wanted, topology=topology), intent.build(spec, topology)
     redis = _redis(intent, wanted, seen)
     lost = tuple(losses(name, seen, has_slots=salvaged is not None))
     obstacles = (*lost, *obstacles_of(name, children, seen))
@@ -113,10 +130,13 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
         spares_missing=_spares_missing(intent, seen), moves=moves,
     )  # fmt: skip
     status = status_of(facts, intent.previous, now)
-    said = intent.previous.load if intent.previous else None
-    load = seldom(seen.load, said, now, LOAD_SAID_SECONDS)
-    status = status.model_copy(update={"load": load})
-    return Plan(actions, status, _wake_after_seconds(actions, health, moves), moves)
+    load_said = intent.previous.load if intent.previous else None
+    load = seldom(seen.load, load_said, now, LOAD_SAID_SECONDS)
+    status = status.model_copy(update={"load": load, "autoscaling": scaled.status})
+    wake = _wake_after_seconds(actions, health, moves)
+    if scaled.memory is not None:
+        wake = min(wake, WAKE_SECONDS_SCALING)
+    return Plan(actions, status, wake, moves, scaled.memory)
 
 
 @dataclass(frozen=True)

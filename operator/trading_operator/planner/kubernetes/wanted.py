@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from trading_contract.topology import SlotPlacement, Topology
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.actions import Component
+from trading_operator.planner.autoscale.counts import highest
 from trading_operator.planner.keeping import kept_components, wanted_names
 from trading_operator.planner.kubernetes.seen import KubernetesSeen
 from trading_operator.planner.moves.ownership import folded_slots
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.placement import initial_slots
 from trading_operator.planner.redis_cluster import NodeWanted
+from trading_operator.planner.scaling.signals import Tier
 from trading_operator.planner.topology import (
     WantedCluster,
     same_but_revision,
@@ -70,6 +72,19 @@ def as_scaled(cluster: TradingCluster, seen: KubernetesSeen) -> TradingCluster:
     scaled = backends.model_copy(update={"replicas": count})
     spec = cluster.spec.model_copy(update={"backends": scaled})
     return cluster.model_copy(update={"spec": spec})
+
+
+def units_there(cluster: TradingCluster, seen: KubernetesSeen) -> dict[Tier, int]:
+    """How many units of each tier the objects tell, for when the status was lost."""
+    topology, name = seen.topology, f"{cluster.metadata.name}-backend"
+    live = seen.child("Deployment", name)
+    counts = dict.fromkeys(Tier, 0)
+    counts[Tier.BACKENDS] = (live.manifest.get("spec", {}).get("replicas") or 0) if live else 0
+    if topology is not None:
+        shards, partitions = topology.shards, topology.partitions
+        counts[Tier.PARTITIONS] = highest((each.name for each in partitions), Tier.PARTITIONS)
+        counts[Tier.SHARDS] = highest((each.name for each in shards), Tier.SHARDS)
+    return counts
 
 
 def wanted_on_kubernetes(
