@@ -46,6 +46,7 @@ class Plan:
     cancel_share: float = 0.25
     query_share: float = 0.05
     cross_share: float = 0.3
+    weights: Mapping[str, float] = field(default_factory=dict)  # of symbols; others count 1
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,11 @@ class Client:
 
     def _draw(self) -> tuple[str, dict[str, str]]:
         plan, chance = self.plan, self._chance
-        symbol = chance.choice(sorted(self.grids))
+        names = sorted(self.grids)
+        if plan.weights:
+            (symbol,) = chance.choices(names, [plan.weights.get(name, 1.0) for name in names])
+        else:
+            symbol = chance.choice(names)
         grid, sells = self.grids[symbol], chance.random() < 0.5
         away = chance.randint(1, plan.levels) * (1 if sells else -1)
         if chance.random() < plan.cross_share:

@@ -17,7 +17,9 @@ Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class _Line:
+class Line:
+    """Points (second, value), as a curve, as steps or as dots."""
+
     name: str
     points: Points
     is_step: bool = False
@@ -25,16 +27,23 @@ class _Line:
 
 
 @dataclass(frozen=True)
-class _Panel:
+class Panel:
+    """Lines over one scale; `form` writes its values."""
+
     title: str
-    lines: Sequence[_Line]
+    lines: Sequence[Line]
     form: Callable[[float], str] = lambda value: f"{value:,.0f}"
 
 
 def picture(outcome: Outcome, title: str) -> str:
     """The whole SVG. Long runs are thinned; what is shown of a bucket is its highest."""
-    seconds = max((each.seconds for each in outcome.samples), default=1.0) or 1.0
-    panels = _panels(outcome)
+    seconds = max((each.seconds for each in outcome.samples), default=1.0)
+    return drawn(title, _panels(outcome), seconds)
+
+
+def drawn(title: str, panels: Sequence[Panel], seconds: float) -> str:
+    """An SVG of panels, one below the other, over so many seconds."""
+    seconds = seconds or 1.0
     height = TOP + len(panels) * (HEIGHT + GAP) + 24
     parts = [
         (
@@ -50,29 +59,29 @@ def picture(outcome: Outcome, title: str) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _panels(outcome: Outcome) -> list[_Panel]:
+def _panels(outcome: Outcome) -> list[Panel]:
     samples = outcome.samples
 
-    def line(name: str, of: Callable[[Sample], float], *, is_step: bool = False) -> _Line:
-        return _Line(name, [(each.seconds, of(each)) for each in samples], is_step)
+    def line(name: str, of: Callable[[Sample], float], *, is_step: bool = False) -> Line:
+        return Line(name, [(each.seconds, of(each)) for each in samples], is_step)
 
     def ready(tier: Tier) -> Callable[[Sample], float]:
         return lambda each: each.ready[tier]
 
     begun = [(at, float(len(move.ranges))) for at, move in outcome.moves]
     return [
-        _Panel("orders per second", [line("wanted", lambda each: each.demand),
+        Panel("orders per second", [line("wanted", lambda each: each.demand),
                                      line("served", lambda each: each.demand * each.served)]),
-        _Panel("parts that are ready", [line(t.value, ready(t), is_step=True) for t in Tier]),
-        _Panel("utilisation of partitions", [line("highest", lambda each: each.highest),
+        Panel("parts that are ready", [line(t.value, ready(t), is_step=True) for t in Tier]),
+        Panel("utilisation of partitions", [line("highest", lambda each: each.highest),
                                              line("mean", lambda each: each.mean)],
                lambda value: f"{value:.0%}"),
-        _Panel("ranges of each move", [_Line("moves", begun, is_dots=True)]),
-        _Panel("pause of each move, ms", [_Line("pauses", outcome.pauses, is_dots=True)]),
+        Panel("ranges of each move", [Line("moves", begun, is_dots=True)]),
+        Panel("pause of each move, ms", [Line("pauses", outcome.pauses, is_dots=True)]),
     ]  # fmt: skip
 
 
-def _drawn(panel: _Panel, top: float, seconds: float) -> Iterator[str]:
+def _drawn(panel: Panel, top: float, seconds: float) -> Iterator[str]:
     highest = max((value for line in panel.lines for _, value in line.points), default=0.0)
     highest = _round_up(highest)
     right = WIDTH - RIGHT
@@ -136,7 +145,7 @@ def _round_up(value: float) -> float:
 
 
 def _hours(seconds: float, y: float) -> Iterator[str]:
-    step = next(s for s in (300, 900, 1800, 3600, 14_400, 43_200, 864_000) if seconds / s <= 13)
+    step = next(s for s in (60, 300, 900, 1800, 3600, 14_400, 43_200, 864_000) if seconds / s <= 13)
     for at in range(0, int(seconds) + 1, step):
         x = LEFT + (WIDTH - RIGHT - LEFT) * at / seconds
         yield (

@@ -1,0 +1,109 @@
+"""A cluster follows its load by itself, there and back, and says why; no client notices."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exchange import Exchange
+from history.client import Crowd
+from judged import crowd_of, judge, pid_of, unclear_after_one_retry, wait_for_acknowledgements
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "11-scaling-by-load" / "cluster.yaml"
+BUSY, QUIET = 100, 2  # calls a second of each of the two clients
+# So small that this load fills several, and so short that a test can wait for it.
+UNIT = {"resources": {"cpu": "40m"}}
+QUICK: dict[str, Any] = {
+    "backends": {"mode": "on", "min": 1, "max": 2, "cooldownSeconds": 5},
+    "partitions": {"mode": "on", "min": 1, "max": 3, "cooldownSeconds": 5},
+    "scaleInAfterSeconds": 60,
+}
+
+
+@pytest.fixture
+def breathing(tmp_path: Path) -> Iterator[Exchange]:
+    """The example's cluster with smaller units, for one test alone."""
+    home = Path(tempfile.mkdtemp(prefix="tc-e2e-", dir="/var/tmp"))
+    home.chmod(0o755)
+    document = yaml.safe_load(EXAMPLE.read_text())
+    document["spec"] |= {"backends": UNIT, "partitions": UNIT, "autoscaling": QUICK}
+    path = tmp_path / "breathing.yaml"
+    path.write_text(yaml.safe_dump(document))
+    running = Exchange(home, "breathing")
+    try:
+        running.ctl("up", "-f", str(path))
+        yield running
+    finally:
+        running.ctl("down", "--purge", "--yes")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def until(holds: Callable[[], bool], exchange: Exchange, what: str) -> None:
+    """Wait for it; what autoscaling says is told when it does not come."""
+    deadline = time.monotonic() + 300
+    while not holds():
+        assert time.monotonic() < deadline, f"not yet: {what}\n{exchange.ctl('explain')}"
+        time.sleep(1)
+
+
+def count(exchange: Exchange, tier: str) -> int:
+    """The count in effect."""
+    tiers = exchange.status()["autoscaling"]["tiers"]
+    return next(int(each["count"]) for each in tiers if each["name"] == tier)
+
+
+def owners(exchange: Exchange) -> set[str]:
+    """Partitions that own anything."""
+    return {slot["partition"] for slot in exchange.status()["slots"]}
+
+
+def names(exchange: Exchange) -> set[str]:
+    """What runs."""
+    return {each["name"] for each in exchange.status()["processes"] if each["pid"]}
+
+
+def pace(crowd: Crowd, rate: float) -> None:
+    """From now on each client makes so many calls a second."""
+    for client in crowd.clients:
+        client.plan = replace(client.plan, rate_per_second=rate)
+
+
+def test_backends_and_partitions_come_with_load_and_go_with_it(
+    breathing: Exchange, tmp_path: Path
+) -> None:
+    crowd, accounts = crowd_of(breathing, tmp_path, "b", QUIET)
+    with crowd:
+        wait_for_acknowledgements(crowd, 20, 60)
+        assert owners(breathing) == {"partition-0"}
+        pace(crowd, BUSY)
+        until(lambda: {"partition-1", "replica-1"} <= names(breathing), breathing, "they came")
+        until(lambda: len(owners(breathing)) > 1, breathing, "symbols moved to the new one")
+        grown = count(breathing, "partitions")
+        assert "partitions: " in breathing.ctl("explain", "--tier", "partitions")
+        os.kill(pid_of(breathing, "supervisor"), signal.SIGKILL)
+        wait_for_acknowledgements(crowd, 300, 120)
+        breathing.wait_ready(120)
+        assert count(breathing, "partitions") >= grown
+        pace(crowd, QUIET)
+        until(lambda: owners(breathing) == {"partition-0"}, breathing, "all came back")
+        until(lambda: not {"partition-1", "replica-1"} & names(breathing), breathing, "they went")
+        wait_for_acknowledgements(crowd, 20, 60)
+    assert unclear_after_one_retry(tmp_path, accounts) == []
+    judge(breathing, tmp_path, accounts)
+    told = json.loads(breathing.ctl("explain", "-o", "json"))
+    changes = [each["action"] for each in told["history"] if each["tier"] == "partitions"]
+    assert changes.index("Grow") < changes.index("Shrink")
+    moves = json.loads(breathing.ctl("moves", "-o", "json"))["moves"]
+    assert moves
+    assert {each["spec"]["requestedBy"] for each in moves} == {"Planner"}
