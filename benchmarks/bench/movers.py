@@ -44,6 +44,7 @@ class Mover:
         self._layout = Layout(root)
         self._files = MoveFiles(self._layout)
         self._numbers = itertools.count(1)
+        self._places: dict[tuple[str, str], str] = {}
 
     def slot_of(self, symbol: str) -> dict[str, Any]:
         """The slot of a symbol, as the topology has it."""
@@ -62,7 +63,9 @@ class Mover:
         Raises BenchError when it ends otherwise, was not verified, or takes a minute.
         """
         tier = "partition" if kind == "engine" else "shard"
-        target = f"{tier}-1" if self.slot_of(symbol)[tier] == f"{tier}-0" else f"{tier}-0"
+        # The topology tells it a moment after the status: what we moved we know ourselves.
+        place = self._places.get((tier, symbol)) or self.slot_of(symbol)[tier]
+        target = f"{tier}-1" if place == f"{tier}-0" else f"{tier}-0"
         name = f"bench-{next(self._numbers)}"
         spec = SymbolMoveSpec.model_validate(
             {"cluster": self._layout.root.name, "symbols": [symbol],
@@ -77,6 +80,7 @@ class Mover:
             raise BenchError(f"{kind} move of {symbol}: {status.state} {status.message}")
         if status.pause_milliseconds is None:
             raise BenchError(f"{kind} move of {symbol} told no pause")
+        self._places[tier, symbol] = target
         self._files.forget(name)
         return Moved(kind, symbol, begun, ended, status.pause_milliseconds)
 
