@@ -55,7 +55,7 @@ inline constexpr std::string_view kUsage =
     "  [--in-flight 64]              requests per connection, mode stream\n"
     "  [--cross-percent 10]          orders priced to meet the other side\n"
     "  [--cancel-percent 0]          requests that cancel an own earlier order\n"
-    "  [--resends 0]                 the same order again after \"try again\" or \"unknown\", mode rest\n"
+    "  [--resends 0]                 of an order whose answer is not clear, mode rest\n"
     "  [--mid-price 100] [--levels 200] [--tick-size D --lot-size D --min-notional D]\n"
     "  [--seed 1] [--client-id-prefix P] [--orders-max 50000000]\n"
     "  [--record FILE]               every order and its outcome, as lines of JSON\n"

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from trading_engine.tests.integration.gate_proxy import Gate, GateProxy, Moment, Write
 from trading_engine.tests.integration.moving_load import Load
@@ -54,9 +55,12 @@ class Site(Shards):
         frozen = self.process
         for shard in self.names:  # what a kubelet, or the supervisor, does with the dead
             self.rows(f"SELECT pg_terminate_backend(pid) {ENGINES}", shard)
-            wait_for(lambda shard=shard: self.rows(f"SELECT count(*) {ENGINES}", shard) == [(0,)])  # type: ignore[misc]
+            wait_for(partial(self._has_no_engines, shard))
         self.process = self._start(self.site, port=free_port(), **self._settings)
         return frozen
+
+    def _has_no_engines(self, shard: str) -> bool:
+        return self.rows(f"SELECT count(*) {ENGINES}", shard) == [(0,)]
 
 
 Fault = Callable[[Site, Gate], None]
