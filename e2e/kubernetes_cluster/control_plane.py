@@ -138,6 +138,11 @@ class ControlPlane:
             "--kube-api-qps", "200", "--kube-api-burst", "400",
         ])  # fmt: skip
 
+    def restart_controllers(self) -> None:
+        """Nobody looks after the objects meanwhile."""
+        processes.stop(self.folder, "kube-controller-manager", patience_seconds=3.0)
+        self.start_controllers()
+
     def stop(self) -> None:
         """End all of it; the folder stays for its logs."""
         for name in PARTS:

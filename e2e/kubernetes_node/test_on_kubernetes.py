@@ -146,6 +146,10 @@ def _disturbances(exchange: NodeExchange, node: Node) -> dict[str, Callable[[], 
         )
         exchange.delete_pod(primary)
 
+    def delete_primary_under_new_controllers() -> None:
+        _restart_controllers(exchange, node)
+        delete_primary()
+
     def delete_operators() -> None:
         kubectl(
             "delete", "pods", "-n", OPERATOR_NAMESPACE, "--wait=false",
@@ -165,6 +169,7 @@ def _disturbances(exchange: NodeExchange, node: Node) -> dict[str, Callable[[], 
         "partition_pod": lambda: exchange.delete_pod("busy-partition-0-0"),
         "redis_master_pod": delete_redis_master,
         "primary_pod": delete_primary,
+        "primary_pod_new_controllers": delete_primary_under_new_controllers,
         "operator_pods": delete_operators,
         "scale_2_to_6": scale(6),
         "scale_6_to_2": scale(2),
@@ -173,6 +178,26 @@ def _disturbances(exchange: NodeExchange, node: Node) -> dict[str, Callable[[], 
         # The last, as Kubernetes' own controllers come back from it up to a minute late.
         "api_server_60_s": take_the_api_server_away,
     }
+
+
+def _restart_controllers(exchange: NodeExchange, node: Node) -> None:
+    """Kubernetes' own, which remove Endpoints without a Service: Patroni's are not among them."""
+    kubectl, namespace = exchange.kubectl, exchange.namespace
+
+    def kept() -> dict[str, str]:
+        items = kubectl.get("endpoints", namespace)["items"]
+        state = "busy-shard-0", "busy-shard-0-config", "busy-shard-0-sync"
+        uids = {each["metadata"]["name"]: each["metadata"]["uid"] for each in items}
+        return {name: uids[name] for name in state}
+
+    before = kept()
+    node.plane.restart_controllers()
+    kubectl("create", "service", "clusterip", "probe", "-n", namespace, "--tcp=1")
+    until(
+        lambda: "probe" in kubectl("get", "endpoints", "-n", namespace, "-o", "name"),
+        "the controllers work", 60,
+    )  # fmt: skip
+    assert kept() == before
 
 
 def _rotate_a_key(exchange: NodeExchange) -> None:
