@@ -158,8 +158,9 @@ def _told_only(spec: TradingClusterSpec) -> TradingClusterSpec:
 
 
 def _cores(spec: TradingClusterSpec) -> dict[Tier, float]:
-    """What one unit asks for, where it is its CPU that is used up."""
+    """What one unit asks for. Redis is left out: no order waits for it."""
     return {
+        Tier.SHARDS: float(cores_of(spec.shards.resources.cpu)),
         Tier.BACKENDS: float(cores_of(spec.backends.resources.cpu)),
         Tier.PARTITIONS: float(cores_of(spec.partitions.resources.cpu)),
     }

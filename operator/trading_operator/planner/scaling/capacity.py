@@ -6,6 +6,7 @@ without waiting shows that it can. Slow both ways, and never further than fourfo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,6 +17,11 @@ DEFAULTS: Mapping[Tier, Mapping[str, float]] = {
     Tier.PARTITIONS: {"cpu_milliseconds_per_second": 850.0},
     Tier.SHARDS: {"rows_per_second": 40_000.0, "wal_bytes_per_second": 60e6},
     Tier.REDIS: {"operations_per_second": 60_000.0, "cpu_milliseconds_per_second": 850.0},
+}
+# CPU cores that the default takes; one where nothing is said, as each of them has one thread.
+CORES: Mapping[tuple[Tier, str], float] = {
+    (Tier.SHARDS, "rows_per_second"): 0.33,  # 7 us a row, and what a commit costs beside
+    (Tier.SHARDS, "wal_bytes_per_second"): 0.33,
 }
 # Waits above which a unit is saturated, whatever else it says.
 WAIT_MILLISECONDS_MAX: Mapping[Tier, float] = {
@@ -61,12 +67,14 @@ def default_capacities(
 
 
 def sized_capacities(cores: Mapping[Tier, float]) -> Capacities:
-    """The same for units of other sizes: a process that asks for less than a core gets less."""
-    kind = "cpu_milliseconds_per_second"
-    defaults = {tier: dict(kinds) for tier, kinds in DEFAULTS.items()}
-    for tier, count in cores.items():
-        defaults[tier][kind] = DEFAULTS[tier][kind] * min(1.0, count)
-    return default_capacities(defaults)
+    """The same for units of other sizes: a process that asks for less CPU is taken to do less."""
+    return default_capacities({
+        tier: {
+            kind: capacity * min(1.0, cores.get(tier, math.inf) / CORES.get((tier, kind), 1.0))
+            for kind, capacity in kinds.items()
+        }
+        for tier, kinds in DEFAULTS.items()
+    })  # fmt: skip
 
 
 def is_waiting(tier: Tier, unit: UnitLoad) -> bool:

@@ -50,6 +50,11 @@ class TierState:
         """Whether a unit is full, or work queues at one that has much to do."""
         return self.highest >= SATURATED or (self.waiting_units > 0 and self.highest >= 0.5)
 
+    @property
+    def queues(self) -> bool:
+        """Whether work queues at most of its units, and they have much to do."""
+        return 2 * self.waiting_units >= self.count.ready > 0 and self.highest >= 0.5
+
 
 def tier_states(
     counts: Mapping[Tier, TierCount], rates: Rates, capacities: Capacities
@@ -100,7 +105,9 @@ def attribute(states: Mapping[Tier, TierState]) -> Attribution:
     path = [states[tier] for tier in ORDER_PATH if tier in states and states[tier].total > 0]
     work = max((each.work_per_second for each in path if each.tier is Tier.BACKENDS), default=0.0)
     work = work or max((each.work_per_second for each in path), default=0.0)
-    limits = {each.tier: work / each.mean for each in path}
+    # Where work queues, what passes now is all that passes, whatever its capacity was thought.
+    limits = {each.tier: work / (max(1.0, each.mean) if each.queues else each.mean)
+              for each in path}  # fmt: skip
     full = [each for each in path if each.is_saturated]
     if not full:
         return Attribution(None, limits)
