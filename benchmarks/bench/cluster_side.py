@@ -15,14 +15,13 @@ import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import yaml
 
 from bench.processes import BenchError, children_of, cpu_seconds, resident_megabytes, wait_until
 
@@ -54,8 +53,13 @@ class Shape:
 class ClusterSide:
     """One cluster. Its data is removed by `remove()`."""
 
-    def __init__(self, shape: Shape, purposes: Sequence[str], name: str = "bench") -> None:
+    def __init__(
+        self, shape: Shape, purposes: Sequence[str], name: str = "bench",
+        more: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """`more` are further fields of the specification, by tier or policy."""
         self.name = name
+        self.more = more or {}
         self.shape = shape
         self.home = Path(tempfile.mkdtemp(prefix="tc-bench-", dir="/var/tmp"))
         self.home.chmod(0o755)  # PostgreSQL and Redis run as another user below it
@@ -144,7 +148,7 @@ class ClusterSide:
         return self._request("POST", f"{self.url}/api/v3/order", text, timeout_seconds) == 200
 
     def _write_spec(self, shape: Shape) -> Path:
-        manifest = {
+        manifest: dict[str, Any] = {
             "apiVersion": "hft.trading/v1alpha1",
             "kind": "TradingCluster",
             "metadata": {"name": self.name},
@@ -165,8 +169,11 @@ class ClusterSide:
                 "redis": {"masters": 3},
             },
         }
+        spec: dict[str, Any] = manifest["spec"]
+        for field, inner in self.more.items():
+            spec[field] = {**spec.get(field, {}), **inner}
         path = self.home / "cluster.yaml"
-        path.write_text(yaml.safe_dump(manifest))
+        path.write_text(json.dumps(manifest))  # JSON is YAML without aliases
         return path
 
     def _ctl(self, *arguments: str) -> str:
@@ -226,7 +233,7 @@ class ClusterSide:
             return 0
 
     def conninfos(self) -> list[str]:
-        """libpq strings of all shards, as their administrator."""
+        """libpq strings of all shards that there are now, as their administrator."""
         root = self.home / self.name
         topology = json.loads((root / "topology.json").read_text())
         password = (root / "secrets" / "postgres").read_text().strip()

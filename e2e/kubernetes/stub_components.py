@@ -6,9 +6,12 @@ components answer is covered by the tests that run them.
 
 from __future__ import annotations
 
+import json
 import pickle
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from trading_operator.planner.observed import (
 from trading_operator.planner.preview import ALL_KINDS, imagine_command
 from trading_operator.substrates.kubernetes.api import CHILDREN, KubernetesApi
 from trading_operator.substrates.kubernetes.mirror import ClusterKey
+from trading_operator.tests import loads
 
 EPOCH = 1
 
@@ -151,23 +155,48 @@ class StubComponents:
         """Reaches everything."""
         return Reach.PARTITIONS if pod.is_ready else Reach.NOTHING
 
+    def work(self, role: str) -> float | None:
+        """Seconds that one unit of a role was as busy as can be so far; None: it tells nothing.
+
+        The file beside the world holds, by role, from when on (Unix) which share of it is used.
+        """
+        try:
+            told = json.loads(self._file.with_suffix(".load").read_text())
+        except FileNotFoundError:
+            return None
+        steps = [*told[role], (time.time(), 0.0)]
+        return sum(float(used) * (b - a) for (a, used), (b, _) in pairwise(steps))
+
     async def shard_load(
         self, shard: str, pods: Sequence[PodSeen], password: str
     ) -> ShardLoad | None:
-        """Nobody works here."""
-        return None
+        """As busy as the file says: 40,000 rows a second are all it can."""
+        if (work := self.work("shard")) is None:
+            return None
+        return loads.shard(shard, rows_total=int(40_000 * work))
 
     async def partition_load(self, pod: PodSeen) -> PartitionLoad | None:
-        """Nobody works here."""
-        return None
+        """As busy as the file says, each slot alike."""
+        if (work := self.work("partition")) is None:
+            return None
+        seen = await self.partition(pod)
+        slots = tuple(
+            loads.slot(each.slot_id, busy_seconds_total=work, commands_total=int(1000 * work))
+            for each in seen.slots
+        )
+        told = {"cpu_seconds_total": loads.FULL * work, "slots": slots}
+        return loads.partition(pod.component, incarnation=pod.uid, **told)
 
     async def node_load(self, pod: PodSeen) -> NodeLoad | None:
         """Nobody works here."""
         return None
 
     async def replica_load(self, pod: PodSeen) -> ReplicaLoad | None:
-        """Nobody works here."""
-        return None
+        """As busy as the file says."""
+        if (work := self.work("replica")) is None:
+            return None
+        told = {"cpu_seconds_total": loads.FULL * work, "requests_total": int(1000 * work)}
+        return loads.replica(pod.name, incarnation=pod.uid, **told)
 
     async def tell_node(self, pod: PodSeen, command: tuple[str, ...]) -> None:
         """Obeys."""

@@ -18,6 +18,8 @@ from trading_contract.load import (
 )
 from trading_operator.planner.scaling.observed_load import LoadAnswer
 
+FULL = 0.85  # CPU seconds per second of a unit that has a core and is full
+
 
 def durations(*milliseconds: float) -> DurationsTold:
     """What was just counted."""
