@@ -19,6 +19,7 @@ from trading_operator.planner.moves.times import seconds_of
 from trading_operator.planner.moves.world import MovesWorld
 
 RETRY_SECONDS = 120.0  # after a move of ours that went wrong
+SLACK = 1.1
 COLD_SHARE = 0.01  # of an even share: a slot without load is worth that much
 EMPTYING = {
     "partition": "its partition goes, is drained, or restarts",
@@ -85,6 +86,11 @@ class Tier:
         if self.name == "partition" and slot.partition in self.world.lost:
             return slot.shard in self.able
         return {slot.partition, slot.shard} <= self.able
+
+    @property
+    def slack(self) -> float:
+        """Loads are never quite equal; numbers of slots are."""
+        return SLACK if self.world.asks.loads else 1.0
 
     @cached_property
     def weights(self) -> Mapping[int, float]:
@@ -185,12 +191,13 @@ def _donor(
     It fits into the share of the one that is `filled`, and leaves its owner at least as much.
     """
     name, share = filled
-    have = counts[name]
-    donors = [
-        slot for slot in slots
-        if counts[tier.home(slot)] - tier.weights[slot.id] >= have + tier.weights[slot.id]
-        and (have + tier.weights[slot.id] <= share or not have)
-    ]  # fmt: skip
+    have, slack = counts[name], tier.slack
+    donors = []
+    for slot in slots:
+        left = counts[tier.home(slot)] - tier.weights[slot.id]
+        then = have + tier.weights[slot.id]
+        if left * slack >= then and (then <= share * slack or not have):
+            donors.append(slot)
     return max(
         donors,
         key=lambda slot: (counts[tier.home(slot)], tier.weights[slot.id], slot.first),

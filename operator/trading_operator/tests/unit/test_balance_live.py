@@ -117,6 +117,17 @@ def test_a_new_partition_gets_its_share_of_the_load_and_not_of_the_slots() -> No
     assert home == "partition-0"
 
 
+def test_loads_that_are_nearly_equal_are_halved() -> None:
+    scene = LoadedScene(scaling("partitions"))
+    assert scene.world.topology is not None
+    slots = [slot.id for slot in scene.world.topology.slots]
+    scene.slots = {slot: 0.2 + 0.003 * at for at, slot in enumerate(slots)}
+    scene.used = {"partition-0": 0.8}
+    scene.looks(4)
+    owners = list(scene.owners().values())
+    assert owners.count("partition-1") == len(owners) / 2
+
+
 def test_a_partition_that_goes_gives_its_load_evenly() -> None:
     scene = LoadedScene(scaling(partitions={"count": 3}, rebalancing="dryRun"))
     assert scene.world.topology is not None
