@@ -18,6 +18,7 @@ from trading_operator.cli.clusters import folder_for, register
 from trading_operator.cli.status import condition, current_status, is_ready
 from trading_operator.planner.actions import Component
 from trading_operator.planner.changes import problems_of, problems_of_change
+from trading_operator.planner.keeping import BALANCER
 from trading_operator.planner.observed import Role
 from trading_operator.substrates.processes.commands import redis_command
 from trading_operator.substrates.processes.haproxy import haproxy_command
@@ -27,9 +28,10 @@ from trading_operator.substrates.processes.keepers import (
     nudge,
     start_keeper,
 )
-from trading_operator.substrates.processes.layout import Layout
+from trading_operator.substrates.processes.layout import NO_SPACE, Layout, no_space
 from trading_operator.substrates.processes.ports import is_free, read_ports
 from trading_operator.substrates.processes.postgres import NeedsPersonError, postgres_folder
+from trading_operator.substrates.processes.proc import ProcessTable
 from trading_operator.substrates.processes.store import UP, Store, refuse_foreign_folder
 from trading_operator.supervision import supervise
 
@@ -71,7 +73,7 @@ def up(arguments: argparse.Namespace) -> int:
     refuse_change(layout, cluster)
     refuse_missing_programs(layout)
     refuse_taken_port(layout, cluster)
-    layout.make()
+    make_folder(layout)
     register(layout, cluster.metadata.name)
     store = Store(layout)
     store.make_secrets()
@@ -102,6 +104,7 @@ def apply(arguments: argparse.Namespace) -> int:
             f"metadata.name: no cluster {cluster.metadata.name}; make it with `tradingctl up -f`"
         )
     before = refuse_change(layout, cluster)
+    refuse_taken_port(layout, cluster)
     stored = Store(layout).replace(cluster)
     changed = before is None or stored.metadata.generation != before.metadata.generation
     print(f"{cluster.metadata.name} {'configured' if changed else 'unchanged'}")
@@ -133,15 +136,29 @@ def refuse_missing_programs(layout: Layout) -> None:
         raise UserError("\n".join(problems))
 
 
-def refuse_taken_port(layout: Layout, cluster: TradingCluster) -> None:
-    """Raise UserError when the wanted port belongs to somebody else."""
-    port = cluster.spec.exposure.port
-    ours = layout.ports_file.exists() and port in read_ports(layout).values()
-    if port and not ours and not is_free(port):
+def make_folder(layout: Layout) -> None:
+    """Make the data folder. Raises UserError where none can be made, WorldError without space."""
+    try:
+        layout.make()
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise no_space(error, layout.root) from error
         raise UserError(
-            f"spec.exposure.port: {port} is in use by another program; stop that, choose another"
-            " port, or leave it out to get a free one"
-        )
+            f"--data-dir: {layout.root} cannot be made ({error.strerror}); choose another place"
+        ) from error
+
+
+def refuse_taken_port(layout: Layout, cluster: TradingCluster) -> None:
+    """Raise UserError when the wanted port belongs to somebody else than our load balancer."""
+    port = cluster.spec.exposure.port
+    if not port or is_free(port):
+        return
+    if read_ports(layout).get(BALANCER) == port and BALANCER in ProcessTable(layout.uid).look():
+        return
+    raise UserError(
+        f"spec.exposure.port: {port} is in use by another program; stop that, choose another"
+        " port, or leave it out to get a free one"
+    )
 
 
 def wait_until_ready(layout: Layout, generation: int, timeout_seconds: float) -> bool:

@@ -84,6 +84,35 @@ def test_a_taken_port_is_refused_before_anything_is_made(
     assert not home.exists()
 
 
+@pytest.mark.parametrize("command", ["up", "apply"])
+def test_a_port_that_another_program_took_while_the_cluster_was_down_is_told_at_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    layout = stored(home)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        layout.ports_file.write_text(json.dumps({"load-balancer": port}))
+        manifest = json.loads(layout.cluster_file.read_text())
+        manifest["spec"]["exposure"] = {"port": port}
+        path = home.parent / "port.yaml"
+        path.write_text(json.dumps(manifest))
+        assert run(monkeypatch, command, "-f", str(path)) == 2
+    assert f"spec.exposure.port: {port} is in use" in capsys.readouterr().err
+    assert Store(layout).wish() is None
+
+
+def test_a_data_folder_that_no_file_system_makes_is_refused_with_the_way_out(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = home.parent / "good.yaml"
+    path.write_text(FILE)
+    assert run(monkeypatch, "up", "-f", str(path), "--data-dir", "/proc/x") == 2
+    told = capsys.readouterr().err
+    assert "--data-dir: /proc/x cannot be made" in told
+    assert "choose another place" in told
+    assert not home.exists()
+
+
 def test_plan_of_a_new_cluster_lists_every_step_and_makes_nothing(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
