@@ -32,8 +32,11 @@ _COLUMNS = (
     "symbol, order_id, account, client_id, attributes, price, quantity, executed, executed_quote, "
     "prevented, entry_trade_id, created_us, seq"
 )
-_CLOSED = f"SELECT {_COLUMNS}, ended_us FROM closed_orders WHERE symbol = $1 AND account = $2"
-_OPEN = f"SELECT {_COLUMNS}, 0::bigint FROM open_orders WHERE symbol = $1 AND account = $2"
+_CLOSED = f"SELECT {_COLUMNS}, ended_us, ended_us AS changed_us FROM closed_orders WHERE symbol = $1 AND account = $2"
+_OPEN = (
+    f"SELECT {_COLUMNS}, 0::bigint, greatest(updated_us, created_us) FROM open_orders"
+    " WHERE symbol = $1 AND account = $2"
+)
 # Trade ids have no gap and times rise with them: the first id of a time by halving, as there is
 # no index on the time. A second of slack, as a clock may be set back a little.
 _SINCE = (
@@ -247,7 +250,7 @@ def _reply(row: Row) -> Reply:
         request_id=0, symbol=row["symbol"], order_id=row["order_id"], account=row["account"],
         price=row["price"], quantity=row["quantity"], executed=row["executed"],
         executed_quote=row["executed_quote"], prevented=row["prevented"],
-        created_us=row["created_us"], time_us=row["ended_us"] or row["created_us"], epoch=0,
+        created_us=row["created_us"], time_us=row["changed_us"], epoch=0,
         sequence=row["seq"], client_id=row["client_id"], target_client_id="", code=Code.OK,
         kind=Kind.PLACE, status=OrderStatus(_bits(row, 16)), side=Side(_bits(row, 0)),
         type=OrderType(_bits(row, 4)), time_in_force=TimeInForce(_bits(row, 8)),

@@ -30,7 +30,7 @@ PAGE_MAX = (1 << 32) - 2  # beyond all
 SLICE_ORDERS = 10_000  # about 10 ms of the event loop
 _ORDER_COLUMNS = (
     "symbol, order_id, account, client_id, attributes, price, quantity, executed, executed_quote, "
-    "prevented, priority, entry_trade_id, body_hash, created_us, seq"
+    "prevented, priority, entry_trade_id, body_hash, created_us, seq, updated_us"
 )
 _ENDED_COLUMNS = "symbol, order_id, account, client_id, body_hash, ended_us"
 _STATE_COLUMNS = (

@@ -22,12 +22,12 @@ from trading_engine.shard_connection import Outcome, ShardConnection, ShardLostE
 
 logger = logging.getLogger(__name__)
 
-# The row types of commit_rows, in the order of its parameters; the shard numbers them.
+# The row types of commit_changes, in the order of its parameters; the shard numbers them.
 ROW_TYPES = (
-    "slot_commit", "symbol_commit", "opened_order", "updated_order", "order_key", "ended_order",
+    "slot_commit", "symbol_commit", "open_order", "changed_order", "order_key", "ended_order",
     "made_trade",
 )  # fmt: skip
-COMMIT = f"SELECT commit_rows($1, {', '.join(f'${n + 2}' for n in range(len(ROW_TYPES)))})"
+COMMIT = f"SELECT commit_changes($1, {', '.join(f'${n + 2}' for n in range(len(ROW_TYPES)))})"
 _BINARY = [1] * (1 + len(ROW_TYPES))
 _TYPES = "SELECT " + ", ".join(f"to_regtype('{name}')::oid" for name in ROW_TYPES)
 _SLOTS = (

@@ -40,6 +40,12 @@ wire::Reply Sequencer::reply_of(const Run& run, const ColdOrder& cold, OrderStat
   return reply;
 }
 
+wire::Reply Sequencer::reply_of_open(const Run& run, const ColdOrder& cold) const {
+  wire::Reply reply = reply_of(run, cold, cold.open_status(), EndReason::kNone);
+  reply.time_us = cold.updated_us;
+  return reply;
+}
+
 void Sequencer::answer_refused(const wire::Command& c, Code code, std::int64_t epoch) {
   ++refusals_;
   wire::Reply reply{};
@@ -82,9 +88,7 @@ void Sequencer::query_order(Run& run) {
   resolve_target(run);
   const core::Handle handle = engine_.handle_of(run.index, run.core.order_id);
   if (handle != core::kNoHandle && cold_[handle].account == run.command->account) {
-    const ColdOrder& cold = cold_[handle];
-    batch_->add_reply(run.command->connection,
-                      reply_of(run, cold, cold.open_status(), EndReason::kNone));
+    batch_->add_reply(run.command->connection, reply_of_open(run, cold_[handle]));
     return;
   }
   wire::Command hinted = *run.command;  // the shard is asked by number, when it is known
@@ -97,8 +101,7 @@ void Sequencer::query_open(Run& run) {
   listed_.clear();
   engine_.orders_of_account(run.index, c.account, listed_);  // oldest first, whatever made the book
   for (const core::Handle handle : listed_) {
-    const ColdOrder& cold = cold_[handle];
-    wire::Reply reply = reply_of(run, cold, cold.open_status(), EndReason::kNone);
+    wire::Reply reply = reply_of_open(run, cold_[handle]);
     reply.flags = wire::flag::kMore;
     batch_->add_reply(c.connection, reply);
   }

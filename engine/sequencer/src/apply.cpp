@@ -272,7 +272,7 @@ void Sequencer::on_event(Run& run, const core::Event& e) {
       fresh.account = run.core.account;
       fresh.price = e.price;
       fresh.quantity = e.quantity;
-      fresh.created_us = now_us_;
+      fresh.created_us = fresh.updated_us = now_us_;
       fresh.symbol = run.index;
       fresh.side = run.core.side;
       fresh.type = run.core.type;
@@ -441,6 +441,7 @@ void Sequencer::end_order(Run& run, ColdOrder& cold, const core::Event& e) {
 }
 
 void Sequencer::touch(Run& run, ColdOrder& cold, core::Handle handle) {
+  cold.updated_us = now_us_;
   cold.seq = slots_[run.symbol->slot].state.sequence;
   if (cold.touch != Touch::kNone) return;
   cold.touch = Touch::kUpdated;

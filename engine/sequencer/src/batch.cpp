@@ -164,7 +164,7 @@ void Batch::add_symbol(const SymbolRow& row, std::uint32_t mirror) {
 
 void Batch::add_open(std::string_view symbol, const ColdOrder& order, std::uint32_t mirror) {
   const std::int32_t attributes = order.attributes(order.open_status(), wire::EndReason::kNone);
-  add(mirror, [&](Rows& rows) { add_order(rows.opened, symbol, order, attributes); });
+  add(mirror, [&](Rows& rows) { add_order(rows.opened, symbol, order, attributes, order.updated_us); });
 }
 
 void Batch::add_update(std::string_view symbol, const ColdOrder& order, std::uint32_t mirror) {
@@ -172,7 +172,7 @@ void Batch::add_update(std::string_view symbol, const ColdOrder& order, std::uin
     rows.updated.add(symbol, order.order_id,
                      order.attributes(order.open_status(), wire::EndReason::kNone), order.price,
                      order.quantity, order.executed, order.executed_quote, order.prevented,
-                     order.priority, order.seq);
+                     order.priority, order.seq, order.updated_us);
   });
 }
 

@@ -80,6 +80,7 @@ DigestPart Sequencer::digest(std::int32_t id, std::string_view from, std::string
            handle = engine_.next_of_side(handle), ++orders) {
         const ColdOrder& o = cold_[handle];
         const IdempotencySet::Entry* known = idempotency_.find(o.key);
+        // Not updated_us: partitions of the version before, which hand slots over, lack it.
         add_words(bytes, o.order_id, o.account, o.price, o.quantity, o.executed, o.executed_quote,
                   o.prevented, o.priority, o.entry_trade_id, o.body_hash, o.created_us, o.seq,
                   o.attributes(o.open_status(), wire::EndReason::kNone),

@@ -6,7 +6,7 @@ namespace trading::sequencer {
 namespace {
 
 constexpr std::int16_t kStateFields = 10;
-constexpr std::int16_t kOrderFields = 15;
+constexpr std::int16_t kOrderFields = 16;
 constexpr std::int16_t kEndedFields = 6;
 
 // The columns of open_orders after the symbol, in the order of the schema.
@@ -30,6 +30,8 @@ void read_order(CopyReader& rows, ColdOrder& order) {
   order.body_hash = rows.field<std::int64_t>();
   order.created_us = rows.field<std::int64_t>();
   order.seq = rows.field<std::int64_t>();
+  // Older than the column: not known, so the time of its entry.
+  order.updated_us = std::max(rows.field<std::int64_t>(), order.created_us);
 }
 
 }  // namespace

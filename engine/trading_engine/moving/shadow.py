@@ -28,7 +28,7 @@ BATCHES_MAX = 64  # in one transaction
 RETRY_SECONDS = 0.1
 APPEND_SECONDS_MAX = 30.0
 ANOTHER_HISTORY = ("TC005", "TC007")
-APPEND = f"SELECT append_rows($1, {', '.join(f'${n + 2}' for n in range(len(ROW_TYPES)))})"
+APPEND = f"SELECT append_changes($1, {', '.join(f'${n + 2}' for n in range(len(ROW_TYPES)))})"
 _BINARY = [1] * (1 + len(ROW_TYPES))
 _NAME = b"append"
 

@@ -1,4 +1,4 @@
-"""A sequencer without a shard: batches are applied to tables in memory, as `commit_rows` would."""
+"""A sequencer without a shard: batches are applied to tables in memory, as `commit_changes` would."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from trading_engine._core import Batch, Sequencer, SlotRows
 ORDER_COLUMNS = (
     "symbol", "order_id", "account", "client_id", "attributes", "price", "quantity", "executed",
     "executed_quote", "prevented", "priority", "entry_trade_id", "body_hash", "created_us", "seq",
+    "updated_us",
 )  # fmt: skip
 STATE_COLUMNS = (
     "symbol", "order_seq", "trade_seq", "prevented_seq", "priority_seq", "update_seq", "sym_seq",
@@ -27,7 +28,7 @@ STATE_COLUMNS = (
 )  # fmt: skip
 UPDATE_COLUMNS = (
     "symbol", "order_id", "attributes", "price", "quantity", "executed", "executed_quote",
-    "prevented", "priority", "seq",
+    "prevented", "priority", "seq", "updated_us",
 )  # fmt: skip
 ENDED_COLUMNS = ("symbol", "order_id", "account", "client_id", "body_hash", "ended_us")
 TRADE_COLUMNS = (
@@ -37,7 +38,7 @@ TRADE_COLUMNS = (
 SLOT_COLUMNS = ("slot_id", "epoch", "previous", "sequence", "chain", "payload")
 PARAMETERS = (
     SLOT_COLUMNS, STATE_COLUMNS, ORDER_COLUMNS, UPDATE_COLUMNS, ("symbol", "order_id"),
-    (*ORDER_COLUMNS, "ended_us"), TRADE_COLUMNS,
+    (*ORDER_COLUMNS[:-1], "ended_us"), TRADE_COLUMNS,
 )  # fmt: skip
 TYPES = range(90_001, 90_008)  # numbers that a shard might have given its row types
 _TEXT, _INTEGERS = 25, {20: ">q", 21: ">h", 23: ">i"}

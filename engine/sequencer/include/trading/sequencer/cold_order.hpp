@@ -26,6 +26,7 @@ struct ColdOrder {
   std::int64_t entry_trade_id = 0;
   std::int64_t body_hash = 0;
   std::int64_t created_us = 0;
+  std::int64_t updated_us = 0;  // of the last change
   std::int64_t seq = 0;
   ClientKey key;
   std::uint32_t symbol = 0;

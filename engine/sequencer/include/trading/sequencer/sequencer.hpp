@@ -260,6 +260,7 @@ class Sequencer {
   void publish(Run& run, const ColdOrder& cold, Execution execution);
   void answer(Run& run);
   void answer_refused(const wire::Command& command, wire::Code code, std::int64_t epoch);
+  [[nodiscard]] wire::Reply reply_of_open(const Run& run, const ColdOrder& cold) const;
   wire::Reply reply_of(const Run& run, const ColdOrder& cold, wire::OrderStatus status,
                        wire::EndReason reason) const;
   void query_order(Run& run);
