@@ -32,7 +32,10 @@ _COLUMNS = (
     "symbol, order_id, account, client_id, attributes, price, quantity, executed, executed_quote, "
     "prevented, entry_trade_id, created_us, seq"
 )
-_CLOSED = f"SELECT {_COLUMNS}, ended_us, ended_us AS changed_us FROM closed_orders WHERE symbol = $1 AND account = $2"
+_CLOSED = (
+    f"SELECT {_COLUMNS}, ended_us, ended_us AS changed_us FROM closed_orders"
+    " WHERE symbol = $1 AND account = $2"
+)
 _OPEN = (
     f"SELECT {_COLUMNS}, 0::bigint, greatest(updated_us, created_us) FROM open_orders"
     " WHERE symbol = $1 AND account = $2"

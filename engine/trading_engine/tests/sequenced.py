@@ -1,4 +1,4 @@
-"""A sequencer without a shard: batches are applied to tables in memory, as `commit_changes` would."""
+"""A sequencer without a shard: batches are applied to tables in memory, as a shard would."""
 
 from __future__ import annotations
 
