@@ -18,9 +18,10 @@ from trading_contract.move_protocol.rows import SlotState
 from trading_contract.moves import MoveOrder, MoveState
 from trading_engine.commit import CommitPipeline
 from trading_engine.complaints import Complaints
+from trading_engine.moving.mirrors import Mirrors
 from trading_engine.moving.rows import opened
 from trading_engine.moving.settle import settle_slot
-from trading_engine.moving.shadow import Mirrors, ShadowLine
+from trading_engine.moving.shadow import ShadowLine
 from trading_engine.moving.shard_home import ShardHome, Soaks
 from trading_engine.moving.steps import SealStep, Step, activation
 

@@ -12,7 +12,7 @@ from trading_contract.moves import MoveOrder
 from trading_contract.topology import Idempotency, ShardAddress, Topology
 from trading_engine._core import Sequencer, SlotRows
 from trading_engine.moving.follower import Follower, Reads, Shelf
-from trading_engine.moving.shadow import Mirrors
+from trading_engine.moving.mirrors import Mirrors
 from trading_engine.moving.shard_home import ShardHome
 from trading_engine.moving.shard_move import ShardMove
 from trading_engine.moving.soak import Soaks

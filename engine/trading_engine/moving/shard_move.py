@@ -23,10 +23,11 @@ from trading_engine.complaints import Complaints
 from trading_engine.moving.copier import News, Throttle, copy_beside
 from trading_engine.moving.copying import CopyJob
 from trading_engine.moving.cutover import Cutover
+from trading_engine.moving.mirrors import Mirrors
 from trading_engine.moving.preparing import Prepared, Try, prepare
 from trading_engine.moving.rows import opened
 from trading_engine.moving.settle import settle_slot
-from trading_engine.moving.shadow import Mirrors, Shadow, ShadowLine
+from trading_engine.moving.shadow import Shadow, ShadowLine
 from trading_engine.moving.shard_home import ShardHome, Soaks
 from trading_engine.moving.verifying import hot_differences
 

@@ -19,9 +19,9 @@ from trading_contract.move_protocol.recovery import Action, recover
 from trading_contract.move_protocol.rows import SlotState
 from trading_contract.move_protocol.steps import set_move, tomb
 from trading_engine.complaints import Complaints
+from trading_engine.moving.mirrors import Mirrors
 from trading_engine.moving.rows import ShardRows, opened, read_pair
 from trading_engine.moving.settle import settle_slot
-from trading_engine.moving.shadow import Mirrors
 from trading_engine.moving.verifying import store_verification
 
 logger = logging.getLogger(__name__)
