@@ -10,7 +10,8 @@ import json
 import pickle
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,12 @@ class World:
     ips: dict[str, str] = field(default_factory=dict)
     primaries: dict[str, str] = field(default_factory=dict)
     configs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=512)
+def _once(hash_slots: frozenset[int]) -> frozenset[int]:
+    """The same object for the same numbers, as the real probe has them: they are the largest."""
+    return hash_slots
 
 
 class StubComponents:
@@ -149,7 +156,9 @@ class StubComponents:
         if world.ips.get(pod.component) != pod.ip:
             world.ips[pod.component] = pod.ip
             self._save(world)
-        return world.nodes[pod.component]
+        node = world.nodes[pod.component]
+        peers = (replace(peer, hash_slots=_once(peer.hash_slots)) for peer in node.peers)
+        return replace(node, peers=tuple(peers))
 
     async def replica(self, pod: PodSeen) -> Reach:
         """Reaches everything."""
