@@ -76,6 +76,10 @@ class Reason(StrEnum):
     SUPERVISOR_DOWN = "SupervisorDown"
     REDIS_UNAVAILABLE = "RedisUnavailable"
     REPLICATION_LIFTED = "ReplicationLifted"
+    AT_MAX = "AtMax"
+    PROCESSES_BUDGET = "ProcessesBudget"
+    COST_BUDGET = "CostBudget"
+    SYMBOL_CANNOT_BE_SPLIT = "SymbolCannotBeSplit"
 
 
 class Condition(ResourceModel):

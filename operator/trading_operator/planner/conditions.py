@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from trading_contract.autoscaling_status import AutoscalingStatus
 from trading_contract.status import (
     ClusterStatus,
     Condition,
@@ -26,6 +27,7 @@ from trading_operator.planner.assessment import (
     shard_of,
     slot_row,
 )
+from trading_operator.planner.autoscale.limits import limit_of
 from trading_operator.planner.child_actions import ApplyChild, TellPod
 from trading_operator.planner.moves.ownership import doubled_slots
 from trading_operator.planner.moves.plan import MovesPlan
@@ -68,6 +70,7 @@ class Facts:
     durability_lifted: str = ""
     spares_missing: str = ""
     moves: MovesPlan = field(default_factory=MovesPlan)
+    scaling: AutoscalingStatus | None = None
 
     @property
     def is_stopped(self) -> bool:
@@ -114,6 +117,7 @@ def status_of(facts: Facts, previous: ClusterStatus | None, now: float) -> Clust
         tiers=facts.tiers,
         processes=tuple(_processes(facts)),
         slots=tuple(_slots(facts)),
+        autoscaling=facts.scaling,
     )
 
 
@@ -153,9 +157,16 @@ def _verdicts(
         yield ConditionType.DURABILITY_DEGRADED, verdict
     yield ConditionType.REBALANCING, _rebalancing(facts)
     yield ConditionType.TURNDOWN_BLOCKED, _turndown(facts)
+    if facts.scaling is not None:
+        yield ConditionType.AUTOSCALING_LIMITED, _limited(facts.scaling)
     yield ConditionType.PAUSED, _flag(spec.paused, "PausedBySpec", "the operator only looks")
     stopped = spec.hibernated and facts.is_stopped
     yield ConditionType.HIBERNATED, _flag(stopped, "HibernatedBySpec", "the data stays")
+
+
+def _limited(scaling: AutoscalingStatus) -> _Verdict:
+    limit = limit_of(scaling)
+    return _Verdict("False", "Reconciled") if limit is None else _Verdict("True", *limit)
 
 
 def _rebalancing(facts: Facts) -> _Verdict:

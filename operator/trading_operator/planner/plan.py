@@ -116,11 +116,11 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
         intent.cluster, intent.is_going_down, wanted, observed, health, redis, actions,
         _is_disk_full(observed),
         endpoints=_endpoints(wanted), obstacles=_obstacles(intent.cluster), moves=moves,
+        scaling=scaled.status,
     )  # fmt: skip
     status = status_of(facts, intent.previous, now)
     if observed.load is not None:
         status = status.model_copy(update={"load": load_status(observed.load)})
-    status = status.model_copy(update={"autoscaling": scaled.status})
     wake = _wake_after_seconds(actions, health, observed, moves)
     return Plan(actions, status, wake, moves, scaled.memory)
 

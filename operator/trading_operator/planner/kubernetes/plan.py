@@ -128,11 +128,12 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
         endpoints=_endpoints(intent), tiers=_tiers(intent, wanted, health, redis),
         obstacles=obstacles, durability_lifted=_durability_lifted(intent, seen),
         spares_missing=_spares_missing(intent, seen), moves=moves,
+        scaling=scaled.status,
     )  # fmt: skip
     status = status_of(facts, intent.previous, now)
     load_said = intent.previous.load if intent.previous else None
     load = seldom(seen.load, load_said, now, LOAD_SAID_SECONDS)
-    status = status.model_copy(update={"load": load, "autoscaling": scaled.status})
+    status = status.model_copy(update={"load": load})
     wake = _wake_after_seconds(actions, health, moves)
     if scaled.memory is not None:
         wake = min(wake, WAKE_SECONDS_SCALING)

@@ -11,11 +11,16 @@ from typing import Any
 import pytest
 import yaml
 
-from trading_contract.autoscaling_status import AutoscalingStatus
+from trading_contract.autoscaling_status import (
+    AutoscalingStatus,
+    BalanceStatus,
+    BlockerStatus,
+)
 from trading_contract.errors import UserError
-from trading_contract.status import ClusterStatus
+from trading_contract.status import ClusterStatus, ConditionType
 from trading_operator.cli.__main__ import parser
 from trading_operator.cli.explain import NOTHING, explain, text, time_of
+from trading_operator.planner.autoscale.limits import limit_of
 from trading_operator.planner.preview import preview
 from trading_operator.planner.scaling.signals import Tier
 from trading_operator.tests.builders import NOW
@@ -70,6 +75,39 @@ def test_at_a_time_the_decision_in_force_then_is_told() -> None:
 
 def test_what_stands_in_the_way_is_told() -> None:
     assert "AtMax: 2 would be more than max 1" in words(grown(max=1).told, Tier.PARTITIONS)
+
+
+def test_a_limit_that_load_meets_is_a_condition_with_the_way_out() -> None:
+    def limited(scene: LoadedScene) -> tuple[str, str, str]:
+        found = scene.previous.conditions if scene.previous else ()
+        (one,) = [each for each in found if each.type is ConditionType.AUTOSCALING_LIMITED]
+        return one.status, one.reason, one.message
+
+    assert limited(grown())[:2] == ("False", "Reconciled")
+    status, reason, message = limited(grown(max=1))
+    assert (status, reason) == ("True", "AtMax")
+    assert "raise autoscaling.partitions.max" in message
+
+
+def test_a_budget_and_a_symbol_that_fills_a_partition_are_limits_too() -> None:
+    told = grown(max=1).told
+    blocker = BlockerStatus(reason="CostBudget", message="too dear")
+    tiers = []
+    for tier in told.tiers:
+        assert tier.decision is not None
+        decision = tier.decision.model_copy(update={"blocked_by": (blocker,)})
+        tiers.append(tier.model_copy(update={"decision": decision}))
+    dear = limit_of(told.model_copy(update={"tiers": tuple(tiers)}))
+    assert dear == (
+        "CostBudget",
+        "backends: too dear: raise autoscaling.budget.costPerMonthMax",
+    )
+    balance = BalanceStatus(at="", reason="Balanced", unsplittable_symbols=("BTCUSDT",))
+    hot = limit_of(told.model_copy(update={"tiers": (), "balance": balance}))
+    assert hot is not None
+    assert hot[0] == "SymbolCannotBeSplit"
+    assert hot[1].startswith("BTCUSDT: ")
+    assert limit_of(told.model_copy(update={"tiers": (), "balance": None})) is None
 
 
 @pytest.mark.parametrize(
