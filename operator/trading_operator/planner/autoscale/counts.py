@@ -49,7 +49,7 @@ def counts_in_effect(
     """
     wished = Counts.of(spec)
     counts = {tier: int(getattr(wished, tier.value)) for tier in Tier}
-    for tier in SCALABLE:
+    for tier in Tier:
         if not scales(spec, tier):
             continue
         policy = policy_of(spec, tier)

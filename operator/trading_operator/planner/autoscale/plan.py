@@ -43,6 +43,7 @@ from trading_operator.planner.scaling.memory import Memory, after_restart
 from trading_operator.planner.scaling.plan import ScalingPlan, plan_scaling
 from trading_operator.planner.scaling.signals import Tier
 
+SHOWN_SECONDS = 30.0  # the figures of a decision that holds on
 LOAD_TELLING_MIN = 0.1  # of a partition
 REDIS_IS_TOLD = "masters cannot change on a running cluster: it is told, not done"
 
@@ -52,7 +53,7 @@ class ScaleMemory:
     """What is kept between two passes; without it, the status tells where to go on.
 
     `counts` are those in effect; `looked_at_seconds` is the time of the newest look that was
-    decided about.
+    decided about; `shown` are the decisions that the status tells.
     """
 
     counts: Mapping[Tier, int]
@@ -60,6 +61,7 @@ class ScaleMemory:
     looked_at_seconds: float | None = None
     limiting: str = ""
     balance: BalanceStatus | None = None
+    shown: Mapping[Tier, Decision] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,15 +111,23 @@ def scale(memory: ScaleMemory | None, sight: Sight, now_seconds: float) -> Scale
         return Scaled(_asks(sight.spec, memory), memory, _status(sight.spec, memory))
     world = scaling_world(sight, load.rates, now_seconds)
     plan = plan_scaling(_told_only(sight.spec), world, memory.planner, now_seconds)
-    counts = {**memory.counts, **{t: n for t, n in plan.counts.items() if scales(sight.spec, t)}}
+    counts = {**memory.counts, **plan.counts}
     balance = balance_told(plan.balance, now_seconds)
     kept = memory.balance if says_the_same(memory.balance, balance) else balance
     limiting = plan.attribution.limiting
     memory = ScaleMemory(
-        counts, plan.memory, load.at_seconds, limiting.value if limiting else "", kept
-    )
+        counts, plan.memory, load.at_seconds, limiting.value if limiting else "", kept,
+        {tier: _shown(memory.shown.get(tier), each) for tier, each in plan.decisions.items()},
+    )  # fmt: skip
     asks = _asks(sight.spec, memory, _wishes(sight.spec, plan))
     return Scaled(asks, memory, _status(sight.spec, memory))
+
+
+def _shown(old: Decision | None, new: Decision) -> Decision:
+    """The old one for a while if it is of the same kind: not every figure is news."""
+    if old is None or old.kind != new.kind:
+        return new
+    return old if 0 <= new.at_seconds - old.at_seconds < SHOWN_SECONDS else new
 
 
 def _wishes(spec: TradingClusterSpec, plan: ScalingPlan) -> tuple[MoveWish, ...]:
@@ -177,7 +187,7 @@ def _status(spec: TradingClusterSpec, memory: ScaleMemory) -> AutoscalingStatus:
 
 
 def _tier(spec: TradingClusterSpec, tier: Tier, memory: ScaleMemory) -> TierScalingStatus:
-    decision = memory.planner.history.last(tier)
+    decision = memory.shown.get(tier) or memory.planner.history.last(tier)
     return TierScalingStatus(
         name=tier.value,
         mode=policy_of(spec, tier).mode.value,

@@ -230,9 +230,14 @@ def test_without_news_the_status_stays_as_it_was() -> None:
     scene = busy("partitions", rebalancing="on", policy={**ON, "max": 1})
     scene.looks(5)
     before = scene.told
-    scene.used["partition-0"] = BUSY + 0.01
+    scene.used["partition-0"] = BUSY + 0.05
     scene.look()
     assert scene.told == before
+    scene.looks(6)
+    assert scene.told.history == before.history
+    figures = [t.decision.inputs for t in scene.told.tiers if t.decision and t.name == "partitions"]
+    assert figures[0] is not None
+    assert figures[0].highest_percent == 95
 
 
 def test_a_status_can_be_read_again() -> None:
