@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trading_operator.planner.scaling.signals import Rates, Tier, UnitLoad
 
@@ -23,6 +23,9 @@ CORES: Mapping[tuple[Tier, str], float] = {
     (Tier.SHARDS, "rows_per_second"): 0.33,  # 7 us a row, and what a commit costs beside
     (Tier.SHARDS, "wal_bytes_per_second"): 0.33,
 }
+CPU = "cpu_milliseconds_per_second"
+# Measured: a replica without requests, with its health checks.
+IDLE: Mapping[Tier, float] = {Tier.BACKENDS: 15.0}
 # Waits above which a unit is saturated, whatever else it says.
 WAIT_MILLISECONDS_MAX: Mapping[Tier, float] = {
     Tier.BACKENDS: 20.0,  # lag of the event loop, p99
@@ -39,22 +42,28 @@ SATURATED = 0.85
 
 @dataclass(frozen=True)
 class Capacities:
-    """Capacity of one unit by tier and kind of load, and the `defaults` before it was learned."""
+    """Capacity of one unit by tier and kind of load, and the `defaults` before it was learned.
+
+    `idle` is the CPU that a unit needs without any work, which no other unit can take over.
+    """
 
     by_tier: Mapping[Tier, Mapping[str, float]]
     defaults: Mapping[Tier, Mapping[str, float]] = field(default_factory=lambda: DEFAULTS)
+    idle: Mapping[Tier, float] = field(default_factory=dict)
 
     def utilisation(self, tier: Tier, unit: UnitLoad) -> float:
         """The largest share of any of its capacities that the unit uses; may be above 1."""
         of, most = self.by_tier[tier], 0.0
         for kind, load in unit.loads.items():
             if kind in of:
-                most = max(most, load / of[kind])
+                idle = self.idle.get(tier, 0.0) if kind == CPU else 0.0
+                room = max(of[kind] - idle, of[kind] / 4)
+                most = max(most, (load - idle) / room)
         for kind, share in unit.shares.items():
             most = max(most, share / FULL.get(kind, 1.0))
         return most
 
-    def of(self, tier: Tier, kind: str = "cpu_milliseconds_per_second") -> float:
+    def of(self, tier: Tier, kind: str = CPU) -> float:
         """One capacity."""
         return self.by_tier[tier][kind]
 
@@ -68,13 +77,14 @@ def default_capacities(
 
 def sized_capacities(cores: Mapping[Tier, float]) -> Capacities:
     """The same for units of other sizes: a process that asks for less CPU is taken to do less."""
-    return default_capacities({
+    sized = default_capacities({
         tier: {
             kind: capacity * min(1.0, cores.get(tier, math.inf) / CORES.get((tier, kind), 1.0))
             for kind, capacity in kinds.items()
         }
         for tier, kinds in DEFAULTS.items()
     })  # fmt: skip
+    return replace(sized, idle=IDLE)
 
 
 def is_waiting(tier: Tier, unit: UnitLoad) -> bool:
@@ -91,7 +101,7 @@ def learn(before: Capacities, rates: Rates) -> Capacities:
             kind: _learn(capacity, before.defaults[tier][kind], tier, kind, units)
             for kind, capacity in kinds.items()
         }
-    return Capacities(learned, before.defaults)
+    return Capacities(learned, before.defaults, before.idle)
 
 
 def _learn(

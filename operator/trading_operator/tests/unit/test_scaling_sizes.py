@@ -43,6 +43,20 @@ def test_what_is_learned_stays_near_the_size_of_the_unit() -> None:
     assert small.defaults != large.defaults
 
 
+@pytest.mark.parametrize(
+    ("cores", "milliseconds", "share"),
+    [(0.1, 15.0, 0.0), (0.1, 50.0, 0.5), (0.1, 85.0, 1.0), (0.1, 5.0, 0.0), (0.02, 19.25, 1.0)],
+)
+def test_what_a_backend_needs_without_work_is_no_load(
+    cores: float, milliseconds: float, share: float
+) -> None:
+    capacities = sized_capacities({Tier.BACKENDS: cores})
+    unit = UnitLoad("replica-0", NOON, 1.0, {CPU: milliseconds}, {}, 1.0)
+    assert capacities.utilisation(Tier.BACKENDS, unit) == pytest.approx(share)
+    learned = learn(capacities, Rates({Tier.BACKENDS: (unit,)}))
+    assert learned.idle == capacities.idle
+
+
 def test_a_shard_at_which_work_queues_gets_another_although_backends_are_fuller() -> None:
     spec = spec_of("autoscaling: {backends: {mode: on}, shards: {mode: on}}")
     seen = world({Tier.SHARDS: 0.6, Tier.BACKENDS: 0.7, Tier.PARTITIONS: 0.3},
