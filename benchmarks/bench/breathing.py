@@ -194,23 +194,31 @@ def balances(watch: Watch) -> Iterator[Balance]:
 def seconds_into_band(watch: Watch) -> dict[str, float | None]:
     """From the beginning of each busy phase to the time from which it stayed inside the band.
 
-    It must stay for `HELD_SECONDS`; None = it did not within the phase.
+    What is outside for less than `HELD_SECONDS` in one piece, one window of the average, does not
+    count; None = it was outside for longer at the end of the phase.
     """
     told, found = list(balances(watch)), {}
     ends = [at for at, _ in watch.begins[1:]] + [watch.samples[-1].seconds]
     for (begin, name), end in zip(watch.begins, ends, strict=True):
-        if name not in BUSY:
-            continue
-        found[name] = None
-        inside_since: float | None = None
-        for each in told:
-            if not begin <= each.seconds < end:
-                continue
-            inside_since = (inside_since or each.seconds) if each.is_inside else None
-            if inside_since is not None and each.seconds - inside_since >= HELD_SECONDS:
-                found[name] = inside_since - begin
-                break
+        if name in BUSY:
+            inside = [each for each in told if begin <= each.seconds < end]
+            outside = [each for each in _outside(inside) if each[1] - each[0] >= HELD_SECONDS]
+            last = outside[-1][1] if outside else begin
+            found[name] = None if inside and last == inside[-1].seconds else last - begin
     return found
+
+
+def _outside(told: Sequence[Balance]) -> Iterator[tuple[float, float]]:
+    """Stretches outside the band, from and to."""
+    since: float | None = None
+    for each in told:
+        if not each.is_inside and since is None:
+            since = each.seconds
+        if each.is_inside and since is not None:
+            yield since, each.seconds
+            since = None
+    if since is not None:
+        yield since, told[-1].seconds
 
 
 def figures_of(watch: Watch) -> list[Figure]:

@@ -200,7 +200,7 @@ class AutoscalingSpec(ResourceModel):
         le=86_400,
         description="What was busy within so long is kept: the peaks of that time must fit into "
         "what remains. Averages are over a sixth of it, at least a third of it must have been "
-        "low. Short ones are for trying things out.",
+        "low. With less than half an hour moves rest for shorter, too: to try things out.",
     )
     budget: BudgetSpec = BudgetSpec()
     benefit_per_cost_percent_min: int = Field(

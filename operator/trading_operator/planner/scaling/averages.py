@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+WINDOW_SECONDS = 1800.0  # the default of autoscaling.scaleInAfterSeconds
 FAST_SECONDS = 15.0
 SLOW_SECONDS = 300.0
 JUMP = 1.25

@@ -137,9 +137,12 @@ class _Round(RoundSums):
             if not move.covers(slot.first, slot.past):
                 continue
             since = self.since(move)
-            if since < SLOT_COOLDOWN_SECONDS and not move.has_failed:
+            if since < SLOT_COOLDOWN_SECONDS * self.case.pace and not move.has_failed:
                 return False
-            if since < UNDO_SECONDS and self.used[source] <= self.mean + 2 * self.band:
+            if (
+                since < UNDO_SECONDS * self.case.pace
+                and self.used[source] <= self.mean + 2 * self.band
+            ):
                 return False
         return True
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from trading_contract.policies import TierAutoscaling, TierMode
+from trading_operator.planner.scaling.averages import WINDOW_SECONDS
 from trading_operator.planner.scaling.capacity import SATURATED
 from trading_operator.planner.scaling.decisions import Action, Blocker, Decision, Obstacle, Why
 from trading_operator.planner.scaling.memory import TierMemory
@@ -22,7 +23,6 @@ SHRINK_BELOW = 0.90
 LOOKS_ABOVE = 2
 UTILISATION_AFTER_SHRINKING_MAX = 0.70
 FORECAST_SECONDS = 1800.0
-WINDOW_SECONDS = 1800.0  # the default of autoscaling.scaleInAfterSeconds
 NEEDS_SECONDS = 600.0  # of that window
 COMPLETE_SECONDS = 300.0  # by chance alone one look may hear of everybody
 SHRINK_SECONDS = 300.0

@@ -97,6 +97,7 @@ def plan_scaling(
         BalanceCase(
             spec.rebalancing, world.layout, slots, loads, capacities.of(Tier.PARTITIONS),
             now_seconds, _silent(world), _spares(spec.autoscaling.partitions),
+            window_seconds=spec.autoscaling.scale_in_after_seconds,
         ),
         memory.looks_overfull,
     )  # fmt: skip

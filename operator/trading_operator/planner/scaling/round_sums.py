@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trading_contract.policies import PolicyMode, RebalancingSpec
-from trading_operator.planner.scaling.averages import Averages
+from trading_operator.planner.scaling.averages import WINDOW_SECONDS, Averages
 from trading_operator.planner.scaling.layout import (
     BalanceWhy,
     Layout,
@@ -47,6 +47,12 @@ class BalanceCase:
     missing: frozenset[str] = frozenset()
     spares: int = 0
     may_evacuate: bool = True
+    window_seconds: float = WINDOW_SECONDS
+
+    @property
+    def pace(self) -> float:
+        """How much shorter than usual moves rest; 1 = as usual."""
+        return min(1.0, self.window_seconds / WINDOW_SECONDS)
 
 
 class RoundSums:
@@ -169,7 +175,7 @@ class RoundSums:
 
     def busy(self, *, urgent: bool) -> set[str]:
         """Partitions that take part in no move now: one at a time, and some rest between."""
-        rest = 0.0 if urgent else PARTITION_COOLDOWN_SECONDS
+        rest = 0.0 if urgent else PARTITION_COOLDOWN_SECONDS * self.case.pace
         return {
             name
             for move in self.moves
