@@ -21,8 +21,8 @@ from trading_operator.planner.autoscale.told import (
     balance_read,
     decision_read,
     history_read,
-    time_text,
 )
+from trading_operator.planner.moves.times import told as told_time
 from trading_operator.planner.scaling.decisions import Decision, History
 from trading_operator.planner.scaling.explain import explain as in_words
 from trading_operator.planner.scaling.explain import explain_at, explain_balance
@@ -117,7 +117,7 @@ def time_of(words: str, now: datetime) -> float:
         except ValueError:
             continue
         return datetime.combine(now.date(), clock, UTC).timestamp()
-    example = time_text(now.timestamp())
+    example = told_time(now.timestamp())
     raise UserError(f"--at: {words!r} is no time; write {example} or 14:30 (UTC)")
 
 

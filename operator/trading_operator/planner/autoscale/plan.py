@@ -31,10 +31,10 @@ from trading_operator.planner.autoscale.told import (
     history_read,
     history_told,
     says_the_same,
-    time_text,
 )
 from trading_operator.planner.autoscale.world import Sight, scaling_world
 from trading_operator.planner.moves.asking import Asks
+from trading_operator.planner.moves.times import told as told_time
 from trading_operator.planner.scaling.capacity import sized_capacities
 from trading_operator.planner.scaling.decisions import Blocker, Decision, History, Obstacle
 from trading_operator.planner.scaling.explain import explain
@@ -143,7 +143,7 @@ def news(before: AutoscalingStatus | None, after: AutoscalingStatus | None) -> l
     told = after.history if after else ()
     return [
         explain(decision) for decision in history_read(told).decisions
-        if decision.is_change and (decision.tier.value, time_text(decision.at_seconds)) not in old
+        if decision.is_change and (decision.tier.value, told_time(decision.at_seconds)) not in old
     ]  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 from trading_contract.autoscaling_status import (
     BLOCKERS_MAX,
@@ -18,8 +17,8 @@ from trading_contract.autoscaling_status import (
     InputsStatus,
     MoveWishStatus,
 )
+from trading_operator.planner.moves import times
 from trading_operator.planner.moves.selection import range_text
-from trading_operator.planner.moves.times import seconds_of
 from trading_operator.planner.scaling.decisions import (
     Action,
     Blocker,
@@ -38,7 +37,7 @@ def decision_told(decision: Decision) -> DecisionStatus:
     error, cost = decision.prediction_error, decision.cost_per_month_change
     return DecisionStatus(
         tier=decision.tier.value,
-        at=time_text(decision.at_seconds),
+        at=times.told(decision.at_seconds),
         action=decision.action.value,
         reason=decision.why.value,
         from_count=decision.from_count,
@@ -74,7 +73,7 @@ def history_read(told: Iterable[DecisionStatus]) -> History:
 
 def decision_read(told: DecisionStatus) -> Decision:
     """Raises ValueError for a word or a time that this version does not know."""
-    at_seconds = seconds_of(told.at)
+    at_seconds = times.seconds_of(told.at)
     if at_seconds is None:
         raise ValueError(f"at: {told.at!r} is no time")
     cost = told.cost_per_month_change
@@ -89,7 +88,7 @@ def decision_read(told: DecisionStatus) -> Decision:
 def balance_told(plan: BalancePlan, now_seconds: float) -> BalanceStatus:
     """One round of rebalancing."""
     return BalanceStatus(
-        at=time_text(now_seconds),
+        at=times.told(now_seconds),
         reason=plan.why.value,
         mean_percent=_percent(plan.mean),
         highest_percent=_percent(max(plan.utilisation.values(), default=0.0)),
@@ -113,11 +112,6 @@ def says_the_same(old: BalanceStatus | None, new: BalanceStatus) -> bool:
     return old is not None and (old.reason, old.moves, old.unsplittable_symbols) == (
         new.reason, new.moves, new.unsplittable_symbols
     )  # fmt: skip
-
-
-def time_text(seconds: float) -> str:
-    """RFC 3339 in UTC, whole seconds."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _bounds(text: str) -> tuple[str, str]:
