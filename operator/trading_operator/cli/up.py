@@ -30,7 +30,11 @@ from trading_operator.substrates.processes.keepers import (
 )
 from trading_operator.substrates.processes.layout import NO_SPACE, Layout, no_space
 from trading_operator.substrates.processes.ports import is_free, read_ports
-from trading_operator.substrates.processes.postgres import NeedsPersonError, postgres_folder
+from trading_operator.substrates.processes.postgres import (
+    NeedsPersonError,
+    postgres_folder,
+    refuse_other_version,
+)
 from trading_operator.substrates.processes.proc import ProcessTable
 from trading_operator.substrates.processes.store import UP, Store, refuse_foreign_folder
 from trading_operator.supervision import supervise
@@ -119,7 +123,7 @@ def apply(arguments: argparse.Namespace) -> int:
 
 
 def refuse_missing_programs(layout: Layout) -> None:
-    """Raise UserError when a program is missing that the cluster consists of."""
+    """Raise UserError when a program is missing, or is of another version than the data."""
     probe = Component("probe", Role.NODE, 0)
     checks: tuple[Callable[[], object], ...] = (
         postgres_folder,
@@ -134,6 +138,12 @@ def refuse_missing_programs(layout: Layout) -> None:
             problems.append(str(error))
     if problems:
         raise UserError("\n".join(problems))
+    try:
+        for made_by in sorted(layout.shards_folder.glob("*/data/PG_VERSION")):
+            data = made_by.parent
+            refuse_other_version(data.parent.name, data, postgres_folder())
+    except NeedsPersonError as error:
+        raise UserError(str(error)) from error
 
 
 def make_folder(layout: Layout) -> None:

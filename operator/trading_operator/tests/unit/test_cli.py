@@ -101,6 +101,20 @@ def test_a_port_that_another_program_took_while_the_cluster_was_down_is_told_at_
     assert Store(layout).wish() is None
 
 
+def test_data_of_another_version_is_refused_before_anything_is_started(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout = stored(home)
+    data = layout.shard_data("shard-0")
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("9\n")
+    assert run(monkeypatch, "up", "-f", str(layout.cluster_file)) == 2
+    told = capsys.readouterr().err
+    assert f"shard-0: the data folder {data} was made by PostgreSQL 9, installed is" in told
+    assert "pg_upgrade" in told
+    assert Store(layout).wish() is None
+
+
 def test_a_data_folder_that_no_file_system_makes_is_refused_with_the_way_out(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
