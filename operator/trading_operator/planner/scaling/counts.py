@@ -21,6 +21,7 @@ from trading_operator.planner.scaling.tier_state import TierState
 GROW_ABOVE = 1.10  # of the target
 SHRINK_BELOW = 0.90
 LOOKS_ABOVE = 2
+FALLING = 0.8  # of the steady load: whoever grows now grows for what is over
 UTILISATION_AFTER_SHRINKING_MAX = 0.70
 FORECAST_SECONDS = 1800.0
 NEEDS_SECONDS = 600.0  # of that window
@@ -85,6 +86,13 @@ class TierCase:
         return averages.steady(emergency=self.is_emergency)[0]
 
     @property
+    def is_falling(self) -> bool:
+        """Whether there is clearly less to do now than the averages say, and none is expected."""
+        averages = self.memory.averages
+        now = averages.fast[0] if averages.fast else self.state.total
+        return max(now, self.expected(LEAD_SECONDS[self.tier])) < FALLING * self.steady
+
+    @property
     def is_emergency(self) -> bool:
         """Whether the units together are nearly full by the fast average."""
         fast = self.memory.averages.fast
@@ -146,8 +154,10 @@ def wish(case: TierCase) -> Decision:
     is_queueing = is_queueing and case.state.mean >= 0.5
     if is_queueing and ratio > SHRINK_BELOW:
         wanted = max(wanted, case.present + 1)
-    if wanted > case.present and (
-        case.memory.looks_above >= LOOKS_ABOVE or case.is_emergency or is_queueing
+    if (
+        wanted > case.present
+        and not case.is_falling
+        and (case.memory.looks_above >= LOOKS_ABOVE or case.is_emergency or is_queueing)
     ):
         return _grow(case, replace(hold, why=_why_more(case, is_queueing=is_queueing)), wanted)
     if ratio < SHRINK_BELOW and wanted < case.present:

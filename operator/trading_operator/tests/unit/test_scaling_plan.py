@@ -139,6 +139,20 @@ def test_a_clock_that_went_back_does_not_cool_for_ever() -> None:
     assert plan.counts == {Tier.BACKENDS: 6}
 
 
+def test_nobody_grows_for_a_load_that_is_over() -> None:
+    """What held it back is gone together with the load; the slow average still remembers it."""
+    off = spec_of("autoscaling: {backends: {mode: off}}")
+    memory = looks(off, world({Tier.BACKENDS: 0.80}), 60).memory
+    begin = NOON + 5 * 60
+    plan = looks(spec_of(), world({Tier.BACKENDS: 0.78}), 1, memory, begin)
+    assert plan.counts == {Tier.BACKENDS: 6}
+    plan = looks(
+        spec_of(), world({**dict.fromkeys(Tier, 0.05), Tier.BACKENDS: 0.1}), 1, memory, begin
+    )
+    assert plan.counts == {}
+    assert plan.decisions[Tier.BACKENDS].action is Action.HOLD
+
+
 def low(spec: TradingClusterSpec, count: int = 130) -> ScalingPlan:
     """Eleven minutes of little to do."""
     used = {Tier.BACKENDS: 0.2, Tier.PARTITIONS: 0.5, Tier.SHARDS: 0.5}
