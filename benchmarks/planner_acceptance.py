@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 from trading_operator.planner.scaling.signals import Tier
-from trading_operator.simulation.acceptance import SCENARIOS, SMALL
+from trading_operator.simulation.acceptance import SCENARIOS, SMALL, moving_only
 from trading_operator.simulation.run import simulate
 from trading_operator.simulation.specs import simulated_spec
 from trading_operator.simulation.strategies import STRATEGIES
@@ -24,9 +24,12 @@ from trading_operator.simulation.traces import TRACES
 from trading_operator.simulation.world import SimulatedWorld
 
 NAMES = list(SCENARIOS)
-COMPARED = ("zipf", "step", "hot-symbol")
+COMPARED = ("constant", "zipf", "step", "hot-symbol", "alternation", "dropout")
 COMPARED_SECONDS = 5400.0
-Row = tuple[float, float, float, float]
+Row = tuple[float, ...]
+# Highest over mean is finer with fewer partitions, whoever moves; so it is compared both ways.
+FIXED, OWN = "counts fixed", "own counts"
+COLUMNS = ("moves", "ranges", "imbalance", "served %", "unit hours")
 
 
 def held(seed: int) -> tuple[int, str, list[str]]:
@@ -35,25 +38,38 @@ def held(seed: int) -> tuple[int, str, list[str]]:
     return seed, name, SCENARIOS[name](seed)
 
 
-def compared(task: tuple[str, str, int]) -> tuple[str, str, Row]:
-    """Ranges moved, imbalance, share served and unit hours of a strategy on a trace."""
-    trace, strategy, seed = task
-    spec = simulated_spec()
+def compared(task: tuple[str, str, str, int]) -> tuple[str, str, str, Row]:
+    """What a strategy does on a trace, in the order of COLUMNS."""
+    counts, trace, strategy, seed = task
+    spec = simulated_spec() if counts == OWN else moving_only()
     world = SimulatedWorld(seed, SMALL, replace(TRACES[trace], seconds=COMPARED_SECONDS))
     outcome = simulate(world, STRATEGIES[strategy](spec), spec)
     hours = sum(outcome.unit_hours(tier) for tier in Tier)
-    row = (float(outcome.ranges_moved), outcome.imbalance_mean, outcome.served_share, hours)
-    return trace, strategy, row
+    row = (
+        float(len(outcome.moves)), float(outcome.ranges_moved), outcome.imbalance_mean,
+        100 * outcome.served_share, hours,
+    )  # fmt: skip
+    return counts, trace, strategy, row
 
 
-def table(rows: dict[tuple[str, str], list[Row]]) -> Iterator[str]:
-    """Means over the seeds."""
-    yield f"{'trace':12} {'strategy':10} {'ranges':>8} {'imbalance':>10} {'served':>8} {'hours':>7}"
-    for (trace, strategy), each in rows.items():
-        ranges, imbalance, served, hours = (sum(c) / len(c) for c in zip(*each, strict=True))
-        yield (
-            f"{trace:12} {strategy:10} {ranges:8.1f} {imbalance:10.3f} {served:8.2%} {hours:7.1f}"
-        )
+def table(rows: dict[tuple[str, str, str], list[Row]]) -> Iterator[str]:
+    """Means over the seeds, and of these over the traces."""
+    for counts in (FIXED, OWN):
+        yield f"{counts:12} {'strategy':10}" + "".join(f"{name:>11}" for name in COLUMNS)
+        for trace in COMPARED:
+            for strategy in STRATEGIES:
+                yield _line(trace, strategy, rows[counts, trace, strategy])
+        for strategy in STRATEGIES:
+            of_all = [_mean(rows[counts, trace, strategy]) for trace in COMPARED]
+            yield _line("all", strategy, of_all)
+
+
+def _line(trace: str, strategy: str, rows: list[Row]) -> str:
+    return f"{trace:12} {strategy:10}" + "".join(f"{value:11.3f}" for value in _mean(rows))
+
+
+def _mean(rows: list[Row]) -> Row:
+    return tuple(sum(column) / len(column) for column in zip(*rows, strict=True))
 
 
 def main() -> int:
@@ -77,12 +93,14 @@ def main() -> int:
         print(f"{chosen.seeds} seeds, {broken} broken, {time.monotonic() - begun:.0f} s: "
               + ", ".join(f"{name} {count}" for name, count in counts.items()))  # fmt: skip
         tasks = [
-            (t, s, seed) for t in COMPARED for s in STRATEGIES for seed in range(chosen.compare)
-        ]
-        rows: dict[tuple[str, str], list[Row]] = {}
-        for trace, strategy, row in pool.map(compared, tasks):
-            rows.setdefault((trace, strategy), []).append(row)
-    print("\n".join(table(rows)))
+            (counts, trace, strategy, seed) for counts in (FIXED, OWN) for trace in COMPARED
+            for strategy in STRATEGIES for seed in range(chosen.compare)
+        ]  # fmt: skip
+        rows: dict[tuple[str, str, str], list[Row]] = {}
+        for counts_of, trace, strategy, row in pool.map(compared, tasks):
+            rows.setdefault((counts_of, trace, strategy), []).append(row)
+    if rows:
+        print("\n".join(table(rows)))
     return 1 if broken else 0
 
 

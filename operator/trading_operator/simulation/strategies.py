@@ -99,7 +99,7 @@ class _Alternative:
                 wanted = math.ceil(state.count.ready * ratio)
             wanted = min(max(wanted, policy.min), policy.max)
             kept = [
-                each for each in self.recent.get(tier, [])
+                each for each in self.recent.get(tier, [(now_seconds, present)])
                 if now_seconds - each[0] < HPA_STABILIZATION_SECONDS
             ]  # fmt: skip
             self.recent[tier] = [*kept, (now_seconds, wanted)]

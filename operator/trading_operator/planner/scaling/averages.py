@@ -10,6 +10,8 @@ import math
 from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import add
 
 WINDOW_SECONDS = 1800.0  # the default of autoscaling.scaleInAfterSeconds
 FAST_SECONDS = 15.0
@@ -50,16 +52,27 @@ class Averages:
         It is the fast average where that has jumped clear above them (a symbol that became hot
         would else be moved as if it were cold), in an emergency wherever it is more.
         """
-        jump = 1.0 if emergency else JUMP
-        rows = zip(self.slow, self.deviation, self.fast, strict=True)
-        return [f if f > jump * (s + d) else s + d for s, d, f in rows]
+        return self._urgent if emergency else self._calm
 
-    def peak(self) -> list[float]:
+    # One look needs these several times over; they are no fields, so they do not count in `==`.
+
+    @cached_property
+    def _calm(self) -> list[float]:
+        usual = map(add, self.slow, self.deviation)
+        return [f if f > JUMP * u else u for u, f in zip(usual, self.fast, strict=True)]
+
+    @cached_property
+    def _urgent(self) -> list[float]:
+        return list(map(max, map(add, self.slow, self.deviation), self.fast))
+
+    def peak(self) -> Sequence[float]:
         """The highest that was seen within about half an hour, by id."""
-        if not self.peaks:
-            return list(self.fast)
-        if len(self.peaks) == 1:
-            return list(self.peaks[0])
+        return self._peak
+
+    @cached_property
+    def _peak(self) -> Sequence[float]:
+        if len(self.peaks) < 2:
+            return self.peaks[0] if self.peaks else self.fast
         return list(map(max, *self.peaks))
 
     def position(self, key: int) -> int | None:
@@ -105,11 +118,15 @@ def _with_ids(
 ) -> Averages:
     """The same averages for other ids; new ones begin with their load."""
     rows = {key: at for at, key in enumerate(before.ids) if key not in anew}
-    at = [rows.get(key) for key in ids]
+    at = [rows.get(key, -1) for key in ids]
+    new = [here for here, row in enumerate(at) if row < 0]
     first = [loads.get(key, 0.0) for key in ids]
 
-    def column(old: Column, new: Sequence[float]) -> Column:
-        return tuple([new[i] if row is None else old[row] for i, row in enumerate(at)])
+    def column(old: Column, begin: Sequence[float]) -> Column:
+        kept = list(map((*old, 0.0).__getitem__, at))  # -1 is the one that was added
+        for here in new:
+            kept[here] = begin[here]
+        return tuple(kept)
 
     nothing = [0.0] * len(ids)
     return Averages(

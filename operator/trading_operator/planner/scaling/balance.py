@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from trading_operator.planner.scaling.candidates import Bench, Candidate, best_candidate
+from trading_operator.planner.scaling.candidates import Bench, best_bundle
 from trading_operator.planner.scaling.layout import (
     BalancePlan,
     BalanceWhy,
@@ -103,36 +103,26 @@ class _Round(RoundSums):
         urgent = source in self.emergencies
         free = [name for name in self.fit if name not in busy]
         targets = heapq.nsmallest(TARGETS_LOOKED_AT, free, key=lambda n: (self.used[n], n))
-        chosen: list[Candidate] = []
-        before = dict(self.used)
-        while len(chosen) < pieces and self.used[source] > self.mean + self.band / 2:
-            bench = Bench(
-                self.case.layout, self.case.loads, self.urgent if urgent else self.load, self.used,
-                self.mean, self.band, self.slots_of, is_urgent=urgent, needs_target=bool(chosen),
-            )  # fmt: skip
-            movable = [s for s in self.slots_of[source] if self._may_move(s, source, chosen)]
-            found = best_candidate(bench, source, movable, targets)
-            if found is None or (chosen and sum(c.load for c in chosen) + found.load > churn):
-                break
-            chosen.append(found)
-            targets = [found.target]
-            self.used[source] -= found.load
-            self.used[found.target] += found.load
-        if not chosen:
+        bench = Bench(
+            self.case.layout, self.case.loads, self.load, self.used,
+            self.mean, self.band, self.slots_of, urgent, pieces, churn,
+        )  # fmt: skip
+        movable = [slot for slot in self.slots_of[source] if self._may_move(slot, source)]
+        found = best_bundle(bench, source, movable, targets)
+        if found is None:
             return None
-        target = chosen[0].target
-        hot = any(each.is_hot_symbol for each in chosen)
-        why = MoveWhy.HOT_SYMBOL if hot else MoveWhy.EMERGENCY if urgent else MoveWhy.OVERFULL
+        target, full, free_before = found.target, self.used[source], self.used[found.target]
+        self.used[source] -= found.load
+        self.used[target] += found.load
+        why = MoveWhy.EMERGENCY if urgent else MoveWhy.OVERFULL
         return MoveWish(
-            tuple(sorted((each.first, each.past) for each in chosen)), source, target, why,
-            sum(each.load for each in chosen), before[source], self.used[source],
-            before[target], self.used[target],
+            tuple(sorted((each.first, each.past) for each in found.pieces)), source, target,
+            MoveWhy.HOT_SYMBOL if found.has_hot_symbol else why, found.load, full,
+            self.used[source], free_before, self.used[target],
         )  # fmt: skip
 
-    def _may_move(self, slot: SlotPlace, source: str, chosen: list[Candidate]) -> bool:
-        """Not chosen already, not just moved, and not back to where it came from for little."""
-        if any(slot.first < each.past and each.first < slot.past for each in chosen):
-            return False
+    def _may_move(self, slot: SlotPlace, source: str) -> bool:
+        """Not just moved, and not back to where it came from for little."""
         for move in self.moves:
             if not move.covers(slot.first, slot.past):
                 continue
@@ -154,11 +144,7 @@ class _Round(RoundSums):
             if room <= 0 or source in taken or not free:
                 continue
             target = min(free, key=lambda name: (self.used[name], name))
-            share = max(1, -(-len(self.slots_of[source]) // max(1, len(self.fit))))
-            slots = sorted(
-                self.slots_of[source], key=lambda s: (-self.load.get(s.slot_id, 0.0), s.first)
-            )
-            slots = slots[:share]
+            slots = self._leaving_slots(source, target)
             load = sum(self.load.get(slot.slot_id, 0.0) for slot in slots)
             ranges = tuple(sorted((slot.first, slot.past) for slot in slots))
             yield MoveWish(
@@ -169,6 +155,19 @@ class _Round(RoundSums):
             self.used[target] += load
             taken |= {source, target}
             room -= 1
+
+    def _leaving_slots(self, source: str, target: str) -> list[SlotPlace]:
+        """The largest one, and what the target has room for beside it, the larger ones first."""
+        slots = self.slots_of[source]
+        most = max(PIECES_PER_ROUND, -(-len(slots) // max(1, len(self.fit))))
+        room = self.mean + self.band / 2 - self.used[target]
+        chosen: list[SlotPlace] = []
+        for slot in sorted(slots, key=lambda s: (-self.load.get(s.slot_id, 0.0), s.first)):
+            load = self.load.get(slot.slot_id, 0.0)
+            if not chosen or (len(chosen) < most and load <= room):
+                chosen.append(slot)
+                room -= load
+        return chosen
 
     def why_none(self, looks: Mapping[str, int]) -> BalanceWhy:
         """Why there is nothing to move although nothing forbids it."""

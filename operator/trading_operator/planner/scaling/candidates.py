@@ -1,8 +1,13 @@
-"""Which piece of an overfull partition helps most for what it costs, and where it should go."""
+"""Which pieces of an overfull partition help most for what they cost, and where they should go.
+
+A piece is a whole slot or a part of one. What one move takes is chosen as a bundle: pieces that are
+too small to be worth a move of their own are worth one together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -11,11 +16,12 @@ from trading_operator.planner.scaling.signals import SlotLoad
 
 DIFFERENCE_MIN = 0.10
 IMPROVEMENT = 0.95
-SHARE_MIN = 0.02  # of the source's load: less is not worth a pause
+SHARE_MIN = 0.02  # of the source's load: less is not worth a range
 HOT_SYMBOL = 0.4  # of a partition: it gets one of its own
 COST_OF_A_MOVE = 1.0
 COST_OF_AN_OPEN_ORDER = 1e-5
 COST_OF_A_STRANGER = 0.2  # where the target owns neither neighbour: slots cannot be merged
+COST_OF_A_CUT = 0.2  # one slot more
 SLOTS_CUT = 3
 
 
@@ -31,120 +37,192 @@ class Bench:
     band: float
     slots_of: Mapping[str, Sequence[SlotPlace]]
     is_urgent: bool = False
-    needs_target: bool = False  # another piece has its target already
+    pieces_max: int = 4
+    churn_max: float = 1.0
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """The range `[first, past)` to that partition. `weight` is gain per cost."""
+class Piece:
+    """The range `[first, past)` of a slot. `may_fill`: how full it may make its target."""
 
-    weight: float
     load: float
     first: str
     past: str
-    target: str
-    is_hot_symbol: bool = False
+    slot: SlotPlace
+    may_fill: float
 
     @property
-    def order(self) -> tuple[float, str, str]:
-        """The best first; ties by place."""
-        return (-self.weight, self.first, self.target)
+    def is_cut(self) -> bool:
+        """Whether the slot must be cut for it."""
+        return (self.first, self.past) != (self.slot.first, self.slot.past)
 
 
-def best_candidate(
+@dataclass(frozen=True)
+class Bundle:
+    """What one move takes to its target, and how much better that makes it."""
+
+    gain: float
+    load: float
+    pieces: tuple[Piece, ...]
+    target: str
+
+    @property
+    def has_hot_symbol(self) -> bool:
+        """Whether a symbol that is much for any partition is what moves."""
+        return any(piece.load > HOT_SYMBOL for piece in self.pieces)
+
+
+def best_bundle(
     bench: Bench, source: str, slots: Sequence[SlotPlace], targets: Sequence[str]
-) -> Candidate | None:
-    """A whole slot if one fits, else a part of one; in an emergency also what only helps."""
-    floor = SHARE_MIN * bench.used[source]
-    whole = [(s, s.first, s.past, bench.load.get(s.slot_id, 0.0)) for s in slots]
-    whole = [each for each in whole if each[3] >= floor]
-    found = _best(bench, source, whole, targets)
-    if found is None:
-        parts = [piece for piece in _parts(bench, slots, targets) if piece[3] >= floor]
-        found = _best(bench, source, parts, targets)
-        if found is None and bench.is_urgent and not bench.needs_target:
-            found = _best(bench, source, [*whole, *parts], targets, is_any_help=True)
+) -> Bundle | None:
+    """The best for any of the targets; in an emergency also what only helps."""
+    offers = _Offers(bench, source, slots)
+    found = _best(offers.fill(target, is_any_help=False) for target in targets)
+    if found is None and bench.is_urgent:
+        found = _best(offers.fill(target, is_any_help=True) for target in targets)
     return found
 
 
-Piece = tuple[SlotPlace, str, str, float]
+def _best(bundles: Iterator[Bundle | None]) -> Bundle | None:
+    # `max` keeps the first of equals, and targets come in order.
+    known = [each for each in bundles if each is not None]
+    return max(known, key=lambda each: each.gain, default=None)
 
 
-def _best(
-    bench: Bench, source: str, pieces: Sequence[Piece], targets: Sequence[str],
-    *, is_any_help: bool = False,
-) -> Candidate | None:  # fmt: skip
-    best: Candidate | None = None
-    for target in targets:
-        for slot, first, past, load in pieces:
-            gain = _gain(bench, source, target, load, is_any_help=is_any_help)
-            if gain <= 0:
+class _Offers:
+    """What the source has to give."""
+
+    def __init__(self, bench: Bench, source: str, slots: Sequence[SlotPlace]) -> None:
+        self.bench, self.full = bench, bench.used[source]
+        self.top = bench.mean + bench.band / 2
+        self.floor = SHARE_MIN * self.full
+        loads = [(bench.load.get(slot.slot_id, 0.0), slot) for slot in slots]
+        self.whole = [
+            Piece(load, slot.first, slot.past, slot, self._may_fill(slot, load))
+            for load, slot in loads if load >= self.floor
+        ]  # fmt: skip
+        fullest = sorted(loads, key=lambda each: (-each[0], each[1].first))[:SLOTS_CUT]
+        self.cuts = [_Cut(bench, slot, load, self.top) for load, slot in fullest]
+        hottest = (piece for cut in self.cuts for piece in cut.hottest())
+        self.symbols = [piece for piece in hottest if piece.load >= self.floor]
+
+    def _may_fill(self, slot: SlotPlace, load: float) -> float:
+        """A symbol that is too much for any share may have an empty partition for itself."""
+        if load <= self.top or len(self.bench.layout.symbols_of(slot.first, slot.past)) != 1:
+            return self.top
+        return load
+
+    def fill(self, target: str, *, is_any_help: bool) -> Bundle | None:
+        """The pieces that this target should get, one after the other."""
+        bench, left, filled = self.bench, self.full, self.bench.used[target]
+        chosen: list[Piece] = []
+        if left - filled < DIFFERENCE_MIN:
+            return None
+        gain_of = self._help if is_any_help else self._gain
+        while len(chosen) < bench.pieces_max and left > self.top:
+            best = self._best_piece(target, left, filled, chosen, gain_of)
+            if best is None:
+                break
+            is_much = self.full - left + best.load > bench.churn_max
+            if chosen and is_much and not bench.is_urgent:
+                break
+            chosen.append(best)
+            left, filled = left - best.load, filled + best.load
+        if not chosen or max(left, filled) > IMPROVEMENT * self.full:
+            return None
+        gain = gain_of(self.full, bench.used[target], self.full - left)
+        return Bundle(gain, self.full - left, tuple(chosen), target)
+
+    def _best_piece(
+        self, target: str, left: float, filled: float, chosen: Sequence[Piece],
+        gain_of: Callable[[float, float, float], float],
+    ) -> Piece | None:  # fmt: skip
+        """The piece of the best gain per cost."""
+        best, best_weight = None, 0.0
+        for piece in self._pieces(left, filled, is_any_help=gain_of == self._help):
+            gain = gain_of(left, filled, piece.load)
+            if gain <= best_weight or _overlaps(piece, chosen):
                 continue
-            weight = gain / _cost(bench, slot, target)
-            one = Candidate(weight, load, first, past, target, load > HOT_SYMBOL)
-            if best is None or one.order < best.order:
-                best = one
-    return best
+            if gain_of == self._gain and filled + piece.load > piece.may_fill:
+                continue
+            weight = gain / _cost(self.bench, piece, target)
+            if weight > best_weight:
+                best, best_weight = piece, weight
+        return best
+
+    def _pieces(self, left: float, filled: float, *, is_any_help: bool) -> Iterator[Piece]:
+        mean = self.bench.mean
+        ideal = (left - filled) / 2 if is_any_help else min(left - mean, mean - filled)
+        most = ideal if is_any_help else min(self.top - filled, left - mean + self.bench.band / 2)
+        yield from self.whole
+        for cut in self.cuts:
+            yield from (piece for piece in cut.near(ideal, most) if piece.load >= self.floor)
+        yield from self.symbols
+
+    def _gain(self, left: float, filled: float, load: float) -> float:
+        """How much the squares of what is above the mean shrink."""
+        mean = self.bench.mean
+        return sum(
+            max(0.0, before - mean) ** 2 - max(0.0, after - mean) ** 2
+            for before, after in ((left, left - load), (filled, filled + load))
+        )
+
+    @staticmethod
+    def _help(left: float, filled: float, load: float) -> float:
+        """How much less full the fuller of the two is."""
+        return left - max(left - load, filled + load)
 
 
-def _gain(bench: Bench, source: str, target: str, load: float, *, is_any_help: bool) -> float:
-    """How much the squares of what is above the mean shrink; 0 where the move is not acceptable."""
-    full, free = bench.used[source], bench.used[target]
-    left, filled = full - load, free + load
-    if full - free < DIFFERENCE_MIN or max(left, filled) > IMPROVEMENT * full:
-        return 0.0
-    if is_any_help:
-        return full - max(left, filled)
-    if filled > bench.mean + bench.band / 2:
-        return 0.0
-    improvement, added = max(full - filled, left - free), min(filled - free, full - left)
-    if filled > left and (added <= 0 or improvement / added < 0.5):
-        return 0.0
-    return sum(
-        max(0.0, before - bench.mean) ** 2 - max(0.0, after - bench.mean) ** 2
-        for before, after in ((full, left), (free, filled))
-    )
+class _Cut:
+    """One slot with the sums of its symbols' loads, for cutting it."""
+
+    def __init__(self, bench: Bench, slot: SlotPlace, load: float, top: float) -> None:
+        self.slot, self.top = slot, top
+        self.names = bench.layout.symbols_of(slot.first, slot.past)
+        self.loads = symbol_loads(bench.readings.get(slot.slot_id), load, self.names)
+        self.sums = [0.0, *accumulate(self.loads)]
+
+    def near(self, ideal: float, most: float) -> Iterator[Piece]:
+        """Beginnings and ends of the slot, as near to each of the two loads as symbols allow."""
+        last, whole = len(self.names), self.sums[-1]
+        for wanted in (ideal, most):
+            at = min(bisect_right(self.sums, wanted) - 1, last - 1)
+            if at >= 1:
+                yield Piece(self.sums[at], self.slot.first, self.names[at], self.slot, self.top)
+            at = max(bisect_left(self.sums, whole - wanted), 1)
+            if at < last:
+                load = whole - self.sums[at]
+                yield Piece(load, self.names[at], self.slot.past, self.slot, self.top)
+
+    def hottest(self) -> Iterator[Piece]:
+        """The busiest symbol alone, if it is most of the slot."""
+        if len(self.names) < 2:
+            return
+        at = max(range(len(self.names)), key=lambda each: (self.loads[each], -each))
+        load = self.loads[at]
+        if load > self.sums[-1] / 2:
+            first = self.names[at] if at else self.slot.first
+            past = self.names[at + 1] if at + 1 < len(self.names) else self.slot.past
+            yield Piece(load, first, past, self.slot, max(self.top, load))
 
 
-def _cost(bench: Bench, slot: SlotPlace, target: str) -> float:
-    reading = bench.readings.get(slot.slot_id)
+def _overlaps(piece: Piece, chosen: Sequence[Piece]) -> bool:
+    return any(piece.first < each.past and each.first < piece.past for each in chosen)
+
+
+def _cost(bench: Bench, piece: Piece, target: str) -> float:
+    reading = bench.readings.get(piece.slot.slot_id)
     orders = reading.open_orders if reading is not None else 0.0
     is_stranger = all(
-        slot.first != other.past and slot.past != other.first
+        piece.first != other.past and piece.past != other.first
         for other in bench.slots_of.get(target, ())
     )
-    return COST_OF_A_MOVE + COST_OF_AN_OPEN_ORDER * orders + COST_OF_A_STRANGER * is_stranger
+    return (
+        COST_OF_A_MOVE
+        + COST_OF_AN_OPEN_ORDER * orders
+        + COST_OF_A_STRANGER * is_stranger
+        + COST_OF_A_CUT * piece.is_cut
+    )
 
 
-def _parts(bench: Bench, slots: Sequence[SlotPlace], targets: Sequence[str]) -> Iterator[Piece]:
-    """Beginnings and ends of the fullest slots, cut between symbols, and hot symbols alone."""
-    fullest = sorted(slots, key=lambda s: (-bench.load.get(s.slot_id, 0.0), s.first))
-    least = min((bench.used[name] for name in targets), default=0.0)
-    room = bench.mean + bench.band / 2 - least
-    for slot in fullest[:SLOTS_CUT]:
-        names = bench.layout.symbols_of(slot.first, slot.past)
-        if len(names) < 2:
-            continue
-        whole = bench.load.get(slot.slot_id, 0.0)
-        loads = symbol_loads(bench.readings.get(slot.slot_id), whole, names)
-        sums = list(accumulate(loads))
-        # The cuts on both sides of what there is room for, from both ends.
-        yield from _cuts(slot, names, sums, room)
-        hottest = max(range(len(names)), key=lambda at: (loads[at], -at))
-        if loads[hottest] > whole / 2:
-            first = names[hottest] if hottest else slot.first
-            past = names[hottest + 1] if hottest + 1 < len(names) else slot.past
-            yield slot, first, past, loads[hottest]
-
-
-def _cuts(
-    slot: SlotPlace, names: Sequence[str], sums: Sequence[float], room: float
-) -> Iterator[Piece]:
-    whole = sums[-1]
-    for at in range(1, len(names)):
-        before, after = sums[at - 1], whole - sums[at - 1]
-        next_before = sums[at]
-        if before <= room < next_before or at in {1, len(names) // 2}:
-            yield slot, slot.first, names[at], before
-        if after <= room < whole - (sums[at - 2] if at > 1 else 0.0) or at == len(names) - 1:
-            yield slot, names[at], slot.past, after
+__all__ = ["Bench", "Bundle", "Piece", "best_bundle"]

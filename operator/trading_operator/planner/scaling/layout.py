@@ -6,6 +6,8 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
+from operator import lt
 
 from trading_contract.symbols import HIGHEST, LOWEST
 from trading_operator.planner.scaling.signals import SlotLoad
@@ -59,14 +61,23 @@ class Layout:
         """The listed symbols of a range."""
         return self.symbols[bisect_left(self.symbols, first) : bisect_left(self.symbols, past)]
 
+    # Columns, made once per look: with many thousands of slots, objects are what takes long.
+
+    @cached_property
+    def slot_ids(self) -> Sequence[int]:
+        """The id of each slot."""
+        return [slot.slot_id for slot in self.slots]
+
+    @cached_property
+    def owners(self) -> Sequence[str]:
+        """The partition of each slot."""
+        return [slot.partition for slot in self.slots]
+
     def tiles(self) -> bool:
         """Whether the slots cover every symbol exactly once."""
-        reached = LOWEST
-        for slot in self.slots:
-            if slot.first != reached or slot.past <= slot.first:
-                return False
-            reached = slot.past
-        return reached == HIGHEST
+        firsts = [slot.first for slot in self.slots]
+        pasts = [slot.past for slot in self.slots]
+        return [LOWEST, *pasts] == [*firsts, HIGHEST] and all(map(lt, firsts, pasts))
 
 
 class MoveWhy(StrEnum):

@@ -81,7 +81,7 @@ def plan_scaling(
     slots = fold_loads(
         _over(memory.slots, spec),
         {key: slot.cpu_milliseconds_per_second for key, slot in loads.items()},
-        sorted(slot.slot_id for slot in world.layout.slots),
+        sorted(world.layout.slot_ids),
         now_seconds,
         _cut_or_merged(memory.places, world.layout.slots),
     )
@@ -120,9 +120,10 @@ def _cut_or_merged(before: Sequence[SlotPlace], now: Sequence[SlotPlace]) -> Col
     """Slots that kept their id and not their symbols: what was averaged is of another slot."""
     if before is now or before == now:
         return ()
-    same = {id(slot) for slot in before}
+    same = set(map(id, before))
     changed = [slot for slot in now if id(slot) not in same]  # most are the very same objects
-    bounds = {slot.slot_id: (slot.first, slot.past) for slot in before} if changed else {}
+    ids = {slot.slot_id for slot in changed}
+    bounds = {slot.slot_id: (slot.first, slot.past) for slot in before if slot.slot_id in ids}
     return {
         slot.slot_id
         for slot in changed
@@ -197,15 +198,17 @@ def _with_packing(
         (each.name for each in layout.partitions if each.name not in leaving), key=_ordinal
     )
     is_low = case.load < SHRINK_BELOW * case.target * max(1, case.present - case.spares)
-    if len(names) < 2 or not is_low or any(need >= case.present for _, need in case.memory.needs):
+    is_needed = any(need >= case.present for _, need in case.memory.needs)
+    if len(names) < 2 or not is_low or is_needed or case.moves_under_way:
         return case  # it will not shrink now, so nobody asks
-    others, victim = dict.fromkeys(names[:-1], 0.0), []
+    others: dict[str, float] = dict.fromkeys(names[:-1], 0.0)
+    victim: list[float] = []
     peaks = dict(zip(memory.slots.ids, memory.slots.peak(), strict=True))
-    for slot in layout.slots:
-        if slot.partition in others:
-            others[slot.partition] += peaks[slot.slot_id]
+    for owner, peak in zip(layout.owners, map(peaks.__getitem__, layout.slot_ids), strict=True):
+        if owner in others:
+            others[owner] += peak
         else:
-            victim.append(peaks[slot.slot_id])
+            victim.append(peak)
     return replace(case, highest_without_one=highest_after_removal(victim, others, capacity))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trading_contract.policies import PolicyMode, RebalancingSpec
@@ -63,27 +63,19 @@ class RoundSums:
         layout = case.layout
         self.moves = layout.moves
         self.running = [move for move in self.moves if move.finished_at_seconds is None]
-        ids, share = case.averages.ids, 1 / case.capacity
-        steady, urgent = case.averages.steady(), case.averages.steady(emergency=True)
-        self.load = dict(zip(ids, [each * share for each in steady], strict=True))
-        self.urgent = dict(zip(ids, [each * share for each in urgent], strict=True))
         slots_of: defaultdict[str, list[SlotPlace]] = defaultdict(list)
-        used: defaultdict[str, float] = defaultdict(float)
-        fast: defaultdict[str, float] = defaultdict(float)
+        for slot, owner in zip(layout.slots, layout.owners, strict=True):
+            slots_of[owner].append(slot)
+        self.slots_of: dict[str, Sequence[SlotPlace]] = dict(slots_of)
         for each in layout.partitions:
-            used[each.name], fast[each.name], slots_of[each.name] = 0.0, 0.0, []
-        for slot in layout.slots:
-            key, name = slot.slot_id, slot.partition
-            slots_of[name].append(slot)
-            used[name] += self.load.get(key, 0.0)
-            fast[name] += self.urgent.get(key, 0.0)
-        self.slots_of, self.used, self.fast = dict(slots_of), dict(used), dict(fast)
-        self._count_moves_under_way()
-        self.emergencies = {name for name, used in self.fast.items() if used > EMERGENCY}
-        if self.emergencies:
-            self.used = {
-                n: self.fast[n] if n in self.emergencies else u for n, u in self.used.items()
-            }
+            self.slots_of.setdefault(each.name, ())
+        averages = case.averages
+        present = self._sums(self._shares(averages.fast))
+        self.emergencies = {name for name, used in present.items() if used > EMERGENCY}
+        # In an emergency everybody is judged by the same hurried look, else who became busy
+        # would be set against what others were.
+        self.load = self._shares(averages.steady(emergency=bool(self.emergencies)))
+        self.used = self._sums(self.load)
         self.leaving = {e.name for e in layout.partitions if e.is_leaving and self.slots_of[e.name]}
         fit = [e.name for e in layout.partitions if e.is_ready and not e.is_leaving]
         empty = sorted(name for name in fit if not self.slots_of[name] and not self.used[name])
@@ -94,21 +86,27 @@ class RoundSums:
         self.band = max(BAND * self.mean, BAND_MIN)
         self.exhausted = False
 
-    def _count_moves_under_way(self) -> None:
-        """Counted at the target from the start."""
+    def _shares(self, loads: Sequence[float]) -> dict[int, float]:
+        """Loads by slot as shares of a partition's capacity."""
+        capacity = self.case.capacity
+        return dict(zip(self.case.averages.ids, [x / capacity for x in loads], strict=True))
+
+    def _sums(self, load: Mapping[int, float]) -> dict[str, float]:
+        """What each partition uses. A move under way counts at its target from the start."""
+        used = dict.fromkeys(self.slots_of, 0.0)
+        layout = self.case.layout
+        loads = map(load.__getitem__, layout.slot_ids)
+        for owner, each in zip(layout.owners, loads, strict=True):
+            used[owner] += each
         for move in self.running:
             for slot in self.slots_of.get(move.source, ()):
                 for first, past in move.ranges:
                     begin, end = max(first, slot.first), min(past, slot.past)
-                    if begin >= end:
-                        continue
-                    share = self._share(slot, begin, end)
-                    urgent = self.urgent.get(slot.slot_id, 0.0)
-                    for sums, load in (
-                        (self.used, self.load.get(slot.slot_id, 0.0)), (self.fast, urgent),
-                    ):  # fmt: skip
-                        sums[move.source] = max(0.0, sums[move.source] - share * load)
-                        sums[move.target] = sums.get(move.target, 0.0) + share * load
+                    if begin < end:
+                        part = self._share(slot, begin, end) * load.get(slot.slot_id, 0.0)
+                        used[move.source] = max(0.0, used[move.source] - part)
+                        used[move.target] = used.get(move.target, 0.0) + part
+        return used
 
     def _share(self, slot: SlotPlace, first: str, past: str) -> float:
         if (first, past) == (slot.first, slot.past):

@@ -1,0 +1,130 @@
+"""One round of rebalancing: what moves, where to, and what is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import pytest
+
+from trading_contract.policies import RebalancingSpec
+from trading_contract.symbols import HIGHEST, LOWEST
+from trading_operator.planner.scaling.averages import Averages, fold_loads
+from trading_operator.planner.scaling.balance import rebalance
+from trading_operator.planner.scaling.layout import (
+    BalancePlan,
+    Layout,
+    MoveWhy,
+    PartitionPlace,
+    SlotPlace,
+)
+from trading_operator.planner.scaling.round_sums import BalanceCase
+from trading_operator.planner.scaling.signals import SlotLoad, SymbolLoad
+
+CAPACITY = 1000.0
+Loads = Mapping[str, Sequence[float]]  # of the slots of each partition, as shares of one
+
+
+def case_of(
+    loads: Loads, symbols: Mapping[int, Sequence[float]] | None = None, *,
+    leaving: Sequence[str] = (), before: Loads | None = None,
+) -> BalanceCase:  # fmt: skip
+    """Slots in order, each with four symbols, or with those of the given loads."""
+    names: list[str] = []
+    slots: list[tuple[str, str]] = []
+    told: list[SlotLoad] = []
+    for partition, of_slots in loads.items():
+        for load in of_slots:
+            number = len(slots)
+            of_symbols = (symbols or {}).get(number) or [load / 4] * 4
+            mine = [f"S{number:02}{at}" for at in range(len(of_symbols))]
+            names += mine
+            hottest = tuple(
+                SymbolLoad(name, each * CAPACITY)
+                for name, each in zip(mine, of_symbols, strict=True)
+            )
+            slots.append((partition, mine[0]))
+            told.append(SlotLoad(number, load * CAPACITY, 0.0, hottest))
+    bounds = [LOWEST, *(first for _, first in slots[1:]), HIGHEST]
+    places = tuple(
+        SlotPlace(at, first, past, slots[at][0])
+        for at, (first, past) in enumerate(pairwise(bounds))
+    )
+    averages = Averages()
+    if before is not None:
+        old = [load * CAPACITY for of_slots in before.values() for load in of_slots]
+        for at in range(100):
+            averages = fold_loads(averages, dict(enumerate(old)), range(len(old)), 5.0 * at - 505)
+    now = {each.slot_id: each.cpu_milliseconds_per_second for each in told}
+    for at in range(3):
+        averages = fold_loads(averages, now, sorted(now), 5.0 * at - 5)
+    partitions = tuple(PartitionPlace(name, True, name in leaving) for name in loads)
+    return BalanceCase(
+        RebalancingSpec.model_validate({"mode": "on"}), Layout(places, partitions, names),
+        averages, dict(enumerate(told)), CAPACITY, 10.0,
+    )  # fmt: skip
+
+
+def third_look(case: BalanceCase) -> BalancePlan:
+    """The plan once everybody has been looked at often enough."""
+    return rebalance(case, dict.fromkeys((p.name for p in case.layout.partitions), 3))[0]
+
+
+def test_pieces_too_small_for_a_move_of_their_own_go_together() -> None:
+    small = [0.03] * 4
+    others = {"p1": [0.3], "p2": [0.4], "p3": [0.4], "p4": [0.4]}
+    plan = third_look(case_of({"p0": [0.5, *small], **others}, {0: [0.5]}))
+    (move,) = plan.moves
+    assert (move.source, len(move.ranges)) == ("p0", 4)
+    assert move.source_after == pytest.approx(0.5)
+
+
+def test_a_slot_is_cut_where_the_piece_fits_the_gap() -> None:
+    others = {f"p{at}": [0.44] for at in range(2, 7)}
+    loads = {"p0": [0.6, 0.03], "p1": [0.2, 0.05], **others}
+    plan = third_look(case_of(loads, {0: [0.1, 0.2, 0.2, 0.1]}))
+    (move,) = plan.moves
+    assert move.ranges == ((LOWEST, "S001"), ("S003", "S010"))
+    assert move.source_after == pytest.approx(0.43)
+    assert move.target_after == pytest.approx(0.45)
+
+
+def test_what_is_beside_a_hot_symbol_leaves_it_on_both_sides() -> None:
+    hot = [0.04, 0.55, 0.04]
+    plan = third_look(case_of({"p0": [0.63], "p1": [0.3], "p2": [0.3]}, {0: hot}))
+    (move,) = plan.moves
+    assert move.ranges == ((LOWEST, "S001"), ("S002", "S010"))
+    assert move.source_after == pytest.approx(0.55)
+
+
+def test_a_symbol_above_any_fair_share_may_have_an_empty_partition() -> None:
+    plan = third_look(
+        case_of({"p0": [0.5, 0.4], "p1": [0.4], "p2": [0.4], "p3": []}, {0: [0.5], 1: [0.4]})
+    )
+    (move,) = plan.moves
+    assert (move.source, move.target, move.why) == ("p0", "p3", MoveWhy.HOT_SYMBOL)
+    assert max(move.source_after, move.target_after) <= 0.5 + 1e-9
+
+
+def test_nobody_becomes_fuller_than_the_source_is_left_or_the_band_allows() -> None:
+    plan = third_look(case_of({"p0": [0.25] * 3, "p1": [0.35], "p2": [0.2, 0.2]}))
+    assert plan.moves
+    for move in plan.moves:
+        assert move.target_after <= plan.mean + plan.band / 2 + 1e-9
+        assert move.target_after < move.source_before
+
+
+def test_in_an_emergency_all_are_judged_by_the_same_hurried_look() -> None:
+    """Both rose alike; only one is above 85 % yet, and no move would help."""
+    before = {"p0": [0.35] * 2, "p1": [0.35] * 2}
+    plan = third_look(case_of({"p0": [0.5] * 2, "p1": [0.465] * 2}, before=before))
+    assert plan.utilisation["p0"] > 0.85 > plan.utilisation["p1"] > 0.8
+    assert plan.moves == ()
+
+
+def test_a_leaving_partition_gives_its_largest_slot_and_what_fits_beside_it() -> None:
+    loads = {"p0": [0.4], "p1": [0.2], "p2": [0.15, 0.2, 0.02, 0.03]}
+    (move,) = third_look(case_of(loads, leaving=["p2"])).moves
+    assert (move.source, move.target, move.why) == ("p2", "p1", MoveWhy.LEAVING)
+    assert move.load == pytest.approx(0.25)
+    assert len(move.ranges) == 3
