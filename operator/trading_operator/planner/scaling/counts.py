@@ -25,6 +25,7 @@ FALLING = 0.8  # of the steady load: whoever grows now grows for what is over
 UTILISATION_AFTER_SHRINKING_MAX = 0.70
 FORECAST_SECONDS = 1800.0
 NEEDS_SECONDS = 600.0  # of that window
+WATCH_GAP_SECONDS = 60.0
 COMPLETE_SECONDS = 300.0  # by chance alone one look may hear of everybody
 SHRINK_SECONDS = 300.0
 # From the decision to the work that the new unit takes.
@@ -111,13 +112,15 @@ class TierCase:
 
 def with_need(case: TierCase) -> TierCase:
     """The case with this look's need remembered, and for how many looks it was too much."""
-    needs = (*case.memory.needs, (case.now_seconds, case.needed(case.load)))
+    before, complete_since = case.memory.needs, case.memory.complete_since_seconds
+    if before and case.now_seconds - before[-1][0] > WATCH_GAP_SECONDS:
+        before, complete_since = (), None  # nobody watched, or the clock jumped
+    needs = (*before, (case.now_seconds, case.needed(case.load)))
     since = case.now_seconds - case.low_seconds
     # One that is older than the window stays: it tells that the window is covered.
     while len(needs) > 2 and needs[1][0] <= since:
         needs = needs[1:]
     needs = tuple(each for each in needs if each[0] <= case.now_seconds)
-    complete_since = case.memory.complete_since_seconds
     if not case.state.is_complete:
         complete_since = None
     elif complete_since is None or complete_since > case.now_seconds:

@@ -173,6 +173,19 @@ def quietly(seen: ScalingWorld, **changes: Any) -> ScalingPlan:
     return looks(spec, replace(seen, **changes), 3, memory, NOON + 5 * 119)
 
 
+@pytest.mark.parametrize("jump_seconds", [3600, 90, -60, -3600, -86_400])
+def test_a_clock_that_jumps_proves_no_ten_minutes_of_less(jump_seconds: float) -> None:
+    used = world({Tier.BACKENDS: 0.2, Tier.PARTITIONS: 0.5, Tier.SHARDS: 0.5})
+    memory = looks(spec_of(), used, 100).memory
+    begin = NOON + 500 + jump_seconds
+    for count in (1, 20):
+        plan = looks(spec_of(), used, count, memory, begin)
+        assert plan.counts == {}
+        assert Blocker.NOT_LOW_LONG_ENOUGH in blockers(plan.decisions[Tier.BACKENDS])
+    made = looks(spec_of(), used, 130, memory, begin).memory.history.decisions
+    assert {e.to_count for e in made if e.is_change} == {3}, "it goes on after ten minutes"
+
+
 USED_LITTLE = {Tier.BACKENDS: 0.2, Tier.PARTITIONS: 0.5, Tier.SHARDS: 0.5}
 
 
