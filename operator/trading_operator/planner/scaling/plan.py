@@ -193,15 +193,13 @@ def _with_packing(
     capacity = capacities.of(Tier.PARTITIONS)
     steady = memory.slots.steady()
     case = replace(case, bins=bins_needed(steady, BIN * capacity))
-    leaving = {each.name for each in layout.partitions if each.is_leaving}
-    names = sorted(
-        (each.name for each in layout.partitions if each.name not in leaving), key=_ordinal
-    )
     is_low = case.load < SHRINK_BELOW * case.target * max(1, case.present - case.spares)
     is_needed = any(need >= case.present for _, need in case.memory.needs)
+    names = [each.name for each in layout.partitions if not each.is_leaving]
     if len(names) < 2 or not is_low or is_needed or case.moves_under_way:
         return case  # it will not shrink now, so nobody asks
-    others: dict[str, float] = dict.fromkeys(names[:-1], 0.0)
+    names.remove(max(names, key=_ordinal))
+    others: dict[str, float] = dict.fromkeys(names, 0.0)
     victim: list[float] = []
     peaks = dict(zip(memory.slots.ids, memory.slots.peak(), strict=True))
     for owner, peak in zip(layout.owners, map(peaks.__getitem__, layout.slot_ids), strict=True):

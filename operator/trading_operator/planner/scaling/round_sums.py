@@ -69,12 +69,14 @@ class RoundSums:
         self.slots_of: dict[str, Sequence[SlotPlace]] = dict(slots_of)
         for each in layout.partitions:
             self.slots_of.setdefault(each.name, ())
-        averages = case.averages
-        present = self._sums(self._shares(averages.fast))
-        self.emergencies = {name for name, used in present.items() if used > EMERGENCY}
+        averages, capacity = case.averages, case.capacity
+        present = self._sums(dict(zip(averages.ids, averages.fast, strict=True)))
+        self.emergencies = {name for name, used in present.items() if used > EMERGENCY * capacity}
         # In an emergency everybody is judged by the same hurried look, else who became busy
         # would be set against what others were.
-        self.load = self._shares(averages.steady(emergency=bool(self.emergencies)))
+        loads = averages.steady(emergency=bool(self.emergencies))
+        shares = [load / capacity for load in loads]
+        self.load = dict(zip(averages.ids, shares, strict=True))
         self.used = self._sums(self.load)
         self.leaving = {e.name for e in layout.partitions if e.is_leaving and self.slots_of[e.name]}
         fit = [e.name for e in layout.partitions if e.is_ready and not e.is_leaving]
@@ -86,13 +88,8 @@ class RoundSums:
         self.band = max(BAND * self.mean, BAND_MIN)
         self.exhausted = False
 
-    def _shares(self, loads: Sequence[float]) -> dict[int, float]:
-        """Loads by slot as shares of a partition's capacity."""
-        capacity = self.case.capacity
-        return dict(zip(self.case.averages.ids, [x / capacity for x in loads], strict=True))
-
     def _sums(self, load: Mapping[int, float]) -> dict[str, float]:
-        """What each partition uses. A move under way counts at its target from the start."""
+        """The load of each partition. A move under way counts at its target from the start."""
         used = dict.fromkeys(self.slots_of, 0.0)
         layout = self.case.layout
         loads = map(load.__getitem__, layout.slot_ids)
