@@ -137,6 +137,24 @@ def test_an_order_is_found_by_its_owner_only(shard: Shard) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize(("stored_us", "told_us"), [(60_000_000, 60_000_000), (0, 5_000_000)])
+def test_an_open_order_tells_when_it_changed_or_else_when_it_came(
+    shard: Shard, stored_us: int, told_us: int
+) -> None:
+    async def scenario() -> None:
+        async with store_of(shard) as store, administrator(shard) as connection:
+            await connection.execute(
+                "INSERT INTO open_orders VALUES ('BTCUSDT', 3, $1, 'rest', 1, 1000, 100, 0, 0, 0,"
+                " 1, 0, 0, 5000000, 1, $2)",
+                MAKER, stored_us,
+            )  # fmt: skip
+            found = await store.find_order("BTCUSDT", MAKER, 3, "")
+            assert found is not None
+            assert (found.created_us, found.time_us) == (5_000_000, told_us)
+
+    run(scenario())
+
+
 def test_the_first_answer_has_the_fills_of_the_entry(shard: Shard) -> None:
     async def scenario() -> None:
         async with store_of(shard) as store:
