@@ -147,6 +147,8 @@ class Round:
                 time.sleep(WARMUP_SECONDS)
                 while left > 0 and time.monotonic() < last_begin:
                     done = self._some_moves(mover, kind, left)
+                    if time.monotonic() > last_begin + LAST_MOVE_SECONDS:
+                        break  # nobody traded any more when it ended: it does not count
                     self.seconds[kind] += sum(each.ended - each.begun for each in done)
                     self._moved += done
                     left -= len(done)
