@@ -13,7 +13,9 @@ from bench.figures import Figure
 from bench.logical_move import LogicalMove, end_replication, move_by_logical_replication
 from bench.processes import BenchError
 from trading_contract.durations import quantile_seconds
+from trading_contract.load import PartitionLoad
 from trading_contract.topology import ShardAddress
+from trading_contract.wire import STATUS_OF_LOAD, FrameType, frame
 from trading_engine.tests.integration.moving_load import Load
 from trading_engine.tests.integration.partition_process import PartitionProcess
 from trading_engine.tests.integration.postgres_server import PASSWORD, PostgresServer
@@ -199,8 +201,9 @@ class ScaleMove:
 def _commits(shards: Shards) -> list[int]:
     """How long the partition's commits to the source took, by class."""
     with shards.client() as client:
-        commits = client.status()["load"]["commits"]
-    return next(list(each["commit"]["counts"]) for each in commits if each["shard"] == X)
+        client.socket.sendall(frame(FrameType.STATUS, STATUS_OF_LOAD))
+        load = PartitionLoad.model_validate_json(client.frame_of(FrameType.STATUS))
+    return next(list(each.commit.counts) for each in load.commits if each.shard == X)
 
 
 def _p99(first: list[int], second: list[int]) -> float:
