@@ -82,6 +82,8 @@ def configuration(
             "data_dir": str(settings.data_folder),
             "bin_dir": str(postgres_folder()),
             "pgpass": "/run/pgpass",
+            # A copy for a new standby begins with a checkpoint, which else takes its time: minutes.
+            "basebackup": {"checkpoint": "fast"},
             "authentication": {
                 "superuser": {"username": "postgres", "password": passwords["postgres"]},
                 "replication": {

@@ -73,6 +73,11 @@ def test_state_is_kept_in_endpoints_under_the_shards_own_name() -> None:
     assert document["kubernetes"]["use_endpoints"] is True
 
 
+def test_the_copy_of_a_new_standby_waits_for_no_checkpoint_at_leisure() -> None:
+    document = configuration(_settings(), "demo-shard-0-1", "10.0.0.5", PASSWORDS)
+    assert document["postgresql"]["basebackup"] == {"checkpoint": "fast"}
+
+
 def test_a_missing_setting_is_named() -> None:
     with pytest.raises(UserError, match="TRADING_SHARD_MEMBERS"):
         _settings(TRADING_SHARD_MEMBERS="many")
