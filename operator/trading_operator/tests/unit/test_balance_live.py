@@ -90,15 +90,15 @@ def test_a_drained_partition_is_emptied_once_and_not_by_load_again() -> None:
 
 
 def test_whoever_goes_is_not_emptied_by_load_while_turning_over_waits() -> None:
-    scene = LoadedScene(scaling(rebalancing="on", partitions={"count": 3}))
-    spec = {"count": 3, "drained": ["partition-2"]}
+    scene = LoadedScene(scaling(rebalancing="on", partitions={"count": 4}))
+    spec = {"count": 4, "drained": ["partition-3"]}
     scene.wanted = scaling(rebalancing="on", partitions=spec)
-    scene.used = dict.fromkeys(("partition-0", "partition-1", "partition-2"), 0.5)
+    scene.used = dict.fromkeys((f"partition-{number}" for number in range(4)), 0.5)
     waiting = move("waiting", requestedBy="Planner", symbols="AUSDT", approval="Manual")
     scene.world = replace(scene.world, moves=(waiting,))
     scene.looks(4)
     assert [each.metadata.name for each in scene.world.moves or ()] == ["waiting"]
-    assert "partition-2" in scene.owners().values()
+    assert "partition-3" in scene.owners().values()
 
 
 def test_load_asks_for_nothing_while_the_planner_looks_for_a_person() -> None:
