@@ -117,6 +117,21 @@ def test_an_operator_that_begins_anew_keeps_the_counts() -> None:
     assert scene.told.count("partitions") == 2
 
 
+def test_an_operator_that_begins_anew_knows_what_was_decided_and_when() -> None:
+    scene = busy("partitions", policy={**ON, "cooldownSeconds": 600})
+    scene.looks(3)
+    before = scene.told.history
+    scene.restart()
+    scene.step()
+    assert scene.told.history == before
+    scene.used["partition-1"] = scene.used["partition-0"] = 0.95
+    scene.looks(4)
+    decision = next(t.decision for t in scene.told.tiers if t.name == "partitions")
+    assert decision is not None
+    assert Blocker.COOLDOWN.value in {each.reason for each in decision.blocked_by}
+    assert scene.told.count("partitions") == 2
+
+
 def test_a_lost_status_loses_no_count() -> None:
     scene = busy("partitions", "backends")
     scene.used["replica-0"] = BUSY

@@ -101,6 +101,25 @@ def test_whoever_goes_is_not_emptied_by_load_while_turning_over_waits() -> None:
     assert "partition-3" in scene.owners().values()
 
 
+def test_load_moves_nothing_to_a_partition_that_is_drained() -> None:
+    scene = LoadedScene(scaling(partitions={"count": 3}))
+    spec = {"count": 3, "drained": ["partition-2"]}
+    scene.wanted = scaling(rebalancing="on", partitions=spec)
+    for _ in range(3):
+        scene.step(carry_out=True)
+        for order in scene.orders():
+            scene.carry_out(order)
+    scene.settle()
+    assert "partition-2" not in scene.owners().values()
+    begun = len(scene.world.moves or ())
+    scene.now += 300
+    scene.used = {"partition-0": 0.8, "partition-1": 0.5, "partition-2": 0.0}
+    scene.looks(6)
+    targets = [each.spec.to_partition for each in (scene.world.moves or ())[begun:]]
+    assert targets
+    assert set(targets) == {"partition-1"}
+
+
 def test_load_asks_for_nothing_while_the_planner_looks_for_a_person() -> None:
     scene = uneven()
     failed = move("bad", requestedBy="Planner", symbols="AUSDT")
