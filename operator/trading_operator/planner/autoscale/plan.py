@@ -14,7 +14,7 @@ from trading_contract.autoscaling_status import (
     BalanceStatus,
     TierScalingStatus,
 )
-from trading_contract.costs import cores_of
+from trading_contract.costs import Counts, cores_of
 from trading_contract.policies import PolicyMode, TierMode
 from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
 from trading_operator.planner.autoscale.counts import (
@@ -191,7 +191,7 @@ def _tier(spec: TradingClusterSpec, tier: Tier, memory: ScaleMemory) -> TierScal
     return TierScalingStatus(
         name=tier.value,
         mode=policy_of(spec, tier).mode.value,
-        count=memory.counts[tier],
+        count=memory.counts[tier] if scales(spec, tier) else getattr(Counts.of(spec), tier.value),
         decision=decision_told(_in_own_words(spec, decision)) if decision else None,
     )
 

@@ -131,6 +131,10 @@ def test_replicas_that_somebody_else_sets_are_left_alone_and_told() -> None:
     decision = plan.status.autoscaling.tiers[0].decision
     assert decision is not None
     assert decision.reason == "ScaledByAnother"
+    world.children[ChildKey("Deployment", "demo-backend")]["spec"]["replicas"] = 3
+    told = world.plan(wanted).status.autoscaling
+    assert told is not None
+    assert told.count("backends") == 3
 
 
 def test_each_change_is_news_once() -> None:
