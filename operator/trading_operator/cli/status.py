@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from trading_contract.autoscaling_status import AutoscalingStatus
 from trading_contract.status import (
     ClusterStatus,
     Condition,
@@ -143,9 +144,22 @@ def render_text(name: str, status: ClusterStatus) -> str:
             ],
         )
     )
+    if status.autoscaling is not None:
+        parts.append(_scaling_table(status.autoscaling))
     if status.load is not None:
         parts.append(load_tables(status.load))
     return "\n\n".join(parts)
+
+
+def _scaling_table(told: AutoscalingStatus) -> str:
+    """What each tier has by load, and why; more is in `tradingctl explain`."""
+    rows = []
+    for tier in told.tiers:
+        decision = tier.decision
+        blockers = {each.reason: None for each in decision.blocked_by} if decision else {}
+        why = f"{decision.action} {decision.reason}" if decision else "-"
+        rows.append((tier.name, tier.mode, str(tier.count), why, " ".join(blockers) or "-"))
+    return table(("SCALING", "MODE", "COUNT", "LAST DECISION", "WHAT STANDS IN THE WAY"), rows)
 
 
 def _row(process: ProcessStatus) -> tuple[str, ...]:

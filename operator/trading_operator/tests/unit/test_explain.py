@@ -20,6 +20,7 @@ from trading_contract.errors import UserError
 from trading_contract.status import ClusterStatus, ConditionType
 from trading_operator.cli.__main__ import parser
 from trading_operator.cli.explain import NOTHING, explain, text, time_of
+from trading_operator.cli.status import render_text
 from trading_operator.planner.autoscale.limits import limit_of
 from trading_operator.planner.preview import preview
 from trading_operator.planner.scaling.signals import Tier
@@ -160,6 +161,15 @@ def test_a_file_that_is_no_cluster_is_refused(tmp_path: Path, content: str) -> N
     path.write_text(content)
     with pytest.raises(UserError, match=r"--file: .* holds no TradingCluster with its status"):
         explain(parser().parse_args(["explain", "-f", str(path)]))
+
+
+def test_the_status_has_a_line_for_each_tier() -> None:
+    status = ClusterStatus(autoscaling=grown(max=1).told)
+    lines = [line.split() for line in render_text("demo", status).splitlines()]
+    (row,) = [line for line in lines if line[:1] == ["partitions"]]
+    assert row == ["partitions", "on", "1", "Hold", "LoadAboveTarget", "AtMax"]
+    (row,) = [line for line in lines if line[:1] == ["redis"]]
+    assert row == ["redis", "off", "3", "Hold", "SwitchedOff", "-"]
 
 
 def test_a_preview_keeps_the_counts_in_effect_and_decides_nothing_about_load() -> None:
