@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from trading_operator.planner.scaling.averages import Averages, fold_loads
 from trading_operator.planner.scaling.capacity import default_capacities, learn, sized_capacities
 from trading_operator.planner.scaling.decisions import Action, Blocker
 from trading_operator.planner.scaling.memory import Memory
@@ -88,3 +89,12 @@ def test_work_queues_where_it_does_at_most_units(
     count = TierCount(ready, ready)
     state = TierState(Tier.SHARDS, count, highest, highest, 1.0, waiting)
     assert state.queues is queues
+
+
+def test_a_short_window_is_kept_whatever_slots_come_and_go() -> None:
+    averages = Averages(slow_seconds=20.0)
+    for step in range(5):
+        ids = (1,) if step < 2 else (1, 2)
+        averages = fold_loads(averages, dict.fromkeys(ids, 1.0), ids, NOON + 5 * step)
+        assert averages.slow_seconds == 20.0
+        assert averages.is_warm is (step == 4)
