@@ -138,5 +138,4 @@ def _with_ids(
         before.at_seconds,
         before.window_from_seconds,
         before.warm_seconds,
-        before.slow_seconds,
     )
