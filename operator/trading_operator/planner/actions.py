@@ -127,6 +127,22 @@ class CommandNode:
 
 
 @dataclass(frozen=True)
+class TakeHashSlots:
+    """A Redis node becomes the owner of hash slots of another one; that one deletes their keys."""
+
+    node: str
+    node_id: str
+    source: str
+    source_id: str
+    hash_slots: tuple[int, ...]
+    reason: str
+
+    def describe(self) -> str:
+        """The action in words."""
+        return f"{self.node}: take {len(self.hash_slots)} hash slots from {self.source}"
+
+
+@dataclass(frozen=True)
 class MakeMove:
     """Create a SymbolMove of the planner's own."""
 
@@ -160,6 +176,7 @@ Action = (
     | StopComponent
     | PrepareShard
     | CommandNode
+    | TakeHashSlots
     | MakeMove
     | ForgetMove
     | ChildAction
@@ -180,7 +197,7 @@ def subject(action: Action) -> str:
             return name
         case PrepareShard(shard=shard):
             return shard
-        case CommandNode(node=node):
+        case CommandNode(node=node) | TakeHashSlots(node=node):
             return node
         case AssignPorts():
             return "ports"

@@ -29,10 +29,7 @@ def problems_of_change(before: TradingCluster, after: TradingCluster) -> list[st
     if before.metadata.name != after.metadata.name:
         name = before.metadata.name
         return [f"metadata.name: this data folder holds {name}; choose another with --data-dir"]
-    return [
-        *_symbols(before, after),
-        *_redis(before, after),
-    ]
+    return list(_symbols(before, after))
 
 
 def _symbols(before: TradingCluster, after: TradingCluster) -> Iterator[str]:
@@ -56,12 +53,3 @@ def _symbols(before: TradingCluster, after: TradingCluster) -> Iterator[str]:
                 )
         if old.assets != new.assets:
             yield f"spec.symbols.{old.name}.baseAsset: the assets of a symbol cannot change"
-
-
-def _redis(before: TradingCluster, after: TradingCluster) -> Iterator[str]:
-    old, new = before.spec.redis.masters, after.spec.redis.masters
-    if old != new:
-        yield (
-            f"spec.redis.masters: hash slots cannot be moved to another number of masters yet; keep"
-            f" {old}"
-        )

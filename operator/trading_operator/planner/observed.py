@@ -94,6 +94,7 @@ class PeerSeen:
     failed: bool  # agreed by the majority, not merely suspected
     connected: bool
     hash_slots: frozenset[int]
+    epoch: int | None = None  # of its configuration; None = unknown
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
         actions = tuple(_stop_all(observed, now))
     else:
         actions = (
-            *_converge(wanted, observed, health, moves, now), *redis.commands,
+            *_converge(wanted, observed, health, moves, now), *redis.commands, *redis.transfers,
             *move_actions(moves),
         )  # fmt: skip
     facts = Facts(
@@ -152,7 +152,8 @@ def _obstacles(cluster: TradingCluster) -> tuple[Obstacle, ...]:
 def _redis(intent: Intent, wanted: WantedCluster, observed: Observed) -> RedisPlan:
     running = [p.name for p in (observed.processes or {}).values() if p.role == Role.NODE]
     silent = [name for name in running if name not in observed.nodes]
-    return plan_redis(wanted.nodes, intent.cluster.spec.redis.masters, observed.nodes, silent)
+    masters = intent.cluster.spec.redis.masters
+    return plan_redis(wanted.nodes, masters, observed.nodes, silent, may_reshard=True)
 
 
 def _converge(

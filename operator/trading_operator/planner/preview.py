@@ -24,6 +24,7 @@ from trading_operator.planner.actions import (
     ReplaceBalancer,
     StartComponent,
     StopComponent,
+    TakeHashSlots,
 )
 from trading_operator.planner.imagined_moves import at_rest, carried_out, rows_of, with_rows
 from trading_operator.planner.moves.ownership import living_rows, owner_of
@@ -97,6 +98,8 @@ def imagine(world: Observed, action: Action) -> Observed:
             by_port = {str(port): name for name, port in world.ports.items()}
             nodes = imagine_command(world.nodes, action, lambda words: by_port[words[3]])
             return replace(world, nodes=nodes)
+        case TakeHashSlots():
+            return replace(world, nodes=imagine_taken(world.nodes, action))
         case MakeMove(move=move):
             return replace(world, moves=(*(world.moves or ()), move))
         case ForgetMove(name=name):
@@ -178,6 +181,24 @@ def settle(world: Observed) -> Observed:
         )  # fmt: skip
         partitions[name] = PartitionSeen("ready", name, slots, move_kinds=ALL_KINDS)
     return replace(world, partitions=partitions)
+
+
+def imagine_taken(before: Mapping[str, NodeSeen], action: TakeHashSlots) -> dict[str, NodeSeen]:
+    """The nodes once all have heard; a master that lost everything follows who took the rest."""
+    taken = frozenset(action.hash_slots)
+
+    def after(peer: PeerSeen) -> PeerSeen:
+        if peer.node_id == action.node_id:
+            return replace(peer, hash_slots=peer.hash_slots | taken)
+        if peer.node_id != action.source_id:
+            return peer
+        left = peer.hash_slots - taken
+        master_id = "" if left else action.node_id
+        return replace(peer, hash_slots=left, is_master=bool(left), master_id=master_id)
+
+    return {
+        name: replace(node, peers=tuple(map(after, node.peers))) for name, node in before.items()
+    }
 
 
 def imagine_command(

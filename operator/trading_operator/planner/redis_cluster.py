@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from trading_operator.planner.actions import CommandNode
+from trading_operator.planner.actions import CommandNode, TakeHashSlots
 from trading_operator.planner.observed import NodeSeen, PeerSeen
+from trading_operator.planner.redis_resharding import Steps, reshard
 
 HASH_SLOTS = 16_384
 
@@ -36,6 +37,7 @@ class RedisPlan:
     commands: tuple[CommandNode, ...]
     is_ok: bool
     note: str = ""
+    transfers: tuple[TakeHashSlots, ...] = ()
 
 
 def plan_redis(
@@ -43,12 +45,14 @@ def plan_redis(
     masters: int,
     seen: Mapping[str, NodeSeen],
     silent: Iterable[str] = (),
+    *,
+    may_reshard: bool = False,
 ) -> RedisPlan:
     """What to say to which node next.
 
     `seen` holds the nodes that answered (also such that are about to be removed), `silent` names
     running ones that did not: while there are any, nothing is forgotten and no hash slot is given
-    out.
+    out. With `may_reshard` another number of masters is brought about.
     """
     missing = [node.name for node in wanted if node.name not in seen or not seen[node.name].myself]
     commands = tuple(_meet(wanted, seen))
@@ -60,6 +64,10 @@ def plan_redis(
         commands = tuple(_forget(seen)) or tuple(_claim(wanted, masters, seen))
         if commands:
             return RedisPlan(commands, False, "hash slots are being given out")
+        steps = reshard([node.name for node in wanted], masters, seen) if may_reshard else Steps()
+        if steps.promotions or steps.transfers:
+            note = "hash slots go to other masters"
+            return RedisPlan(steps.promotions, False, note, steps.transfers)
         commands = tuple(_replicate(wanted, masters, seen))
         if commands:
             return RedisPlan(commands, False, "replicas are being attached")
@@ -93,6 +101,7 @@ def parse_nodes(text: str) -> tuple[PeerSeen, ...]:
                 failed="fail" in flags,
                 connected="myself" in flags or fields[7] == "connected",
                 hash_slots=_parse_hash_slots(tuple(fields[8:])),
+                epoch=int(fields[6]),
             )
         )
     return tuple(peers)

@@ -1,12 +1,13 @@
-"""Asks a Redis node for its view of the cluster, and tells it one command."""
+"""Asks a Redis node for its view of the cluster, and tells it what to do."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 from redis.asyncio.connection import Connection
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from trading_contract.load import NodeLoad
 from trading_operator.planner.observed import NodeSeen
@@ -46,6 +47,33 @@ class NodeProbe:
         """Say one command; raises RedisError when the node refuses it."""
         async with asyncio.timeout(timeout_seconds):
             await self._say(*command)
+
+    async def take_hash_slots(
+        self, hash_slots: Sequence[int], node_id: str, source_id: str, timeout_seconds: float = 5.0
+    ) -> None:
+        """Make this node, `node_id`, the owner of hash slots of `source_id`; repeatable.
+
+        As it imports them, Redis gives this node a newer epoch, so its claim wins wherever it is
+        heard. Raises RedisError when the node refuses one.
+        """
+        words = [
+            command for number in hash_slots for command in (
+                ("CLUSTER", "SETSLOT", str(number), "IMPORTING", source_id),
+                ("CLUSTER", "SETSLOT", str(number), "NODE", node_id),
+            )
+        ]  # fmt: skip
+        async with asyncio.timeout(timeout_seconds):
+            await self._connection.connect()  # type: ignore[no-untyped-call]
+            packed = self._connection.pack_commands(words)
+            await self._connection.send_packed_command(packed)
+            refusal = None
+            for _ in words:  # every answer is read, or the next question would get it
+                try:
+                    await self._connection.read_response()
+                except ResponseError as problem:
+                    refusal = refusal or problem
+            if refusal is not None:
+                raise refusal
 
     async def _say(self, *words: str) -> object:
         await self._connection.connect()  # type: ignore[no-untyped-call]

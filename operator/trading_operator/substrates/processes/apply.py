@@ -26,6 +26,7 @@ from trading_operator.planner.actions import (
     ReplaceBalancer,
     StartComponent,
     StopComponent,
+    TakeHashSlots,
     prepare_task,
     subject,
 )
@@ -97,6 +98,8 @@ class Applier:
                 self._attempts.begin(prepare_task(shard), "preparing", self._prepare(action))
             case CommandNode():
                 await self._command(action)
+            case TakeHashSlots():
+                await self._take_hash_slots(action)
             case MakeMove(move=move):
                 self._moves.create(move.metadata.name, move.spec)
             case ForgetMove(name=name):
@@ -195,6 +198,13 @@ class Applier:
             await self._probes.node(action.node, port).tell(action.command)
         except (OSError, TimeoutError, RedisError) as error:
             raise WorldError(f"{action.node}: {' '.join(action.command[:2])}: {error}") from error
+
+    async def _take_hash_slots(self, action: TakeHashSlots) -> None:
+        node = self._probes.node(action.node, read_ports(self._layout)[action.node])
+        try:
+            await node.take_hash_slots(action.hash_slots, action.node_id, action.source_id)
+        except (OSError, TimeoutError, RedisError) as error:
+            raise WorldError(f"{action.node}: taking hash slots: {error}") from error
 
 
 class ProcessesSubstrate:

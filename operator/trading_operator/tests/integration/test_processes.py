@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from urllib.request import urlopen
 
+from redis import Redis, RedisCluster
+
+from trading_operator.substrates.processes.ports import read_ports
 from trading_operator.tests.integration.conftest import Running
 
 
@@ -98,3 +102,46 @@ def test_a_component_that_hangs_is_ended_and_started_anew(running: Running) -> N
     running.wait_ready(generation)
     after = running.pids()
     assert {key for key in before if before[key] != after[key]} == {"replica-0"}
+
+
+def hash_slots(running: Running) -> dict[int, int]:
+    """How many hash slots the master at each port owns, as each of the others tells it, too."""
+    nodes = [name for name in running.pids() if name.startswith("redis-")]
+    ports = read_ports(running.layout)
+    told = []
+    for name in nodes:
+        with Redis(port=ports[name]) as node:
+            owned: Counter[int] = Counter()
+            for first, last, master, *_ in node.execute_command("CLUSTER SLOTS"):
+                owned[master[1]] += last - first + 1
+            told.append(dict(owned))
+    assert told.count(told[0]) == len(told)
+    return {port: told[0].get(port, 0) for port in (ports[name] for name in nodes)}
+
+
+def test_redis_masters_come_and_go_with_their_hash_slots(running: Running) -> None:
+    generation = running.apply()
+    running.start()
+    running.wait_ready(generation)
+    before = running.pids()
+    with RedisCluster(port=read_ports(running.layout)["redis-0"], host="127.0.0.1") as client:
+        for number in range(300):
+            client.set(f"key-{number}", number)
+    running.wait_ready(running.apply(redis={"masters": 5}))
+    grown = hash_slots(running)
+    assert len(grown) == 5
+    assert all(0.9 * 16384 / 5 <= count <= 1.1 * 16384 / 5 for count in grown.values())
+    assert {key for key in before if before[key] != running.pids()[key]} <= {"load-balancer"}
+    with RedisCluster(port=read_ports(running.layout)["redis-0"], host="127.0.0.1") as client:
+        kept = sum(client.get(f"key-{number}") is not None for number in range(300))
+        assert 0 < kept < 300, "who gave a hash slot away deletes its keys; the others stay"
+        for number in range(300):
+            client.set(f"key-{number}", number)
+    running.apply(redis={"masters": 3})
+    running.kill_supervisor()  # in the middle, or near it: it goes on from what it sees
+    running.start()
+    running.wait_ready(running.apply())
+    shrunk = hash_slots(running)
+    assert sum(shrunk.values()) == 16384
+    assert len(shrunk) == 3
+    assert set(running.pids()) == set(before)
