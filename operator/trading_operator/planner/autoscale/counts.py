@@ -17,7 +17,7 @@ ROLES: Mapping[Tier, Role] = {
     Tier.SHARDS: Role.SHARD,
     Tier.REDIS: Role.NODE,
 }
-# The number of Redis masters cannot change on a running cluster.
+# The number of Redis masters follows the specification alone.
 SCALABLE = (Tier.BACKENDS, Tier.PARTITIONS, Tier.SHARDS)
 WATCHED = frozenset({TierMode.ON, TierMode.DRY_RUN, TierMode.EXTERNAL})
 

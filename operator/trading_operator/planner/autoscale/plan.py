@@ -45,7 +45,7 @@ from trading_operator.planner.scaling.signals import Tier
 
 SHOWN_SECONDS = 30.0  # the figures of a decision that holds on
 LOAD_TELLING_MIN = 0.1  # of a partition
-REDIS_IS_TOLD = "masters cannot change on a running cluster: it is told, not done"
+REDIS_IS_TOLD = "the number of masters does not follow load by itself: it is told, not done"
 
 
 @dataclass(frozen=True)

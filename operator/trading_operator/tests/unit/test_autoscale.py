@@ -84,7 +84,7 @@ def test_redis_is_told_and_not_done_though_it_is_on() -> None:
     (redis,) = [each for each in scene.told.tiers if each.name == "redis"]
     assert redis.decision is not None
     assert redis.decision.to_count == 4
-    assert "cannot change" in redis.decision.blocked_by[-1].message
+    assert "does not follow load" in redis.decision.blocked_by[-1].message
 
 
 def test_one_look_is_decided_about_once() -> None:
