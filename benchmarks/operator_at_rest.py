@@ -30,7 +30,7 @@ from kubernetes_cluster.rights import calls  # noqa: E402
 from operator_process import ROOT, Kubectl, OperatorProcess, until  # noqa: E402
 
 QUIET_SECONDS = 15
-WINDOW_SECONDS = 600  # longer than the watches and the full lists take turns
+WINDOW_SECONDS = 300  # longer than the watches and the full lists take turns
 READY_SECONDS_MAX = 900
 ACCOUNT, NAMESPACE = "trading-operator", "trading-system"
 CLUSTER = """apiVersion: hft.trading/v1alpha1
