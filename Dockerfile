@@ -26,7 +26,7 @@ RUN python3 -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); 
  && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/trading/lib
 
 FROM dependencies AS build
-COPY CMakeLists.txt README.md LICENSE ./
+COPY CMakeLists.txt ./
 COPY engine/CMakeLists.txt engine/
 COPY engine/wire engine/wire
 COPY engine/core engine/core
@@ -35,9 +35,11 @@ COPY engine/bindings engine/bindings
 COPY backend/native backend/native
 # A wheel of the extensions alone, for what it leaves in the folder of the build.
 RUN mkdir -p crds/trading_contract engine/trading_engine backend/trading_backend operator/trading_operator \
+ && touch README.md \
  && PATH=/opt/builder/bin:$PATH /opt/builder/bin/pip wheel --no-deps --no-build-isolation \
     -C build-dir=/build -w /wheels . \
  && rm -r /wheels
+COPY README.md LICENSE ./
 COPY crds/trading_contract crds/trading_contract
 COPY engine/trading_engine engine/trading_engine
 COPY backend/trading_backend backend/trading_backend
