@@ -164,7 +164,9 @@ void Batch::add_symbol(const SymbolRow& row, std::uint32_t mirror) {
 
 void Batch::add_open(std::string_view symbol, const ColdOrder& order, std::uint32_t mirror) {
   const std::int32_t attributes = order.attributes(order.open_status(), wire::EndReason::kNone);
-  add(mirror, [&](Rows& rows) { add_order(rows.opened, symbol, order, attributes, order.updated_us); });
+  add(mirror, [&](Rows& rows) {
+    add_order(rows.opened, symbol, order, attributes, order.updated_us);
+  });
 }
 
 void Batch::add_update(std::string_view symbol, const ColdOrder& order, std::uint32_t mirror) {

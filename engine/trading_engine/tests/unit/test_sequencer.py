@@ -478,39 +478,6 @@ def test_open_orders_are_listed_oldest_first_also_after_a_restart() -> None:
     assert listed() == wanted
 
 
-def test_an_open_order_tells_when_it_last_changed_also_after_a_restart() -> None:
-    world = Harness()
-    entered = world.now_us
-    for _ in range(3):
-        world.one(place(BUY, 100, 5))
-    world.now_us += 1000
-    world.one(place(SELL, 100, 2, account=2))  # fills a part of the first
-    world.now_us += 1000
-    world.one(about(Kind.REPLACE, 3, price=99))
-    wanted = [entered + 1000, entered, entered + 2000]
-
-    def told() -> list[int]:
-        world.now_us += 1000
-        listed = [reply.time_us for reply in world.ask(about(Kind.QUERY_OPEN))[0][:-1]]
-        alone = [world.one(about(Kind.QUERY_ORDER, n)).time_us for n in (1, 2, 3)]
-        assert listed == alone
-        return alone
-
-    assert told() == wanted
-    world.restart()
-    assert told() == wanted
-
-
-def test_an_open_row_from_before_the_time_was_stored_tells_that_of_its_entry() -> None:
-    world = Harness()
-    entered = world.now_us
-    world.one(place(BUY, 100, 5))
-    world.tables.open_orders["BTC", 1]["updated_us"] = 0
-    world.now_us += 1000
-    world.restart()
-    assert world.one(about(Kind.QUERY_ORDER, 1)).time_us == entered
-
-
 def test_the_first_change_after_a_quiet_time_is_in_the_stored_book_at_once() -> None:
     world = Harness()
 

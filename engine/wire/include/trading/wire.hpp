@@ -166,7 +166,7 @@ struct Reply {
   std::int64_t executed_quote;            // ticks * lots
   std::int64_t prevented;                 // lots, by self-trade prevention
   std::int64_t created_us;                // when the order was sequenced
-  std::int64_t time_us;  // when this answer was sequenced; of a query: when the order last changed
+  std::int64_t time_us;                   // of this answer; of a query: the order's last change
   std::uint64_t epoch;                    // of the slot
   std::uint64_t sequence;                 // sym_seq: dense number of the symbol's accepted commands
   char client_id[kClientIdBytes];         // of the order

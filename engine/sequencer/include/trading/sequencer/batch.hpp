@@ -75,8 +75,9 @@ class Batch {
   // are kBusy, refusals stay, all others are kUnknownOutcome.
   void doubt();
 
-  // Parameters 2.. of commit_changes in binary format; the first is the owner. `types` are the shard's
-  // numbers of the row types, in the order of the parameters. They live as long as the batch.
+  // Parameters 2.. of commit_changes in binary format; the first is the owner. `types` are the
+  // shard's numbers of the row types, in the order of the parameters. They live as long as the
+  // batch.
   static constexpr std::size_t kParameters = 7;
   using Types = std::array<std::uint32_t, kParameters>;
   [[nodiscard]] std::array<std::string_view, kParameters> parameters(const Types& types) {
