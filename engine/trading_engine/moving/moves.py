@@ -71,6 +71,7 @@ class Moves:
         self._followers: dict[Key, Follower] = {}
         self._shard_moves: dict[Key, ShardMove] = {}
         self._shards: dict[str, ShardAddress] = {}
+        self._owned: frozenset[int] = frozenset()
         self.mirrors = Mirrors(
             lambda name: home.connector(self._shards[name]), start, bounds.shadow_bytes_max
         )
@@ -106,6 +107,9 @@ class Moves:
             for key in known.keys() - wanted.keys():
                 known[key].cancelled = True
         self._forget_ended(wanted)
+        if (owned := frozenset(self._home.owned_ids())) - self._owned:
+            self._soaks.look()
+        self._owned = owned
         shard_orders = [order for order in topology.moves if order.kind == "shard"]
         self._soaks.wished = {slot for order in shard_orders for slot in order.slots}
         self._shards = shards = {shard.name: shard for shard in topology.shards}
@@ -156,6 +160,7 @@ class Moves:
             await move.run()
         finally:
             self._soaks.moving.difference_update(move.order.slots)
+            self._soaks.look()  # what was left of these slots was passed over meanwhile
             self._home.in_hand(move.order.slots, moving=False)
 
     def _begin_source(self, order: MoveOrder, shard: ShardAddress) -> Source:

@@ -72,7 +72,7 @@ class Shards:
     def serving(self, slot: int = SLOT) -> str:
         """The shard with the ACTIVE row."""
         active = [
-            name for name, state in zip(self.names, self.states(slot), strict=True)
+            name for name, state in zip((X, Y), self.states(slot), strict=True)
             if state.startswith("ACTIVE")
         ]  # fmt: skip
         assert len(active) < 2, active
