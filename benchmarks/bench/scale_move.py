@@ -153,7 +153,7 @@ class ScaleMove:
             raise BenchError(f"{there} of {wanted} old orders are on the target")
 
     def _theirs(self, servers: list[PostgresServer]) -> LogicalMove:
-        source = partial(servers[1].connect, "scaley")
+        source = partial(servers[1].connect, "scalex")
         target = partial(servers[0].connect, "scalez")
         with target() as there:
             there.execute(
@@ -162,7 +162,7 @@ class ScaleMove:
                 " 'PREPARED', 0, 0, '')", (SLOT,),
             )  # fmt: skip
         host, port = servers[1].address.rsplit(":", 1)
-        dsn = f"host={host} port={port} dbname=scaley user=postgres password={PASSWORD}"
+        dsn = f"host={host} port={port} dbname=scalex user=postgres password={PASSWORD}"
         try:
             made = move_by_logical_replication(source, target, dsn)
         finally:
