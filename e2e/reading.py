@@ -15,7 +15,7 @@ BUSY = 503
 
 
 class Reader:
-    """Open orders over all symbols, and its own trades: whole and in order at each reading.
+    """Open orders over all symbols, and its own trades: whole at each reading, each once.
 
     It rests one order on each symbol, buys a little, and asks for its trades right after. A context
     manager; `wrong` tells what was not whole.
@@ -61,7 +61,7 @@ class Reader:
 
     def _look(self, symbol: str) -> None:
         found = self._asked("GET", "openOrders")
-        orders = [(each["symbol"], each["orderId"]) for each in found]
+        orders = sorted((each["symbol"], each["orderId"]) for each in found)
         if orders != self._open:
             self.wrong.append(f"open orders {orders} instead of {self._open}")
         bought = self._asked(
