@@ -61,39 +61,6 @@ def replicas(kubectl: Kubectl, namespace: str) -> int:
     return int(kubectl.get("deployment", namespace, "demo-backend")["spec"]["replicas"])
 
 
-def spec_of(kubectl: Kubectl, namespace: str) -> Any:
-    """As it is stored."""
-    return kubectl.get("tradingclusters.hft.trading", namespace, "demo")["spec"]
-
-
-def test_backends_partitions_and_a_shard_come_with_load_and_go_with_it(
-    kubectl: Kubectl, namespace: str, start_operator: Start, tmp_path: Path
-) -> None:
-    load = Load(tmp_path, namespace)
-    load.set(replica=0.1, partition=0.1, shard=0.1)
-    operator = start_operator()
-    apply(kubectl, namespace, autoscaling={"backends": ON, "partitions": ON, "shards": ON})
-    kubectl.wait_condition(namespace, "demo", "Ready")
-    before = spec_of(kubectl, namespace)
-    load.set(replica=0.8, partition=0.8, shard=0.8)
-    more = {"demo-partition-1", "demo-shard-1"}
-    until(lambda: more <= names(kubectl, namespace, "statefulset"), "they came", WAIT_SECONDS)
-    until(lambda: replicas(kubectl, namespace) == 2, "a backend came", WAIT_SECONDS)
-    assert spec_of(kubectl, namespace) == before
-    operator.kill()
-    start_operator("b")
-    kubectl.wait_condition(namespace, "demo", "Ready", WAIT_SECONDS)
-    assert more <= names(kubectl, namespace, "statefulset")
-    events = kubectl.get("events", namespace)["items"]
-    notes = [each["message"] for each in events if each["reason"] == "ScalesByLoad"]
-    assert any(note.startswith("partitions: 1 become 2, more") for note in notes)
-    load.set(replica=0.05, partition=0.05, shard=0.05)
-    until(
-        lambda: not more & names(kubectl, namespace, "statefulset"), "they went", WAIT_SECONDS
-    )  # fmt: skip
-    until(lambda: replicas(kubectl, namespace) == 1, "a backend went", WAIT_SECONDS)
-
-
 def test_backends_that_somebody_else_scales_are_left_alone(
     kubectl: Kubectl, namespace: str, start_operator: Start, tmp_path: Path
 ) -> None:
