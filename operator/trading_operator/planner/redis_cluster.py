@@ -68,6 +68,8 @@ def plan_redis(
         if steps.promotions or steps.transfers:
             note = "hash slots go to other masters"
             return RedisPlan(steps.promotions, False, note, steps.transfers)
+        if steps.waits_for:
+            return RedisPlan((), False, f"waiting for {steps.waits_for}")
         commands = tuple(_replicate(wanted, masters, seen))
         if commands:
             return RedisPlan(commands, False, "replicas are being attached")

@@ -19,10 +19,14 @@ UNEVEN = 0.10  # of a fair share: less is left as it is
 
 @dataclass(frozen=True)
 class Steps:
-    """What to do next: followers that become masters first, then hash slots that change hands."""
+    """What to do next: followers that become masters first, then hash slots that change hands.
+
+    `waits_for` says what Redis has to settle by itself before there is a next step.
+    """
 
     promotions: tuple[CommandNode, ...] = ()
     transfers: tuple[TakeHashSlots, ...] = ()
+    waits_for: str = ""
 
 
 def reshard(wanted: Sequence[str], masters: int, seen: Mapping[str, NodeSeen]) -> Steps:
@@ -31,25 +35,39 @@ def reshard(wanted: Sequence[str], masters: int, seen: Mapping[str, NodeSeen]) -
     To be asked only when every hash slot has an owner and every running node answers.
     """
     views = {name: node.myself for name, node in seen.items() if node.myself}
-    epochs = [v.epoch for v in views.values() if v.is_master and v.epoch is not None]
-    if len(set(epochs)) < len(epochs):
-        # Redis is about to raise one of two equal epochs. Were it the giver's, the giver would win
-        # back what it gave, and make a follower of a taker that has nothing else.
-        return Steps()
     owned = _owned(views)
     keepers = _keepers(wanted, masters, views, owned)
-    if len(keepers) < masters:
-        return Steps(promotions=tuple(_promotions(wanted, masters - len(keepers), views, owned)))
     total = sum(map(len, owned.values()))
     fair = total / masters
-    if set(owned) <= set(keepers) and all(
-        abs(len(owned.get(name, ())) - fair) <= UNEVEN * fair for name in keepers
+    if (
+        len(keepers) == masters
+        and set(owned) <= set(keepers)
+        and all(abs(len(owned.get(name, ())) - fair) <= UNEVEN * fair for name in keepers)
     ):
         return Steps()
+    if waits_for := _unsettled(views, seen):
+        return Steps(waits_for=waits_for)
+    if len(keepers) < masters:
+        return Steps(promotions=tuple(_promotions(wanted, masters - len(keepers), views, owned)))
     goals = {
         name: total * (at + 1) // masters - total * at // masters for at, name in enumerate(keepers)
     }
     return Steps(transfers=tuple(_transfers(goals, views, owned)))
+
+
+def _unsettled(views: Mapping[str, PeerSeen], seen: Mapping[str, NodeSeen]) -> str:
+    """What keeps hash slots from changing hands for now; empty: nothing does."""
+    epochs = [v.epoch for v in views.values() if v.is_master and v.epoch is not None]
+    if len(set(epochs)) < len(epochs):
+        # Redis is about to raise one of two equal epochs. Were it the giver's, the giver would win
+        # back what it gave, and make a follower of a taker that has nothing else.
+        return "two masters to get different epochs"
+    everybody = {view.node_id for view in views.values()}
+    for name in sorted(views):
+        # It would refuse to take from whom it has not met, and drop what a stranger claims.
+        if not everybody <= {peer.node_id for peer in seen[name].peers}:
+            return f"{name} to meet all others"
+    return ""
 
 
 def _owned(views: Mapping[str, PeerSeen]) -> dict[str, list[int]]:

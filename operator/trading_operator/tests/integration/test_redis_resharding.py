@@ -60,11 +60,14 @@ async def settle(all_nodes: Sequence[NodeWanted], wanted: Sequence[NodeWanted]) 
     async with asyncio.timeout(SECONDS_MAX):
         while True:
             probes = {node.name: NodeProbe(node.port) for node in all_nodes}
-            seen = {name: told for name, probe in probes.items() if (told := await probe.ask())}
-            plan = plan_redis(wanted, len(wanted), seen, may_reshard=True)
-            await _do(plan, probes)
-            for probe in probes.values():
-                await probe.close()
+            try:
+                told = {name: await probe.ask() for name, probe in probes.items()}
+                seen = {name: node for name, node in told.items() if node}
+                plan = plan_redis(wanted, len(wanted), seen, may_reshard=True)
+                await _do(plan, probes)
+            finally:
+                for probe in probes.values():
+                    await probe.close()
             if plan.is_ok:
                 views = {name: node.myself for name, node in seen.items()}
                 return {name: len(view.hash_slots) for name, view in views.items() if view}

@@ -122,9 +122,24 @@ def test_while_two_masters_have_the_same_epoch_nothing_is_given_away() -> None:
             for name, node in nodes.items()
         }
 
-    assert reshard(wanted, 4, told(nodes)) == Steps()
+    assert reshard(wanted, 4, told(nodes)) == Steps(waits_for="two masters to get different epochs")
     epochs["id-redis-2"] = 3
     assert reshard(wanted, 4, told(nodes)).transfers
+
+
+def test_who_has_not_met_the_giver_takes_nothing_from_it() -> None:
+    nodes = dict(nodes_of(thirds() | {"redis-3": frozenset()}, {}))
+    known = tuple(peer for peer in nodes["redis-3"].peers if peer.node_id != "id-redis-1")
+    nodes["redis-3"] = replace(nodes["redis-3"], peers=known)
+    assert reshard([*nodes], 4, nodes) == Steps(waits_for="redis-3 to meet all others")
+
+
+def test_what_needs_no_step_waits_for_nothing() -> None:
+    nodes = {
+        name: replace(node, peers=tuple(replace(peer, epoch=7) for peer in node.peers))
+        for name, node in nodes_of(thirds(), {}).items()
+    }
+    assert reshard([*nodes], 3, nodes) == Steps()
 
 
 def test_a_follower_that_is_to_be_a_master_begins_anew_as_an_empty_one() -> None:
