@@ -200,10 +200,11 @@ def test_partitions_restart_empty_for_another_image(
         times["image_by_hand_over"] = round(time.monotonic() - begun, 1)
         moving.exchange.wait_ready(120)
         wait_for_acknowledgements(crowd, 50, 60)
-    # The only shard restarts, too; that partitions restart empty is not to be seen in Available.
+    # The only shard restarts, too: its slots are without an owner for a moment, then replicas have
+    # to find that again. A look may also meet the pause of a hand-over.
     told = set(available())
     assert "True Reconciled" in told
-    assert told <= {"True Reconciled", "False SlotsWithoutOwner"}
+    assert told <= {"True Reconciled", "False SlotsWithoutOwner", "False WaitingForReplica"}
     pods = moving.exchange.pods("partition")
     assert not before & {pod["metadata"]["uid"] for pod in pods}
     images = {pod["spec"]["containers"][0]["image"] for pod in pods}
