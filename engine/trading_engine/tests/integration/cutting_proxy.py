@@ -6,11 +6,13 @@ import contextlib
 import socket
 import threading
 
+from trading_engine.tests.integration.forwarding import ForwardingProxy, hang_up
+
 COMMIT = b"statement"  # the name of the prepared commit in its Bind message
 STEP = b"COMMIT"  # of a batch that carries a step; the text in its Parse message
 
 
-class CuttingProxy:
+class CuttingProxy(ForwardingProxy):
     """Forwards bytes. Armed, it cuts the connection around the next commit (or `cut_at`).
 
     lose="answer": the commit reaches the server, its answer is thrown away.
@@ -18,28 +20,10 @@ class CuttingProxy:
     """
 
     def __init__(self, port: int) -> None:
-        self._server_port = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
         self.lose = ""
         self.cut_at = COMMIT
         self.cuts = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def address(self) -> str:
-        """host:port."""
-        return f"127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        """Take no more connections."""
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+        super().__init__(port)
 
     def _serve(self, client: socket.socket) -> None:
         server = socket.create_connection(("127.0.0.1", self._server_port))
@@ -55,7 +39,7 @@ class CuttingProxy:
                     muted.set()
                 server.sendall(data)
         if not muted.is_set():
-            _hang_up(client, server)
+            hang_up(client, server)
 
     def _answers(
         self, server: socket.socket, client: socket.socket, muted: threading.Event
@@ -65,11 +49,4 @@ class CuttingProxy:
                 if muted.is_set():  # the server has answered, nobody will know
                     break
                 client.sendall(data)
-        _hang_up(client, server)
-
-
-def _hang_up(*sockets: socket.socket) -> None:
-    for each in sockets:
-        with contextlib.suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
-        each.close()
+        hang_up(client, server)

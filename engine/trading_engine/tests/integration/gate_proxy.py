@@ -8,6 +8,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import Literal
 
+from trading_engine.tests.integration.forwarding import ForwardingProxy, hang_up
+
 Moment = Literal["before", "after"]
 WAIT_SECONDS_MAX = 60.0
 
@@ -60,36 +62,20 @@ class _Link:
         self.answer_gate: Gate | None = None
 
     def hang_up(self) -> None:
-        for each in (self.client, self.server):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+        hang_up(self.client, self.server)
 
 
-class GateProxy:
+class GateProxy(ForwardingProxy):
     """Forwards bytes; stops at the write it is armed with, once."""
 
     def __init__(self, port: int) -> None:
-        self._server_port = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._gate: Gate | None = None
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(port)
 
     def arm(self, write: Write, moment: Moment) -> Gate:
         """From now on, look for it."""
         self._gate = gate = Gate(write, moment)
         return gate
-
-    def close(self) -> None:
-        """Take no more connections."""
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         try:

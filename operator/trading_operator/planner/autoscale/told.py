@@ -17,6 +17,7 @@ from trading_contract.autoscaling_status import (
     InputsStatus,
     MoveWishStatus,
 )
+from trading_contract.symbols import parse_range
 from trading_operator.planner.moves import times
 from trading_operator.planner.moves.selection import range_text
 from trading_operator.planner.scaling.decisions import (
@@ -114,11 +115,6 @@ def says_the_same(old: BalanceStatus | None, new: BalanceStatus) -> bool:
     )  # fmt: skip
 
 
-def _bounds(text: str) -> tuple[str, str]:
-    first, _, past = text.partition("..")
-    return first, past or "~"
-
-
 def _wish_told(wish: MoveWish) -> MoveWishStatus:
     return MoveWishStatus(
         symbols=tuple(range_text(first, past) for first, past in wish.ranges),
@@ -135,7 +131,7 @@ def _wish_told(wish: MoveWish) -> MoveWishStatus:
 def _wish_read(told: MoveWishStatus) -> MoveWish:
     before, after = told.source_before_percent / 100, told.source_after_percent / 100
     return MoveWish(
-        tuple(map(_bounds, told.symbols)), told.source, told.target, MoveWhy(told.reason),
+        tuple(map(parse_range, told.symbols)), told.source, told.target, MoveWhy(told.reason),
         before - after, before, after, told.target_before_percent / 100,
         told.target_after_percent / 100,
     )  # fmt: skip
