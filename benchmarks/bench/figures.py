@@ -56,14 +56,31 @@ class Figure:
 
 
 def write(path: Path, machine: dict[str, Any], commit: str, figures: Sequence[Figure]) -> None:
-    """The result file."""
+    """The result file. What it tells of other names stays, each with its commit and machine."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    before = json.loads(path.read_text()) if path.exists() else {"figures": []}
+    fresh = [figure.as_json() | {"commit": commit} for figure in figures]
     result = {
         "machine": machine,
         "commit": commit,
-        "figures": [figure.as_json() for figure in figures],
+        "figures": [*fresh, *_kept(before, {each["name"] for each in fresh}, machine)],
     }
     path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _kept(
+    before: dict[str, Any], measured: set[str], machine: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The figures of a former result that were not measured again."""
+    kept = []
+    for figure in before["figures"]:
+        if figure["name"] in measured:
+            continue
+        other = figure.get("machine", before.get("machine", {}))
+        kept.append({"commit": before.get("commit", "unknown")} | figure)
+        if other.get("cpu") != machine.get("cpu"):
+            kept[-1]["machine"] = other
+    return kept
 
 
 def table(figures: Sequence[Figure]) -> str:
