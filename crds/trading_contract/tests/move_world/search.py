@@ -109,7 +109,7 @@ def search(limits: Limits, core: Core, states_max: int = 5_000_000) -> Found:
             return seen.failed(at, problem)
         if is_settled(world):
             settled.append(at)
-        found.row_pairs.add(_states(world))
+        found.row_pairs.add(states_of(world))
         for what, after in following(world, limits, core):
             found.changes += 1
             found.happened.add(what)
@@ -141,6 +141,7 @@ def _never_settled(back: list[list[int]], settled: list[int]) -> int | None:
     return None if missed < 0 else missed
 
 
-def _states(world: World) -> tuple[str, str]:
+def states_of(world: World) -> tuple[str, str]:
+    """The states of both rows."""
     x, y = (server.row.state.value if server.row else "-" for server in world.servers)
     return x, y

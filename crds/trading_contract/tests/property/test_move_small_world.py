@@ -1,16 +1,12 @@
-"""Every state of a small world, and long ways through a larger one, with the same protocol code."""
+"""Every state of small worlds, with the same protocol code."""
 
 from __future__ import annotations
 
-import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, given, settings, target
 
-from trading_contract.tests.move_world.happenings import following
 from trading_contract.tests.move_world.mutants import MUTANTS, Mutant
-from trading_contract.tests.move_world.properties import wrong, wrong_change, wrong_of_engines
 from trading_contract.tests.move_world.search import Found, search
-from trading_contract.tests.move_world.world import Core, Limits, beginning
+from trading_contract.tests.move_world.world import Core, Limits
 
 ALL_PAIRS = {
     *(("ACTIVE", state) for state in ("-", "ABORTED", "PREPARED")),
@@ -62,29 +58,3 @@ def test_no_state_of_a_larger_world_breaks_a_law(name: str) -> None:
 def test_a_protocol_without_one_of_its_guards_is_caught(mutant: Mutant) -> None:
     found = search(mutant.limits, mutant.core)
     assert found.problem.split(":")[0] in mutant.laws, found.problem or "it survived"
-
-
-LARGE = Limits(
-    commands=3, incarnations=3, moves=3, failovers=0, strangers=4, engine_moves=True,
-    locks_apart=True,
-)  # fmt: skip
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.integers(0, 1000), min_size=20, max_size=120))
-def test_no_way_through_a_larger_world_breaks_a_law(choices: list[int]) -> None:
-    core = Core()
-    world = beginning(LARGE)
-    path: list[str] = []
-    pairs = set()
-    for choice in choices:
-        moves = list(following(world, LARGE, core))
-        if not moves:  # all engines are dead, and none is left to start
-            break
-        what, after = moves[choice % len(moves)]
-        path.append(what)
-        problems = [*wrong_change(world, after), *wrong(after, core), *wrong_of_engines(after)]
-        assert not problems, "\n".join([*problems, *path])
-        world = after
-        pairs.add(tuple(server.row and server.row.state for server in world.servers))
-    target(float(len(pairs)))
