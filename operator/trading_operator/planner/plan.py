@@ -12,57 +12,29 @@ from dataclasses import dataclass, field, replace
 
 from trading_contract.status import ClusterStatus, Endpoints
 from trading_contract.tradingcluster import TradingCluster
-from trading_operator.planner.actions import (
-    Action,
-    AssignPorts,
-    CommandNode,
-    Component,
-    PrepareShard,
-    PublishTopology,
-    ReplaceBalancer,
-    StartComponent,
-    StopComponent,
-    prepare_task,
-)
-from trading_operator.planner.assessment import (
-    Health,
-    health_of,
-    is_prepared,
-    is_published,
-    is_specified,
-    shard_missing,
-)
+from trading_operator.planner.actions import Action, AssignPorts, CommandNode, PublishTopology
+from trading_operator.planner.assessment import Health, health_of, is_published
 from trading_operator.planner.autoscale.counts import highest
 from trading_operator.planner.autoscale.plan import ScaleMemory, in_effect, remembered, scale
 from trading_operator.planner.autoscale.world import Sight
-from trading_operator.planner.conditions import Facts, Obstacle, status_of
+from trading_operator.planner.conditions import status_of
+from trading_operator.planner.facts import Facts, Obstacle
 from trading_operator.planner.keeping import BALANCER
 from trading_operator.planner.load_status import load_status
 from trading_operator.planner.moves.facts import Look, moves_of
-from trading_operator.planner.moves.ownership import is_emptied
 from trading_operator.planner.moves.plan import MovesPlan, move_actions, publish_reason
-from trading_operator.planner.observed import Observed, ProcessSeen, Role
+from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.redis_cluster import RedisPlan, plan_redis
 from trading_operator.planner.scaling.signals import Tier
-from trading_operator.planner.topology import (
-    HOST,
-    WantedCluster,
-    shard_hash,
-    wanted_cluster,
-    with_orders,
+from trading_operator.planner.starting import (
+    is_disk_full,
+    is_unsafe_without_topology,
+    prepares,
+    starts,
 )
+from trading_operator.planner.stopping import due, removals, rolls, stop_all
+from trading_operator.planner.topology import HOST, WantedCluster, wanted_cluster, with_orders
 
-DISK_FREE_BYTES_MIN = 256 << 20
-SILENT_SECONDS_MAX = 30.0
-GRACE_SECONDS: Mapping[str, float] = {Role.SHARD: 60.0, Role.NODE: 10.0, Role.BALANCER: 5.0}
-GRACE_SECONDS_DEFAULT = 15.0
-# Who must be gone before the next tier is stopped: orders drain from the front to the disk.
-STOP_TIERS: tuple[tuple[Role, ...], ...] = (
-    (Role.REPLICA,),
-    (Role.BALANCER, Role.PARTITION),
-    (Role.SHARD, Role.NODE),
-)
-MOVING_ROLES = (Role.PARTITION, Role.SHARD)  # whose restart would disturb a move
 WAKE_SECONDS_IDLE = 1.0
 WAKE_SECONDS_WAITING = 0.5
 WAKE_SECONDS_ACTIVE = 0.2
@@ -98,7 +70,7 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
     health = {each.name: health_of(each, observed) for each in wanted.components}
     at_work = not intent.is_going_down
     scaled = scale(memory, Sight(intent.cluster.spec, observed, wanted, health, at_work), now)
-    look = Look(observed, wanted, health, _due(wanted, health), scaled.asks)
+    look = Look(observed, wanted, health, due(wanted, health), scaled.asks)
     moves = moves_of(intent.cluster, look, now)
     wanted = with_orders(wanted, moves.orders, moves.places)
     redis = _redis(intent, wanted, observed)
@@ -106,7 +78,7 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
     if observed.processes is None or (spec.paused and not intent.is_going_down):
         actions: tuple[Action, ...] = ()
     elif intent.is_going_down or spec.hibernated:
-        actions = tuple(_stop_all(observed, now))
+        actions = tuple(stop_all(observed, now))
     else:
         actions = (
             *_converge(wanted, observed, health, moves, now), *redis.commands, *redis.transfers,
@@ -114,7 +86,7 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
         )  # fmt: skip
     facts = Facts(
         intent.cluster, intent.is_going_down, wanted, observed, health, redis, actions,
-        _is_disk_full(observed),
+        is_disk_full(observed),
         endpoints=_endpoints(wanted), obstacles=_obstacles(intent.cluster), moves=moves,
         scaling=scaled.status,
     )  # fmt: skip
@@ -173,174 +145,11 @@ def _converge(
             update={"revision": before.revision + 1 if before else 1}
         )
         yield PublishTopology(topology, publish_reason(topology, before))
-    yield from _starts(wanted, observed, now)
+    yield from starts(wanted, observed, now)
     yield from prepares(wanted, observed, now)
-    yield from _rolls(wanted, observed, health, moves, now)
+    yield from rolls(wanted, observed, health, moves, now)
     if observed.topology_known:
-        yield from _removals(wanted, observed, now)
-
-
-def is_unsafe_without_topology(observed: Observed) -> bool:
-    """Whether shards hold data but the file that says which slots they own is gone."""
-    has_data = any(shard.has_data for shard in observed.shards.values())
-    return observed.topology is None and observed.topology_known and has_data
-
-
-def _starts(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[Action]:
-    for component in wanted.components:
-        name = component.name
-        failure = observed.failures.get(name)
-        if observed.process(name) or name in observed.busy:
-            continue
-        if failure is not None and now < failure.retry_at:
-            continue
-        if component.role is Role.PARTITION and not partition_may_start(component, observed):
-            continue
-        if component.role is Role.SHARD and _is_disk_full(observed):
-            continue
-        reason = f"it does not run; {failure.text}" if failure else "it does not run"
-        yield StartComponent(component, reason)
-
-
-def _is_disk_full(observed: Observed) -> bool:
-    disk = observed.disk_free_bytes
-    return disk is not None and disk < DISK_FREE_BYTES_MIN
-
-
-def partition_may_start(component: Component, observed: Observed) -> bool:
-    """A partition rebuilds its books from its shards, so these must serve first."""
-    topology = observed.topology
-    if topology is None or all(each.name != component.name for each in topology.partitions):
-        return False
-    shards = {slot.shard for slot in topology.slots if slot.partition == component.name}
-    return not any(shard_missing(shard, topology, observed) for shard in shards)
-
-
-def prepares(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[Action]:
-    """What shards that take writes still need before they serve their slots."""
-    topology = observed.topology
-    if topology is None or not is_specified(wanted, observed):
-        return
-    for shard in topology.shards:
-        task = prepare_task(shard.name)
-        seen, failure = observed.shards.get(shard.name), observed.failures.get(task)
-        if (
-            task in observed.busy
-            or shard.name in observed.busy
-            or seen is None
-            or not seen.accepts_writes
-        ):
-            continue
-        if is_prepared(shard.name, topology, observed):
-            continue
-        if failure is not None and now < failure.retry_at:
-            continue
-        reason = "its slots or the symbols differ from what it was prepared for"
-        yield PrepareShard(shard.name, shard_hash(topology, shard.name), reason)
-
-
-def _rolls(
-    wanted: WantedCluster, observed: Observed, health: Mapping[str, Health],
-    moves: MovesPlan, now: float,
-) -> Iterator[Action]:  # fmt: skip
-    """Restarts.
-
-    Of what hangs at once, for changed settings one at a time and only in good health.
-    """
-    unwell = {name for name, each in health.items() if not each.is_serving} - {BALANCER}
-    has_rolled, is_moving = False, _is_moving(wanted, observed, moves)
-    for component in wanted.components:
-        name = component.name
-        process = observed.process(name)
-        if process is None or name in observed.busy:
-            continue
-        if process.stopping_since is not None:
-            yield from _force(process, now)
-        elif observed.silent_seconds.get(name, 0.0) > SILENT_SECONDS_MAX:
-            reason = f"it has not answered for {SILENT_SECONDS_MAX:.0f} s"
-            yield StopComponent(name, process.role, process.pid, reason, force=True)
-        elif process.settings_hash == component.settings_hash:
-            continue
-        elif component.role is Role.BALANCER:
-            if _members_are_settled(health, wanted, observed):
-                yield ReplaceBalancer(component, "its members or its port changed")
-        elif name in moves.held or (component.role in MOVING_ROLES and is_moving):
-            continue  # moves end first
-        elif not has_rolled and unwell <= {name}:
-            has_rolled = True
-            yield StopComponent(name, process.role, process.pid, "its settings changed")
-
-
-def _due(wanted: WantedCluster, health: Mapping[str, Health]) -> frozenset[str]:
-    """Partitions whose turn to be restarted has come: shards go first, and all must be well."""
-    is_well = all(each.is_serving for name, each in health.items() if name != BALANCER)
-    old = [each for each in wanted.components if health[each.name].is_outdated]
-    if not is_well or any(each.role is Role.SHARD for each in old):
-        return frozenset()
-    return frozenset(each.name for each in old if each.role is Role.PARTITION)
-
-
-def _is_moving(wanted: WantedCluster, observed: Observed, moves: MovesPlan) -> bool:
-    topologies = (wanted.topology, observed.topology)
-    return any(each is not None and not moves.are_done(each.moves) for each in topologies)
-
-
-def _members_are_settled(
-    health: Mapping[str, Health], wanted: WantedCluster, observed: Observed
-) -> bool:
-    """New replicas get traffic when they are ready; one that failed holds nobody up."""
-    replicas = [each.name for each in wanted.components if each.role is Role.REPLICA]
-    return all(health[name].is_serving or name in observed.failures for name in replicas)
-
-
-def _removals(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[Action]:
-    balancer, running = wanted.component(BALANCER), observed.process(BALANCER)
-    is_rerouted = (
-        running is None or balancer is None or running.settings_hash == balancer.settings_hash
-    )
-    published, specified = is_published(wanted, observed), is_specified(wanted, observed)
-    for name, process in sorted((observed.processes or {}).items()):
-        if wanted.component(name) is not None or name in observed.busy or not specified:
-            continue
-        if process.role == Role.PARTITION and not published:
-            continue  # others are still told that it owns something
-        if process.role == Role.REPLICA and not is_rerouted:
-            continue
-        if process.role == Role.NODE and name not in observed.nodes:
-            continue  # it does not answer: unknown whether it owns hash slots
-        if process.role == Role.SHARD and not _may_go(name, process, published, observed):
-            continue
-        if process.stopping_since is None:
-            reason = "the specification no longer asks for it and it owns nothing"
-            yield StopComponent(name, process.role, process.pid, reason)
-        else:
-            yield from _force(process, now)
-
-
-def _may_go(name: str, process: ProcessSeen, published: bool, observed: Observed) -> bool:
-    """A shard goes once everybody was told that it has nothing, and it says so itself."""
-    is_empty = is_emptied(observed.shards.get(name))
-    return published and (is_empty or process.stopping_since is not None)
-
-
-def _stop_all(observed: Observed, now: float) -> Iterator[Action]:
-    for tier in STOP_TIERS:
-        running = [p for p in (observed.processes or {}).values() if p.role in tier]
-        for process in sorted(running, key=lambda each: each.name):
-            if process.stopping_since is None:
-                reason = "the cluster goes down or hibernates"
-                yield StopComponent(process.name, process.role, process.pid, reason)
-            else:
-                yield from _force(process, now)
-        if running or observed.busy:
-            return
-
-
-def _force(process: ProcessSeen, now: float) -> Iterator[Action]:
-    grace = GRACE_SECONDS.get(process.role, GRACE_SECONDS_DEFAULT)
-    if process.stopping_since is not None and now - process.stopping_since > grace:
-        reason = f"it did not stop within {grace:.0f} s"
-        yield StopComponent(process.name, process.role, process.pid, reason, force=True)
+        yield from removals(wanted, observed, now)
 
 
 def _wake_after_seconds(

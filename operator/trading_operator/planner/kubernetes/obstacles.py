@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from trading_operator.planner.child_actions import Manifest
-from trading_operator.planner.conditions import Obstacle
+from trading_operator.planner.facts import Obstacle
 from trading_operator.planner.kubernetes.children import collisions, key_of
 from trading_operator.planner.kubernetes.seen import KubernetesSeen
 from trading_operator.planner.observed import Role

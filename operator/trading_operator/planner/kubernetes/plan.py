@@ -27,7 +27,8 @@ from trading_operator.planner.assessment import (
 from trading_operator.planner.autoscale.plan import ScaleMemory, in_effect, remembered, scale
 from trading_operator.planner.autoscale.world import Sight
 from trading_operator.planner.child_actions import ConfigureShard, MakeSecret, Manifest, TellPod
-from trading_operator.planner.conditions import Facts, status_of
+from trading_operator.planner.conditions import status_of
+from trading_operator.planner.facts import Facts
 from trading_operator.planner.kubernetes.children import (
     COMPONENT_LABEL,
     Differences,
@@ -61,8 +62,10 @@ from trading_operator.planner.moves.facts import Look, moves_of
 from trading_operator.planner.moves.ownership import is_emptied
 from trading_operator.planner.moves.plan import MovesPlan, move_actions
 from trading_operator.planner.observed import Observed, Role
-from trading_operator.planner.plan import MOVING_ROLES, Plan, partition_may_start, prepares
+from trading_operator.planner.plan import Plan
 from trading_operator.planner.redis_cluster import RedisPlan, plan_redis
+from trading_operator.planner.starting import partition_may_start, prepares
+from trading_operator.planner.stopping import MOVING_ROLES
 from trading_operator.planner.topology import WantedCluster, asking_for
 
 WAKE_SECONDS_ACTIVE = 0.5
