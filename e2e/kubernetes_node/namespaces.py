@@ -33,10 +33,14 @@ def own_namespace(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[
     """One of a random name. Its end is not waited for: pods take their time, and cost none."""
     name = f"{PREFIX}{uuid.uuid4().hex[:6]}"
     make_namespace(kubectl, name)
-    yield name
-    if request.session.testsfailed:
-        keep_diagnostics(kubectl, name)
-    kubectl("delete", "namespace", name, "--wait=false")
+    is_well = False
+    try:
+        yield name
+        is_well = not request.session.testsfailed
+    finally:  # what is made in it may fail before any test does
+        if not is_well:
+            keep_diagnostics(kubectl, name)
+        kubectl("delete", "namespace", name, "--wait=false")
 
 
 def wait_all_are_gone(kubectl: Kubectl) -> None:

@@ -9,94 +9,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from namespaces import OPERATOR_NAMESPACE, own_namespace
-from node_exchange import SMALL, SMALL_NODE, NodeExchange
+from moving_cluster import Moving, moving_cluster, sized, there_and_back_though_operators_die
 
-from history.client import Crowd
-from judged import crowd_of, judge, unclear_after_one_retry, wait_for_acknowledgements
+from judged import wait_for_acknowledgements
 from kubernetes_cluster.image import IMAGE
 from kubernetes_cluster.node import Node
 from operator_process import Kubectl, until
 
 pytestmark = pytest.mark.kubernetes
-SYMBOLS = ("ADAUSDT", "BTCUSDT", "DOTUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
-SPEC: dict[str, Any] = {
-    "symbols": [
-        {"name": name, "tickSize": "0.01", "lotSize": "0.00001", "minNotional": "5"}
-        for name in SYMBOLS
-    ],
-    "backends": {"replicas": 2, "resources": SMALL},
-    "partitions": {"count": 2, "resources": SMALL},
-    "shards": {"resources": SMALL, "storage": {"size": "1Gi", "reclaim": "delete"}},
-    "redis": {"resources": SMALL_NODE},
-}
-MOVE_SECONDS_MAX = 120
-
-
-@dataclass
-class Moving:
-    """The cluster, and all who traded on it."""
-
-    exchange: NodeExchange
-    folder: Path
-    accounts: dict[str, int] = field(default_factory=dict)
-
-    def apply(self, partitions: int, **changes: Any) -> None:
-        """The specification with so many partitions."""
-        spec = {**SPEC, "partitions": {"count": partitions, "resources": SMALL}, **changes}
-        self._apply("TradingCluster", self.exchange.name, spec)
-
-    def move(self, name: str, symbol: str, target: str) -> None:
-        """As a person asks for it."""
-        spec = {"cluster": self.exchange.name, "symbols": [symbol], "toPartition": target}
-        self._apply("SymbolMove", name, spec)
-
-    def _apply(self, kind: str, name: str, spec: dict[str, Any]) -> None:
-        document = yaml.safe_dump({
-            "apiVersion": "hft.trading/v1alpha1", "kind": kind, "metadata": {"name": name},
-            "spec": spec,
-        })  # fmt: skip
-        self.exchange.kubectl("apply", "-n", self.exchange.namespace, "-f", "-", stdin=document)
-
-    def owners(self) -> dict[str, str]:
-        """Symbol -> partition, as published."""
-        slots = self.exchange.topology()["slots"]
-        return {
-            name: slot["partition"] for name in SYMBOLS for slot in slots
-            if slot["first"] <= name < slot["past"]
-        }  # fmt: skip
-
-    def moves(self) -> list[dict[str, Any]]:
-        """All SymbolMoves."""
-        items = self.exchange.kubectl.get("symbolmoves", self.exchange.namespace)["items"]
-        return list(items)
-
-    def told_of(self, name: str) -> dict[str, Any]:
-        """The status of one."""
-        body = self.exchange.kubectl.get("symbolmove", self.exchange.namespace, name)
-        return dict(body.get("status") or {})
-
-    def traders(self, name: str) -> Crowd:
-        """Clients of two new accounts."""
-        crowd, accounts = crowd_of(self.exchange, self.folder, name)  # type: ignore[arg-type]
-        self.accounts |= accounts
-        until(lambda: all(map(self.exchange.knows, accounts)), "the keys are there", 120)
-        return crowd
-
-    def judge(self) -> None:
-        """All laws hold."""
-        judge(self.exchange, self.folder, self.accounts)  # type: ignore[arg-type]
-
-    def nobody_noticed(self) -> None:
-        """All laws hold, and every call was clear after one retry at the latest."""
-        assert unclear_after_one_retry(self.folder, self.accounts) == []
-        self.judge()
 
 
 @pytest.fixture(scope="module")
@@ -104,20 +27,8 @@ def moving(
     operator: Kubectl, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Moving]:
     """Ready, with two partitions that own half of the symbols each."""
-    with own_namespace(operator, request) as namespace:
-        exchange = NodeExchange(operator, namespace, "moving")
-        made = Moving(exchange, tmp_path_factory.mktemp("moves"))
-        made.apply(2)
-        exchange.wait_ready(240)
+    with moving_cluster(operator, request, tmp_path_factory.mktemp("moves")) as made:
         yield made
-
-
-def _kill_operators(kubectl: Kubectl) -> None:
-    """At once, as a machine that fails does."""
-    kubectl(
-        "delete", "pods", "-n", OPERATOR_NAMESPACE, "--force", "--grace-period=0",
-        "-l", "app.kubernetes.io/name=trading-operator",
-    )  # fmt: skip
 
 
 def test_a_symbol_moves_there_and_back_though_the_operators_are_killed_meanwhile(
@@ -128,54 +39,25 @@ def test_a_symbol_moves_there_and_back_though_the_operators_are_killed_meanwhile
     crowd = moving.traders("m")
     with crowd:
         wait_for_acknowledgements(crowd, 50, 60)
-        for name, target in (("there", other), ("back", home)):
-            begun = time.monotonic()
-            moving.move(name, "BTCUSDT", target)
-            until(lambda name=name: bool(moving.told_of(name)), f"{name} is begun", 60)
-            _kill_operators(moving.exchange.kubectl)
-            until(
-                lambda name=name: moving.told_of(name).get("state") == "Done", f"{name} is done",
-                MOVE_SECONDS_MAX,
-            )  # fmt: skip
-            times[f"move_{name}_operators_killed"] = round(time.monotonic() - begun, 1)
-            until(  # published after it is told
-                lambda target=target: moving.owners()["BTCUSDT"] == target,
-                "the topology says so", 60,
-            )  # fmt: skip
-            wait_for_acknowledgements(crowd, 50, 60)
+        there_and_back_though_operators_die(moving, crowd, (other, home), times)
         moving.exchange.wait_ready(120)
-    for name in ("there", "back"):
-        told = moving.told_of(name)
-        assert told["verified"], told
-        assert told["pauseMilliseconds"] > 0, told
-        times[f"move_{name}_pause_milliseconds"] = told["pauseMilliseconds"]
     moving.nobody_noticed()
 
 
 def test_partitions_come_with_symbols_and_go_empty(moving: Moving, times: dict[str, Any]) -> None:
-    kubectl, namespace = moving.exchange.kubectl, moving.exchange.namespace
     crowd = moving.traders("s")
-
-    def two_are_gone() -> bool:
-        sets = kubectl.get("statefulsets", namespace)["items"]
-        names = {each["metadata"]["name"] for each in sets}
-        owners = set(moving.owners().values())
-        for index in (2, 3):  # read after the sets: who owned something then was there
-            if f"moving-partition-{index}" not in names:
-                assert f"partition-{index}" not in owners
-        return not {"moving-partition-2", "moving-partition-3"} & names
-
+    more = {"partition-2", "partition-3"}
     with crowd:
         wait_for_acknowledgements(crowd, 50, 60)
         begun = time.monotonic()
-        moving.apply(4)
+        moving.apply(**sized(4))
         until(lambda: len(set(moving.owners().values())) == 4, "four own symbols", 240)
         moving.exchange.wait_ready(120)
         times["partitions_2_to_4"] = round(time.monotonic() - begun, 1)
         wait_for_acknowledgements(crowd, 50, 60)
         begun = time.monotonic()
-        moving.apply(2)
-        until(two_are_gone, "two are gone", 240)
+        moving.apply()
+        until(lambda: moving.are_gone(more, "partition"), "two are gone", 240)
         moving.exchange.wait_ready(120)
         times["partitions_4_to_2"] = round(time.monotonic() - begun, 1)
         assert set(moving.owners().values()) == {"partition-0", "partition-1"}
@@ -194,7 +76,7 @@ def test_partitions_restart_empty_for_another_image(
     with crowd, moving.exchange.every_status(moving.folder / "statuses") as available:
         wait_for_acknowledgements(crowd, 50, 60)
         begun = time.monotonic()
-        moving.apply(2, image=f"{IMAGE}-moved")
+        moving.apply(image=f"{IMAGE}-moved")
         moving.exchange.wait_ready(300)
         until(lambda: len(set(moving.owners().values())) == 2, "both have symbols again", 120)
         times["image_by_hand_over"] = round(time.monotonic() - begun, 1)

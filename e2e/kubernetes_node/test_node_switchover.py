@@ -1,0 +1,109 @@
+"""Patroni hands over a shard's primary while a symbol leaves or enters that shard, under orders."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from moving_cluster import FINISHED, MOVE_SECONDS_MAX, Moving, moving_cluster, sized
+from node_exchange import NodeExchange
+
+from judged import wait_for_acknowledgements
+from operator_process import Kubectl, until
+from trading_operator.probes.patroni import LEADERS, PORT, SYNCHRONOUS
+from trading_operator.probes.patroni_commands import USER
+
+pytestmark = pytest.mark.kubernetes
+MEMBERS = 3
+# Which side, and how long after the move is told to be under way.
+ROUNDS = (("source", 0.0), ("target", 0.0), ("source", 1.0), ("target", 1.0))
+SWITCH_SECONDS_MAX = 60
+
+
+@pytest.fixture(scope="module")
+def moving(
+    operator: Kubectl, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Moving]:
+    """Ready, with two shards of three members that own half of the symbols each."""
+    folder = tmp_path_factory.mktemp("switchovers")
+    with moving_cluster(operator, request, folder, **sized(2, 2, MEMBERS)) as made:
+        yield made
+
+
+class Patroni:
+    """The members of one shard, as they say themselves."""
+
+    def __init__(self, exchange: NodeExchange, shard: str) -> None:
+        secret = exchange.kubectl.get("secret", exchange.namespace, f"{exchange.name}-credentials")
+        password = base64.b64decode(secret["data"]["patroni"]).decode()
+        pods = [pod for pod in exchange.pods("shard")
+                if pod["metadata"]["labels"]["hft.trading/component"] == shard]  # fmt: skip
+        host = pods[0]["status"]["podIP"]
+        self._http = httpx.Client(
+            base_url=f"http://{host}:{PORT}", auth=(USER, password), timeout=SWITCH_SECONDS_MAX
+        )
+
+    def leader(self) -> str:
+        """The primary's name; empty while there is none."""
+        return next((each["name"] for each in self._members() if each["role"] in LEADERS), "")
+
+    def has_a_successor(self) -> bool:
+        """Whether a standby has all that was acknowledged: only such a one may be the next."""
+        return any(each["role"] in SYNCHRONOUS for each in self._members())
+
+    def switch_over(self) -> None:
+        """To a standby; returns when Patroni says that it is done."""
+        before = self.leader()
+        answer = self._http.post("/switchover", json={"leader": before})
+        assert answer.status_code == 200, answer.text
+        until(
+            lambda: self.leader() not in ("", before), "another one is the primary",
+            SWITCH_SECONDS_MAX,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """No more questions."""
+        self._http.close()
+
+    def _members(self) -> list[dict[str, Any]]:
+        return list(self._http.get("/cluster").json()["members"])
+
+
+def test_a_shard_move_ends_by_itself_though_the_primary_is_handed_over_meanwhile(
+    moving: Moving, times: dict[str, Any]
+) -> None:
+    crowd = moving.traders("p")
+    with crowd:
+        wait_for_acknowledgements(crowd, 50, 60)
+        for number, (side, delay_seconds) in enumerate(ROUNDS):
+            home = moving.owners("shard")["BTCUSDT"]
+            other = "shard-1" if home == "shard-0" else "shard-0"
+            patroni = Patroni(moving.exchange, home if side == "source" else other)
+            until(patroni.has_a_successor, "a standby may be the next", 60)
+            begun, name = time.monotonic(), f"round-{number}"
+            moving.move(name, "BTCUSDT", other)
+            until(lambda name=name: moving.state_of(name) == "Moving", f"{name} is begun", 60)
+            time.sleep(delay_seconds)
+            patroni.switch_over()
+            patroni.close()
+            until(
+                lambda name=name: moving.state_of(name) in FINISHED, f"{name} is over",
+                MOVE_SECONDS_MAX,
+            )  # fmt: skip
+            told = moving.told_of(name)
+            times[f"switchover_of_{side}_{delay_seconds}"] = {
+                "seconds": round(time.monotonic() - begun, 1), "state": told["state"],
+                "attempts": told["attempts"],
+            }  # fmt: skip
+            wanted = other if told["state"] == "Done" else home
+            until(
+                lambda wanted=wanted: moving.owners("shard")["BTCUSDT"] == wanted,
+                f"the topology says so: {told}", 60,
+            )  # fmt: skip
+            wait_for_acknowledgements(crowd, 50, 60)
+            moving.exchange.wait_ready(120)
+    moving.judge()
