@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 from trading_backend import _native
 from trading_backend.background import end_tasks
 from trading_backend.partitions import Partitions
+from trading_backend.slot_owners import HOLD_SECONDS
 from trading_backend.symbol_rows import symbol_row
 from trading_contract.topology import Topology
 from trading_contract.wire import Reply
@@ -190,7 +191,7 @@ class OrderEntry:
         self.body_bytes_max = limits.body_bytes_max
         self.native.set_limits(
             limits.body_bytes_max, limits.batch_orders_max, self._in_flight_max, self._deadline_us,
-            250_000,
+            int(HOLD_SECONDS * 1_000_000),
         )  # fmt: skip
         self.native.set_rate_limits(
             limits.orders_per_10_seconds, limits.orders_per_day, limits.request_weight_per_minute

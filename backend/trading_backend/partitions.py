@@ -1,7 +1,7 @@
 """The replica's connections to the partitions: one each, commands coalesced per turn of the loop.
 
-What was written when a connection is lost is UNKNOWN; what still waits is held for 250 ms and then
-refused. The queues themselves are in the native order entry, bounded there.
+What was written when a connection is lost is UNKNOWN; what still waits is held (`HOLD_SECONDS`) and
+then refused. The queues themselves are in the native order entry, bounded there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from trading_backend import _native
 from trading_backend.partition_link import PartitionLink
+from trading_backend.slot_owners import SlotOwners
 from trading_contract.errors import WorldError
 from trading_contract.topology import PartitionAddress, Topology
 from trading_contract.wire import (
@@ -49,6 +50,7 @@ class Partitions:
         self._links: list[PartitionLink] = []
         self._wanted: set[str] = set()
         self._topology: Topology | None = None
+        self._owners = SlotOwners()
         self._started = False
         self._flushing = False
         self._queries: dict[int, asyncio.Future[bytes]] = {}
@@ -68,14 +70,15 @@ class Partitions:
         ] + self.missing_owners()
 
     def missing_owners(self) -> list[str]:
-        """Which slots nobody whom we reach owns, in words; empty: each order finds its way."""
+        """Which slots nobody whom we reach owns, in words; empty: each order finds its way.
+
+        While orders for a slot are held, as in the pause of a hand-over, it is not among them.
+        """
         if self._topology is None:
             return ["no topology yet"]
-        claimed = {c.slot for link in self._links for c in link.claims}
         return [
             f"slot {slot.id} [{slot.first!r}, {slot.past!r}) has no owner"
-            for slot in self._topology.slots
-            if slot.id not in claimed
+            for slot in self._owners.missing(time.monotonic())
         ]
 
     def shard_of(self, symbol: str) -> str | None:
@@ -129,6 +132,8 @@ class Partitions:
             for slot in self._topology.slots
         ]
         self._native.set_routes(len(self._links), rows, _now_us())
+        claims = (claim for link in self._links for claim in link.claims)
+        self._owners.follow(self._topology.slots, claims, time.monotonic())
         self.flush_soon()
 
     # For the links
