@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from bench.figures import Figure
 from bench.processes import cpu_seconds
+from bench.watcher import Watcher
 from trading_contract.costs import cores_of
 from trading_contract.status import ClusterStatus
 from trading_contract.tradingcluster import TradingCluster
@@ -91,10 +91,11 @@ class Sample:
     cpu: Mapping[str, float]
 
 
-class Watch:
+class Watch(Watcher):
     """Samples the cluster once a second, in a thread of its own. A context manager."""
 
     def __init__(self, cluster: Breathing, acknowledged: Callable[[], int]) -> None:
+        super().__init__(self._sample, SAMPLE_SECONDS, "watch")
         self.cluster, self._acknowledged = cluster, acknowledged
         self.samples: list[Sample] = []
         self.begins: list[tuple[float, str]] = []
@@ -102,19 +103,12 @@ class Watch:
         self.unclear: list[str] = []
         self.errors: list[int] = []
         self._zero, self._zero_unix = time.monotonic(), time.time()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch")
         self.capacity = _capacity(cluster.spec())
         self.least = _least(cluster.spec())
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:  # fmt: skip
-        self._ended.set()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
         self.moves = [(at - self._zero_unix, *rest) for at, *rest in self.cluster.moves()]
 
     def begin(self, name: str) -> None:
@@ -129,23 +123,22 @@ class Watch:
             last.counts.get(tier) == count for tier, count in self.least.items()
         )  # fmt: skip
 
-    def _run(self) -> None:
-        while not self._ended.wait(SAMPLE_SECONDS):
-            status = self.cluster.status()
-            if status is None or status.autoscaling is None:
-                continue
-            owning = {slot.partition for slot in status.slots}
-            cpu = {
-                each.name: cpu_seconds(each.pid) for each in status.processes
-                if each.name in owning and each.pid
-            }  # fmt: skip
-            counts = {tier.name: tier.count for tier in status.autoscaling.tiers}
-            now = time.monotonic() - self._zero
-            self.samples.append(Sample(now, self._acknowledged(), counts, cpu))
-            self.errors = [
-                each.error_percent for each in status.autoscaling.history
-                if each.error_percent is not None
-            ]  # fmt: skip
+    def _sample(self) -> None:
+        status = self.cluster.status()
+        if status is None or status.autoscaling is None:
+            return
+        owning = {slot.partition for slot in status.slots}
+        cpu = {
+            each.name: cpu_seconds(each.pid) for each in status.processes
+            if each.name in owning and each.pid
+        }  # fmt: skip
+        counts = {tier.name: tier.count for tier in status.autoscaling.tiers}
+        now = time.monotonic() - self._zero
+        self.samples.append(Sample(now, self._acknowledged(), counts, cpu))
+        self.errors = [
+            each.error_percent for each in status.autoscaling.history
+            if each.error_percent is not None
+        ]  # fmt: skip
 
 
 def _capacity(cluster: TradingCluster) -> float:

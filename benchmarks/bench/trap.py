@@ -9,12 +9,10 @@ there. Everything else is as always, `fsync` among it.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import median
-from types import TracebackType
 from typing import Any, Self
 
 import psycopg
@@ -23,6 +21,7 @@ from bench.cluster_side import ClusterSide, Shape
 from bench.figures import Figure
 from bench.order_entry import Pace, check_ours, send_ours
 from bench.processes import BenchError
+from bench.watcher import Watcher
 from trading_operator.substrates.processes.layout import Layout
 from trading_operator.substrates.processes.store import Store
 
@@ -60,32 +59,21 @@ CREATE TRIGGER bench_slow_disk AFTER INSERT ON slot_log
 """
 
 
-class SlowDisks:
+class SlowDisks(Watcher):
     """Gives each shard its slow disk, also those that come later. A context manager."""
 
     def __init__(self, side: ClusterSide) -> None:
+        super().__init__(self._look_at_shards, LOOK_SECONDS, "slow-disks")
         self._side = side
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="slow-disks")
         self._slow: set[str] = set()
 
     def __enter__(self) -> Self:
-        self._look()
+        self._look_at_shards()
         if not self._slow:
             raise BenchError("no shard took its slow disk")
-        self._thread.start()
-        return self
+        return super().__enter__()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:  # fmt: skip
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(LOOK_SECONDS):
-            self._look()
-
-    def _look(self) -> None:
+    def _look_at_shards(self) -> None:
         for conninfo in self._side.conninfos():
             if conninfo in self._slow:
                 continue
