@@ -147,26 +147,19 @@ class History:
             return self  # it holds on, or what was asked for has not come yet
         return History(self._bounded((*self.decisions, new)))
 
-    def with_observed(self, tier: Tier, work_per_second: float, seen: Effect,
-                      now_seconds: float) -> History:  # fmt: skip
-        """With what the last change of the tier has brought, once it has had time to settle.
+    def unobserved(self, tier: Tier, now_seconds: float) -> Decision | None:
+        """The last change of the tier if what it brought is to be told now: it has settled."""
+        changes = (each for each in reversed(self.decisions) if each.tier is tier)
+        last = next((each for each in changes if each.is_change and not each.is_dry), None)
+        if last is None or last.observed is not None:
+            return None
+        return last if now_seconds - last.at_seconds >= SETTLING_SECONDS else None
 
-        The utilisation is set to the work of the time of the decision: that the load went on
-        changing is no error of the prediction.
-        """
-        for at in range(len(self.decisions) - 1, -1, -1):
-            each = self.decisions[at]
-            if each.tier is not tier or not each.is_change or each.is_dry:
-                continue
-            age = now_seconds - each.at_seconds
-            then = each.inputs.get("work_per_second", 0.0)
-            is_due = each.observed is None and age >= SETTLING_SECONDS
-            if not is_due or work_per_second <= 0 or then <= 0:
-                return self
-            same_work = replace(seen, utilisation=seen.utilisation * then / work_per_second)
-            done = replace(each, observed=same_work)
-            return History((*self.decisions[:at], done, *self.decisions[at + 1 :]))
-        return self
+    def with_observed(self, decision: Decision, seen: Effect) -> History:
+        """With what a decision of it has brought."""
+        at = self.decisions.index(decision)
+        done = replace(decision, observed=seen)
+        return History((*self.decisions[:at], done, *self.decisions[at + 1 :]))
 
     @staticmethod
     def _bounded(decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:

@@ -110,6 +110,7 @@ def _partition(answer: LoadAnswer, load: PartitionLoad) -> PartitionReading:
         source=Source(answer.name, answer.at_seconds, load.partition, load.incarnation),
         cpu_seconds_total=load.cpu_seconds_total,
         commands_total=load.commands_total,
+        batches_total=sum(each.batches_total for each in load.commits),
         queued_commands=load.commands_queued,
         queue_wait_p99_milliseconds=_largest(waits),
         commit_wait_p99_milliseconds=_largest(commits),

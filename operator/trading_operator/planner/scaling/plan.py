@@ -26,14 +26,13 @@ from trading_operator.planner.scaling.decisions import (
     Action,
     Blocker,
     Decision,
-    Effect,
-    History,
     Obstacle,
     Why,
 )
 from trading_operator.planner.scaling.layout import BalancePlan, Layout, SlotPlace
 from trading_operator.planner.scaling.memory import Memory, TierMemory
 from trading_operator.planner.scaling.packing import bins_needed, highest_after_removal
+from trading_operator.planner.scaling.predictions import expected, remember
 from trading_operator.planner.scaling.round_sums import BalanceCase
 from trading_operator.planner.scaling.signals import Rates, Tier
 from trading_operator.planner.scaling.tier_state import (
@@ -109,7 +108,7 @@ def plan_scaling(
     }
     for tier in counts:
         remembered[tier] = replace(remembered[tier], changed_at_seconds=now_seconds, looks_above=0)
-    history = _remember(memory.history, decisions, states, attribution, now_seconds)
+    history = remember(memory.history, decisions, states, attribution, now_seconds)
     memory = replace(
         memory, tiers={**memory.tiers, **remembered}, looks_overfull=looks, history=history
     )
@@ -236,7 +235,7 @@ def _within_limits(
             then = with_count(counts, tier, decision.to_count)
             decision = replace(
                 decision,
-                expected=_expected(decision, states[tier], attribution, more),
+                expected=expected(decision, states[tier], attribution, more),
                 cost_per_month_change=cost_change(spec, counts, then),
             )
             policy: TierAutoscaling = getattr(spec.autoscaling, tier.value)
@@ -285,24 +284,3 @@ def _benefit_obstacle(
         f"{cost:.1%}; benefitPerCostPercentMin is {least}"
     )
     return Obstacle(Blocker.BENEFIT_TOO_SMALL, text)
-
-
-def _expected(
-    decision: Decision, state: TierState, attribution: Attribution, more: Mapping[Tier, float]
-) -> Effect:
-    factor = decision.to_count / max(1, decision.from_count)
-    factors = {**more, decision.tier: factor} if decision.tier in ORDER_PATH else dict(more)
-    return Effect(state.total / max(1, decision.to_count), attribution.limit(factors))
-
-
-def _remember(
-    history: History, decisions: Mapping[Tier, Decision], states: Mapping[Tier, TierState],
-    attribution: Attribution, now_seconds: float,
-) -> History:  # fmt: skip
-    for tier, decision in decisions.items():
-        state = states[tier]
-        if state.is_complete and not decision.is_change:
-            seen = Effect(state.mean, attribution.limit())
-            history = history.with_observed(tier, state.work_per_second, seen, now_seconds)
-        history = history.with_decision(decision)
-    return history

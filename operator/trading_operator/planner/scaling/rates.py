@@ -188,6 +188,7 @@ def _unit_load(before: AnyReading, reading: AnyReading) -> UnitLoad:
     cpu = rate("cpu_seconds_total")
     loads = {} if cpu is None else {"cpu_milliseconds_per_second": cpu * 1000}
     shares: dict[str, float] = {}
+    batches = rate("batches_total") if isinstance(reading, PartitionReading) else None
     match reading:
         case ReplicaReading():
             work, wait = rate("requests_total"), reading.event_loop_lag_p99_milliseconds
@@ -206,7 +207,8 @@ def _unit_load(before: AnyReading, reading: AnyReading) -> UnitLoad:
         case _:
             raise AssertionError(reading)
     source = reading.source
-    return UnitLoad(source.name, source.at_seconds, work or 0.0, loads, shares, wait)
+    return UnitLoad(source.name, source.at_seconds, work or 0.0, loads, shares, wait,
+                    batches)  # fmt: skip
 
 
 def _share(name: str, used: float | None, of: float | None) -> dict[str, float]:

@@ -80,6 +80,7 @@ class PartitionReading:
     queue_wait_p99_milliseconds: float | None = None
     commit_wait_p99_milliseconds: float | None = None
     slots: tuple[SlotReading, ...] = ()
+    batches_total: float | None = None  # commits
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ class UnitLoad:
     loads: dict[str, float] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
     wait_milliseconds: float | None = None
+    batches_per_second: float | None = None  # of a partition: commits
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trading_operator.planner.scaling.capacity import SATURATED, Capacities, is_waiting
-from trading_operator.planner.scaling.signals import Rates, Tier
+from trading_operator.planner.scaling.signals import Rates, Tier, UnitLoad
 
 # Redis gets what is committed already: however slow, no order waits for it.
 ORDER_PATH = (Tier.BACKENDS, Tier.PARTITIONS, Tier.SHARDS)
@@ -34,6 +34,7 @@ class TierState:
     waiting_units: int = 0
     missing_share: float = 0.0  # of the units that should have told something
     wait_milliseconds: float = 0.0
+    batch: float | None = None  # of partitions: commands in a commit, as far as it is known
 
     @property
     def mean(self) -> float:
@@ -75,8 +76,15 @@ def tier_states(
             sum(is_waiting(tier, unit) for unit in units),
             max(0.0, 1 - len(units) / expected),
             max(waits, default=0.0),
+            _batch(units),
         )
     return states
+
+
+def _batch(units: Sequence[UnitLoad]) -> float | None:
+    """Commands in a commit, over all units that made any."""
+    told = [(u.work_per_second, u.batches_per_second) for u in units if u.batches_per_second]
+    return sum(work for work, _ in told) / sum(made for _, made in told if made) if told else None
 
 
 @dataclass(frozen=True)
