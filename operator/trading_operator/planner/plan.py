@@ -64,7 +64,7 @@ class Plan:
 def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
     """The next bounded step towards what is wanted. `now` in Unix seconds."""
     said = intent.previous.autoscaling if intent.previous else None
-    memory = remembered(intent.cluster, intent.scale, said, _there(observed))
+    memory = remembered(intent.cluster, intent.scale, said, _there(intent.cluster, observed))
     intent = replace(intent, cluster=in_effect(intent.cluster, memory))
     wanted = wanted_cluster(intent.cluster, observed)
     health = {each.name: health_of(each, observed) for each in wanted.components}
@@ -97,13 +97,14 @@ def make_plan(intent: Intent, observed: Observed, now: float) -> Plan:
     return Plan(actions, status, wake, moves, scaled.memory)
 
 
-def _there(observed: Observed) -> dict[Tier, int]:
+def _there(cluster: TradingCluster, observed: Observed) -> dict[Tier, int]:
     """How many units of each tier the world knows, for when the status was lost."""
+    nodes_of = {Tier.REDIS: 1 + cluster.spec.redis.replicas_per_master}
     names = set(observed.processes or {})
     if topology := observed.topology:
         names |= {each.name for each in topology.partitions}
         names |= {each.name for each in topology.shards}
-    return {tier: highest(names, tier) for tier in Tier}
+    return {tier: highest(names, tier) // nodes_of.get(tier, 1) for tier in Tier}
 
 
 def _endpoints(wanted: WantedCluster) -> Endpoints:

@@ -18,15 +18,17 @@ from trading_operator.tests.scenes import LETTERS, Scene
 
 CORE = 850.0  # CPU milliseconds per second that fill a partition with a whole core
 ON = {"mode": "on", "max": 8, "cooldownSeconds": 30}
-ROLES = {Tier.BACKENDS: Role.REPLICA, Tier.PARTITIONS: Role.PARTITION, Tier.SHARDS: Role.SHARD}
+ROLES = {
+    Tier.BACKENDS: Role.REPLICA, Tier.PARTITIONS: Role.PARTITION, Tier.SHARDS: Role.SHARD,
+    Tier.REDIS: Role.NODE,
+}  # fmt: skip
 
 
 def scaling(
     *tiers: str, rebalancing: str = "off", policy: Mapping[str, Any] = ON, **spec: Any
 ) -> TradingCluster:
     """A cluster of which these tiers scale; each unit has a whole core."""
-    counts = {"backends": "replicas", "partitions": "count"}
-    for tier in counts:
+    for tier in ("backends", "partitions", "redis"):
         spec[tier] = {"resources": {"cpu": "1"}, **spec.get(tier, {})}
     autoscaling = {tier: dict(policy) for tier in tiers} | spec.pop("autoscaling", {})
     return cluster(
@@ -110,6 +112,8 @@ class LoadedScene(Scene):
     def _unit(self, name: str) -> UnitLoad:
         if name.startswith("shard-"):
             loads = {"rows_per_second": 40_000 * self.used.get(name, 0.05)}
+        elif name.startswith("redis-"):
+            loads = {"operations_per_second": 60_000 * self.used.get(name, 0.05)}
         else:
             loads = {"cpu_milliseconds_per_second": CORE * self.used.get(name, 0.1)}
         return UnitLoad(name, self.now, 100.0, loads, {}, self.waits.get(name, 1.0))

@@ -6,7 +6,7 @@ as by then the status that tells them was written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from trading_contract.autoscaling_status import (
@@ -18,6 +18,7 @@ from trading_contract.costs import Counts, cores_of
 from trading_contract.policies import PolicyMode, TierMode
 from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
 from trading_operator.planner.autoscale.counts import (
+    SCALABLE,
     counts_in_effect,
     counts_said,
     is_watched,
@@ -45,7 +46,7 @@ from trading_operator.planner.scaling.signals import Tier
 
 SHOWN_SECONDS = 30.0  # the figures of a decision that holds on
 LOAD_TELLING_MIN = 0.1  # of a partition
-REDIS_IS_TOLD = "the number of masters does not follow load by itself: it is told, not done"
+REDIS_IS_TOLD = "on Kubernetes the number of masters does not follow load: it is told, not done"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class ScaleMemory:
     """What is kept between two passes; without it, the status tells where to go on.
 
     `counts` are those in effect; `looked_at_seconds` is the time of the newest look that was
-    decided about; `shown` are the decisions that the status tells.
+    decided about; `shown` are the decisions that the status tells; `scalable` are the tiers whose
+    counts load may set where the cluster runs.
     """
 
     counts: Mapping[Tier, int]
@@ -62,6 +64,7 @@ class ScaleMemory:
     limiting: str = ""
     balance: BalanceStatus | None = None
     shown: Mapping[Tier, Decision] = field(default_factory=dict)
+    scalable: Collection[Tier] = SCALABLE
 
 
 @dataclass(frozen=True)
@@ -75,24 +78,27 @@ class Scaled:
 
 def remembered(
     cluster: TradingCluster, memory: ScaleMemory | None, said: AutoscalingStatus | None,
-    there: Mapping[Tier, int],
+    there: Mapping[Tier, int], scalable: Collection[Tier] = SCALABLE,
 ) -> ScaleMemory | None:  # fmt: skip
     """What this pass begins with; None where the specification asks for no decision.
 
-    `said` is the last status, `there` how many units of each tier are there.
+    `said` is the last status, `there` how many units of each tier are there, `scalable` the tiers
+    whose counts load may set.
     """
     spec, fresh = cluster.spec, sized_capacities(_cores(cluster.spec))
     if not is_watched(spec):
         return None
     if memory is None:
         planner = after_restart(history_read(said.history) if said else History())
-        counts = counts_in_effect(spec, counts_said(said), there)
+        counts = counts_in_effect(spec, counts_said(said), there, scalable)
         balance = said.balance if said else None
-        return ScaleMemory(counts, replace(planner, capacities=fresh), balance=balance)
+        planner = replace(planner, capacities=fresh)
+        return ScaleMemory(counts, planner, balance=balance, scalable=scalable)
     planner = memory.planner
     if planner.capacities.defaults != fresh.defaults:  # units of another size
         planner = replace(planner, capacities=fresh)
-    return replace(memory, counts=counts_in_effect(spec, memory.counts, there), planner=planner)
+    counts = counts_in_effect(spec, memory.counts, there, scalable)
+    return replace(memory, counts=counts, planner=planner, scalable=scalable)
 
 
 def in_effect(cluster: TradingCluster, memory: ScaleMemory | None) -> TradingCluster:
@@ -110,7 +116,8 @@ def scale(memory: ScaleMemory | None, sight: Sight, now_seconds: float) -> Scale
     if load is None or not is_new or topology is None or is_at_rest:
         return Scaled(_asks(sight.spec, memory), memory, _status(sight.spec, memory))
     world = scaling_world(sight, load.rates, now_seconds)
-    plan = plan_scaling(_told_only(sight.spec), world, memory.planner, now_seconds)
+    spec = sight.spec if Tier.REDIS in memory.scalable else _told_only(sight.spec)
+    plan = plan_scaling(spec, world, memory.planner, now_seconds)
     counts = {**memory.counts, **plan.counts}
     balance = balance_told(plan.balance, now_seconds)
     kept = memory.balance if says_the_same(memory.balance, balance) else balance
@@ -118,6 +125,7 @@ def scale(memory: ScaleMemory | None, sight: Sight, now_seconds: float) -> Scale
     memory = ScaleMemory(
         counts, plan.memory, load.at_seconds, limiting.value if limiting else "", kept,
         {tier: _shown(memory.shown.get(tier), each) for tier, each in plan.decisions.items()},
+        memory.scalable,
     )  # fmt: skip
     asks = _asks(sight.spec, memory, _wishes(sight.spec, plan))
     return Scaled(asks, memory, _status(sight.spec, memory))
@@ -168,8 +176,9 @@ def _told_only(spec: TradingClusterSpec) -> TradingClusterSpec:
 
 
 def _cores(spec: TradingClusterSpec) -> dict[Tier, float]:
-    """What one unit asks for. Redis is left out: no order waits for it."""
+    """What one unit asks for."""
     return {
+        Tier.REDIS: float(cores_of(spec.redis.resources.cpu)),
         Tier.SHARDS: float(cores_of(spec.shards.resources.cpu)),
         Tier.BACKENDS: float(cores_of(spec.backends.resources.cpu)),
         Tier.PARTITIONS: float(cores_of(spec.partitions.resources.cpu)),
@@ -188,18 +197,19 @@ def _status(spec: TradingClusterSpec, memory: ScaleMemory) -> AutoscalingStatus:
 
 def _tier(spec: TradingClusterSpec, tier: Tier, memory: ScaleMemory) -> TierScalingStatus:
     decision = memory.shown.get(tier) or memory.planner.history.last(tier)
+    does_scale = scales(spec, tier, memory.scalable)
+    if decision and not does_scale and policy_of(spec, tier).mode is TierMode.ON:
+        decision = _in_own_words(decision)
     return TierScalingStatus(
         name=tier.value,
         mode=policy_of(spec, tier).mode.value,
-        count=memory.counts[tier] if scales(spec, tier) else getattr(Counts.of(spec), tier.value),
-        decision=decision_told(_in_own_words(spec, decision)) if decision else None,
+        count=memory.counts[tier] if does_scale else getattr(Counts.of(spec), tier.value),
+        decision=decision_told(decision) if decision else None,
     )
 
 
-def _in_own_words(spec: TradingClusterSpec, decision: Decision) -> Decision:
+def _in_own_words(decision: Decision) -> Decision:
     """Redis is on and nothing is done: say why."""
-    if decision.tier is not Tier.REDIS or policy_of(spec, Tier.REDIS).mode is not TierMode.ON:
-        return decision
     obstacles = tuple(
         Obstacle(each.blocker, REDIS_IS_TOLD) if each.blocker is Blocker.DRY_RUN else each
         for each in decision.blocked_by

@@ -24,6 +24,7 @@ from trading_operator.planner.assessment import (
     is_published,
     is_specified,
 )
+from trading_operator.planner.autoscale.counts import SCALABLE_ON_KUBERNETES
 from trading_operator.planner.autoscale.plan import ScaleMemory, in_effect, remembered, scale
 from trading_operator.planner.autoscale.world import Sight
 from trading_operator.planner.child_actions import ConfigureShard, MakeSecret, Manifest, TellPod
@@ -95,7 +96,8 @@ class KubernetesIntent:
 def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: float) -> Plan:
     """The next bounded step towards what is wanted. `now` in Unix seconds."""
     said = intent.previous.autoscaling if intent.previous else None
-    memory = remembered(intent.cluster, intent.scale, said, units_there(intent.cluster, seen))
+    there = units_there(intent.cluster, seen)
+    memory = remembered(intent.cluster, intent.scale, said, there, SCALABLE_ON_KUBERNETES)
     intent = replace(intent, cluster=as_scaled(in_effect(intent.cluster, memory), seen))
     spec, name = intent.cluster.spec, intent.cluster.metadata.name
     salvaged = None

@@ -152,6 +152,7 @@ def _node(answer: LoadAnswer, load: NodeLoad) -> NodeReading:
         memory_used_bytes=load.memory_used_bytes,
         memory_max_bytes=load.memory_max_bytes,
         replication_lag_milliseconds=None if lag is None else lag * 1000,
+        is_master=load.is_master,
     )
 
 

@@ -189,6 +189,7 @@ def _unit_load(before: AnyReading, reading: AnyReading) -> UnitLoad:
     loads = {} if cpu is None else {"cpu_milliseconds_per_second": cpu * 1000}
     shares: dict[str, float] = {}
     batches = rate("batches_total") if isinstance(reading, PartitionReading) else None
+    follows = isinstance(reading, NodeReading) and not reading.is_master
     match reading:
         case ReplicaReading():
             work, wait = rate("requests_total"), reading.event_loop_lag_p99_milliseconds
@@ -208,7 +209,7 @@ def _unit_load(before: AnyReading, reading: AnyReading) -> UnitLoad:
             raise AssertionError(reading)
     source = reading.source
     return UnitLoad(source.name, source.at_seconds, work or 0.0, loads, shares, wait,
-                    batches)  # fmt: skip
+                    batches, follows)  # fmt: skip
 
 
 def _share(name: str, used: float | None, of: float | None) -> dict[str, float]:

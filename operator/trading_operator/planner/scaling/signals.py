@@ -108,6 +108,7 @@ class NodeReading:
     memory_used_bytes: float | None = None
     memory_max_bytes: float | None = None
     replication_lag_milliseconds: float | None = None
+    is_master: bool = True
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ class UnitLoad:
     shares: dict[str, float] = field(default_factory=dict)
     wait_milliseconds: float | None = None
     batches_per_second: float | None = None  # of a partition: commits
+    is_follower: bool = False  # of Redis: it does again what its master does
 
 
 @dataclass(frozen=True)

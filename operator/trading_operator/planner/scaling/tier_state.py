@@ -64,7 +64,8 @@ def tier_states(
     states = {}
     for tier, count in counts.items():
         units = rates.unit_loads(tier)
-        used = [capacities.utilisation(tier, unit) for unit in units]
+        working = [unit for unit in units if not unit.is_follower]
+        used = [capacities.utilisation(tier, unit) for unit in working]
         expected = max(1, len(count.names) or count.ready)
         waits = [unit.wait_milliseconds or 0.0 for unit in units]
         states[tier] = TierState(
@@ -72,7 +73,7 @@ def tier_states(
             count,
             sum(used),
             max(used, default=0.0),
-            sum(unit.work_per_second for unit in units),
+            sum(unit.work_per_second for unit in working),
             sum(is_waiting(tier, unit) for unit in units),
             max(0.0, 1 - len(units) / expected),
             max(waits, default=0.0),

@@ -77,14 +77,29 @@ def test_a_dry_run_tells_what_it_would_do_and_does_nothing() -> None:
     assert Blocker.DRY_RUN.value in {each.reason for each in decision.blocked_by}
 
 
-def test_redis_is_told_and_not_done_though_it_is_on() -> None:
-    scene = LoadedScene(scaling("redis", policy={"mode": "on", "min": 4, "max": 8}))
+def test_redis_masters_come_and_go_with_what_they_have_to_do() -> None:
+    policy = {"mode": "on", "min": 3, "max": 8, "cooldownSeconds": 10}
+    scene = LoadedScene(scaling("redis", policy=policy, autoscaling={"scaleInAfterSeconds": 60}))
+    scene.used = {f"redis-{at}": BUSY for at in range(3)}
     scene.looks(3)
-    assert len(scene.running(Role.NODE)) == 3
-    (redis,) = [each for each in scene.told.tiers if each.name == "redis"]
-    assert redis.decision is not None
-    assert redis.decision.to_count == 4
-    assert "does not follow load" in redis.decision.blocked_by[-1].message
+    assert scene.running(Role.NODE) == [f"redis-{at}" for at in range(5)]
+    assert scene.told.count("redis") == 5
+    assert scene.wanted.spec.redis.masters == 3
+    scene.looks(5)
+    assert set(hash_slots(scene)) == set(scene.running(Role.NODE))
+    scene.restart(loses_status=True)
+    scene.used = {}
+    scene.looks(1)
+    assert scene.told.count("redis") == 5
+    scene.looks(60)
+    assert scene.running(Role.NODE) == [f"redis-{at}" for at in range(3)]
+    assert sum(hash_slots(scene).values()) == 16_384
+
+
+def hash_slots(scene: LoadedScene) -> dict[str, int]:
+    """Of each node that has any."""
+    views = {name: node.myself for name, node in scene.world.nodes.items()}
+    return {name: len(view.hash_slots) for name, view in views.items() if view and view.hash_slots}
 
 
 def test_one_look_is_decided_about_once() -> None:

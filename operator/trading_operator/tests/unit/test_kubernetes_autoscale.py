@@ -10,6 +10,7 @@ from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.autoscale.plan import news
 from trading_operator.planner.child_actions import ApplyChild
 from trading_operator.planner.kubernetes.seen import ChildKey
+from trading_operator.planner.observed import Role
 from trading_operator.planner.plan import Plan
 from trading_operator.planner.scaling.observed_load import ClusterLoad
 from trading_operator.planner.scaling.signals import Rates, Readings, SlotLoad, Tier, UnitLoad
@@ -135,6 +136,19 @@ def test_replicas_that_somebody_else_sets_are_left_alone_and_told() -> None:
     told = world.plan(wanted).status.autoscaling
     assert told is not None
     assert told.count("backends") == 3
+
+
+def test_redis_is_told_and_not_done_though_it_is_on() -> None:
+    wanted = scaled(autoscaling={"redis": {"mode": "on", "min": 4}})
+    world = ready(wanted)
+    plan = looks(world, wanted, 0.1, 3)
+    assert len([pod for pod in world.seen().pods if pod.role == Role.NODE]) == 3
+    assert plan.status.autoscaling is not None
+    (redis,) = [each for each in plan.status.autoscaling.tiers if each.name == "redis"]
+    assert redis.count == 3
+    assert redis.decision is not None
+    assert redis.decision.to_count == 4
+    assert "does not follow load" in redis.decision.blocked_by[-1].message
 
 
 def test_each_change_is_news_once() -> None:

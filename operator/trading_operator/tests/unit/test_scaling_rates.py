@@ -186,3 +186,19 @@ def test_without_times_of_the_core_commands_share_out() -> None:
     rates = rates_of((idle(look(1000, 10)), 1000), (idle(look(1005, 15)), 1005))
     shares = [slot.cpu_milliseconds_per_second for slot in rates.slots]
     assert shares == pytest.approx([240, 160])
+
+
+def test_who_follows_in_redis_and_how_often_a_partition_commits_are_told_along() -> None:
+    def readings(at_seconds: float) -> Readings:
+        since = at_seconds - 1000
+        partition = PartitionReading(
+            Source("partition-0", at_seconds), since, 80 * since, batches_total=20 * since
+        )
+        node = NodeReading(Source("redis-0", at_seconds), 100 * since, is_master=False)
+        return Readings(partitions=(partition,), nodes=(node,))
+
+    rates = rates_of((readings(1000), 1000), (readings(1005), 1005))
+    (partition,) = rates.unit_loads(Tier.PARTITIONS)
+    assert partition.batches_per_second == pytest.approx(20)
+    (node,) = rates.unit_loads(Tier.REDIS)
+    assert node.is_follower

@@ -10,7 +10,7 @@ from trading_operator.planner.scaling.decisions import Action, Blocker
 from trading_operator.planner.scaling.memory import Memory
 from trading_operator.planner.scaling.plan import plan_scaling
 from trading_operator.planner.scaling.signals import Rates, Tier, UnitLoad
-from trading_operator.planner.scaling.tier_state import TierCount, TierState
+from trading_operator.planner.scaling.tier_state import TierCount, TierState, tier_states
 from trading_operator.tests.unit.test_scaling_plan import NOON, looks, spec_of, world
 
 CPU = "cpu_milliseconds_per_second"
@@ -98,3 +98,16 @@ def test_a_short_window_is_kept_whatever_slots_come_and_go() -> None:
         averages = fold_loads(averages, dict.fromkeys(ids, 1.0), ids, NOON + 5 * step)
         assert averages.slow_seconds == 20.0
         assert averages.is_warm is (step == 4)
+
+
+def test_a_follower_of_redis_does_its_master_s_work_again_and_none_of_its_own() -> None:
+    def node(name: str, *, is_follower: bool, lag: float = 0.0) -> UnitLoad:
+        loads = {"operations_per_second": 30_000.0}
+        return UnitLoad(name, NOON, 30_000.0, loads, {}, lag, is_follower=is_follower)
+
+    units = (node("redis-0", is_follower=False), node("redis-1", is_follower=True, lag=5_000.0))
+    count = TierCount(1, 1, ("redis-0", "redis-1"))
+    states = tier_states({Tier.REDIS: count}, Rates({Tier.REDIS: units}), default_capacities())
+    state = states[Tier.REDIS]
+    assert (state.mean, state.work_per_second) == (pytest.approx(0.5), 30_000.0)
+    assert (state.waiting_units, state.missing_share) == (1, 0.0)
