@@ -7,7 +7,8 @@ and caps. Ties are broken by names, so the same look gives the same moves.
 from __future__ import annotations
 
 import heapq
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -22,7 +23,7 @@ from trading_operator.planner.scaling.layout import (
     SlotPlace,
 )
 from trading_operator.planner.scaling.round_sums import (
-    LOOKS_OVERFULL,
+    PARTITION_COOLDOWN_SECONDS,
     BalanceCase,
     RoundSums,
 )
@@ -30,6 +31,7 @@ from trading_operator.planner.scaling.round_sums import (
 PIECES_PER_ROUND = 4
 CHURN_PER_ROUND = 0.09  # of all load, or one piece that is larger
 SLOT_COOLDOWN_SECONDS = 600.0
+MOVES_OF_A_SLOT = 2  # within that time: the second one corrects the first
 UNDO_SECONDS = 1800.0
 UNSPLITTABLE = 0.8
 MERGE_ABOVE_SLOTS = 16
@@ -79,7 +81,7 @@ class _Round(RoundSums):
 
     def reliefs(self, looks: Mapping[str, int]) -> Iterator[MoveWish]:
         """Moves out of overfull partitions, the fullest first."""
-        overfull = {name for name, count in looks.items() if count >= LOOKS_OVERFULL}
+        overfull = {name for name, count in looks.items() if count >= self.looks_needed}
         overfull |= self.emergencies & set(self.fit)
         sources = heapq.nsmallest(SOURCES_LOOKED_AT, overfull, key=lambda n: (-self.used[n], n))
         room, pieces = self.room(), PIECES_PER_ROUND
@@ -105,9 +107,10 @@ class _Round(RoundSums):
         targets = heapq.nsmallest(TARGETS_LOOKED_AT, free, key=lambda n: (self.used[n], n))
         bench = Bench(
             self.case.layout, self.case.loads, self.load, self.used,
-            self.mean, self.band, self.slots_of, urgent, pieces, churn,
+            self.mean, self.band, self.slots_of, urgent, pieces,
+            math.inf if self.is_hurried else churn, self._barred(source), self.is_hurried,
         )  # fmt: skip
-        movable = [slot for slot in self.slots_of[source] if self._may_move(slot, source)]
+        movable = [slot for slot in self.slots_of[source] if not self._rests(slot)]
         found = best_bundle(bench, source, movable, targets)
         if found is None:
             return None
@@ -121,20 +124,27 @@ class _Round(RoundSums):
             self.used[source], free_before, self.used[target],
         )  # fmt: skip
 
-    def _may_move(self, slot: SlotPlace, source: str) -> bool:
-        """Not just moved, and not back to where it came from for little."""
+    def _rests(self, slot: SlotPlace) -> bool:
+        """Whether it was just moved, or was moved twice lately."""
+        ages = [
+            self.since(move) / self.case.pace for move in self.moves
+            if not move.has_failed and move.covers(slot.first, slot.past)
+        ]  # fmt: skip
+        lately = sum(age < SLOT_COOLDOWN_SECONDS for age in ages)
+        return lately >= MOVES_OF_A_SLOT or min(ages, default=math.inf) < PARTITION_COOLDOWN_SECONDS
+
+    def _barred(self, source: str) -> dict[str, frozenset[int]]:
+        """By target, the slots that came from there lately: none goes back for little."""
+        if self.used[source] > self.mean + 2 * self.band:
+            return {}
+        barred: defaultdict[str, set[int]] = defaultdict(set)
         for move in self.moves:
-            if not move.covers(slot.first, slot.past):
-                continue
-            since = self.since(move)
-            if since < SLOT_COOLDOWN_SECONDS * self.case.pace and not move.has_failed:
-                return False
-            if (
-                since < UNDO_SECONDS * self.case.pace
-                and self.used[source] <= self.mean + 2 * self.band
-            ):
-                return False
-        return True
+            if move.target == source and self.since(move) < UNDO_SECONDS * self.case.pace:
+                barred[move.source] |= {
+                    slot.slot_id for slot in self.slots_of[source]
+                    if move.covers(slot.first, slot.past)
+                }  # fmt: skip
+        return {name: frozenset(slots) for name, slots in barred.items()}
 
     def evacuations(self) -> Iterator[MoveWish]:
         """What leaving partitions still own goes to who has least, one target at a time."""

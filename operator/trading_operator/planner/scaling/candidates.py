@@ -7,8 +7,8 @@ too small to be worth a move of their own are worth one together.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 from trading_operator.planner.scaling.layout import Layout, SlotPlace, symbol_loads
@@ -17,17 +17,23 @@ from trading_operator.planner.scaling.signals import SlotLoad
 DIFFERENCE_MIN = 0.10
 IMPROVEMENT = 0.95
 SHARE_MIN = 0.02  # of the source's load: less is not worth a range
+FULLER_IN_BETWEEN = 1.1
 HOT_SYMBOL = 0.4  # of a partition: it gets one of its own
 COST_OF_A_MOVE = 1.0
 COST_OF_AN_OPEN_ORDER = 1e-5
 COST_OF_A_STRANGER = 0.2  # where the target owns neither neighbour: slots cannot be merged
 COST_OF_A_CUT = 0.2  # one slot more
 SLOTS_CUT = 3
+HOT_SHARE = 0.25  # of its slot: at most three symbols of each
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What candidates are judged by. Loads and utilisations are shares of a partition."""
+    """What candidates are judged by. Loads and utilisations are shares of a partition.
+
+    `barred` are, by target, the slots that must not go there. Urgent: the source is nearly full;
+    hurried: the load has shifted.
+    """
 
     layout: Layout
     readings: Mapping[int, SlotLoad]
@@ -39,6 +45,8 @@ class Bench:
     is_urgent: bool = False
     pieces_max: int = 4
     churn_max: float = 1.0
+    barred: Mapping[str, Collection[int]] = field(default_factory=dict)
+    is_hurried: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,15 +83,19 @@ class Bundle:
 def best_bundle(
     bench: Bench, source: str, slots: Sequence[SlotPlace], targets: Sequence[str]
 ) -> Bundle | None:
-    """The best for any of the targets; in an emergency also what only helps."""
+    """The best for any of the targets: what fits, else what makes room later, else what helps.
+
+    When the load has shifted, room is made for what is hot rather than to move what is cold away.
+    """
     offers = _Offers(bench, source, slots)
     found = _best(offers.fill(target, is_any_help=False) for target in targets)
-    if found is None and bench.is_urgent:
-        found = _best(offers.fill(target, is_any_help=True) for target in targets)
-    return found
+    is_solved = found is not None and bench.used[source] - found.load <= offers.top
+    if found is None or (bench.is_hurried and not is_solved):
+        found = _best((found, *(offers.exchange(target, targets) for target in targets)))
+    return found or _best(offers.fill(target, is_any_help=True) for target in targets)
 
 
-def _best(bundles: Iterator[Bundle | None]) -> Bundle | None:
+def _best(bundles: Iterable[Bundle | None]) -> Bundle | None:
     # `max` keeps the first of equals, and targets come in order.
     known = [each for each in bundles if each is not None]
     return max(known, key=lambda each: each.gain, default=None)
@@ -104,13 +116,15 @@ class _Offers:
         fullest = sorted(loads, key=lambda each: (-each[0], each[1].first))[:SLOTS_CUT]
         self.cuts = [_Cut(bench, slot, load, self.top) for load, slot in fullest]
         hottest = (piece for cut in self.cuts for piece in cut.hottest())
-        self.symbols = [piece for piece in hottest if piece.load >= self.floor]
+        single = (piece for piece in self.whole if self._is_single(piece.slot))
+        self.symbols = [*single, *(piece for piece in hottest if piece.load >= self.floor)]
 
     def _may_fill(self, slot: SlotPlace, load: float) -> float:
         """A symbol that is too much for any share may have an empty partition for itself."""
-        if load <= self.top or len(self.bench.layout.symbols_of(slot.first, slot.past)) != 1:
-            return self.top
-        return load
+        return max(self.top, load) if self._is_single(slot) else self.top
+
+    def _is_single(self, slot: SlotPlace) -> bool:
+        return len(self.bench.layout.symbols_of(slot.first, slot.past)) == 1
 
     def fill(self, target: str, *, is_any_help: bool) -> Bundle | None:
         """The pieces that this target should get, one after the other."""
@@ -130,18 +144,50 @@ class _Offers:
             left, filled = left - best.load, filled + best.load
         if not chosen or max(left, filled) > IMPROVEMENT * self.full:
             return None
+        if is_any_help and not bench.is_urgent and self.full - max(left, filled) < bench.band:
+            return None
         gain = gain_of(self.full, bench.used[target], self.full - left)
         return Bundle(gain, self.full - left, tuple(chosen), target)
+
+    def exchange(self, target: str, others: Sequence[str]) -> Bundle | None:
+        """One piece that fits nowhere, for a target that can give to others what it has now.
+
+        The target is no fuller in between than the source is.
+        """
+        bench, filled = self.bench, self.bench.used[target]
+        best: Bundle | None = None
+        barred = bench.barred.get(target, ())
+        largest_gap = self.top - min(bench.used[other] for other in others)
+        for piece in self.symbols:
+            if piece.load <= largest_gap:
+                continue
+            left = self.full - piece.load
+            then = max(piece.load, self.top)  # of the target, in the end
+            room = sum(max(0.0, self.top - bench.used[other]) for other in others)
+            room += max(0.0, self.top - left) - max(0.0, self.top - filled)
+            gives = filled + piece.load - then
+            if (
+                gives <= 0
+                or gives > room
+                or filled + piece.load > FULLER_IN_BETWEEN * self.full
+                or self.full - max(left, then) < max(bench.band, (1 - IMPROVEMENT) * self.full)
+                or piece.slot.slot_id in barred
+            ):
+                continue
+            gain = self._gain(self.full, then - piece.load, piece.load)
+            if best is None or gain > best.gain:
+                best = Bundle(gain, piece.load, (piece,), target)
+        return best
 
     def _best_piece(
         self, target: str, left: float, filled: float, chosen: Sequence[Piece],
         gain_of: Callable[[float, float, float], float],
     ) -> Piece | None:  # fmt: skip
         """The piece of the best gain per cost."""
-        best, best_weight = None, 0.0
+        best, best_weight, barred = None, 0.0, self.bench.barred.get(target, ())
         for piece in self._pieces(left, filled, is_any_help=gain_of == self._help):
             gain = gain_of(left, filled, piece.load)
-            if gain <= best_weight or _overlaps(piece, chosen):
+            if gain <= best_weight or _overlaps(piece, chosen) or piece.slot.slot_id in barred:
                 continue
             if gain_of == self._gain and filled + piece.load > piece.may_fill:
                 continue
@@ -186,23 +232,26 @@ class _Cut:
         """Beginnings and ends of the slot, as near to each of the two loads as symbols allow."""
         last, whole = len(self.names), self.sums[-1]
         for wanted in (ideal, most):
-            at = min(bisect_right(self.sums, wanted) - 1, last - 1)
-            if at >= 1:
-                yield Piece(self.sums[at], self.slot.first, self.names[at], self.slot, self.top)
-            at = max(bisect_left(self.sums, whole - wanted), 1)
-            if at < last:
-                load = whole - self.sums[at]
-                yield Piece(load, self.names[at], self.slot.past, self.slot, self.top)
+            below = min(bisect_right(self.sums, wanted) - 1, last - 1)
+            for at in (below, below + 1):
+                if 1 <= at < last:
+                    yield Piece(self.sums[at], self.slot.first, self.names[at], self.slot, self.top)
+            below = max(bisect_left(self.sums, whole - wanted), 1)
+            for at in (below, below - 1):
+                if 1 <= at < last:
+                    load = whole - self.sums[at]
+                    yield Piece(load, self.names[at], self.slot.past, self.slot, self.top)
 
     def hottest(self) -> Iterator[Piece]:
-        """The busiest symbol alone, if it is most of the slot."""
+        """The busiest symbols, each of them alone, where they are much of the slot."""
         if len(self.names) < 2:
             return
-        at = max(range(len(self.names)), key=lambda each: (self.loads[each], -each))
-        load = self.loads[at]
-        if load > self.sums[-1] / 2:
+        least = HOT_SHARE * self.sums[-1]
+        hot = [at for at, load in enumerate(self.loads) if load > least]
+        for at in sorted(hot, key=lambda each: (-self.loads[each], each)):
             first = self.names[at] if at else self.slot.first
             past = self.names[at + 1] if at + 1 < len(self.names) else self.slot.past
+            load = self.loads[at]
             yield Piece(load, first, past, self.slot, max(self.top, load))
 
 

@@ -15,6 +15,7 @@ from trading_operator.planner.scaling.averages import WINDOW_SECONDS
 from trading_operator.planner.scaling.capacity import SATURATED
 from trading_operator.planner.scaling.decisions import Action, Blocker, Decision, Obstacle, Why
 from trading_operator.planner.scaling.memory import TierMemory
+from trading_operator.planner.scaling.predictions import overhead
 from trading_operator.planner.scaling.signals import Tier
 from trading_operator.planner.scaling.tier_state import TierState
 
@@ -106,8 +107,20 @@ class TierCase:
         )
 
     def needed(self, load: float) -> int:
-        """Units for that much work at the target, with the spares."""
-        return max(1, math.ceil(round(load / self.target, 6))) + self.spares
+        """Units for that much work at the target, with the spares.
+
+        More units than now make more commits of the same work (`predictions.overhead`).
+        """
+        count = max(1, math.ceil(round(load / self.target, 6)))
+        working = max(1, self.present - self.spares)
+        if count > working:
+            most = max(count, 2 * working)  # it grows no further at once
+            while count < most and self._used(load, working, count) > self.target:
+                count += 1
+        return count + self.spares
+
+    def _used(self, load: float, working: int, count: int) -> float:
+        return load / count * overhead(self.state.batch, working / count)
 
 
 def with_need(case: TierCase) -> TierCase:

@@ -12,7 +12,12 @@ from dataclasses import dataclass, field, replace
 from trading_contract.costs import Counts
 from trading_contract.policies import PartitionAutoscaling, TierAutoscaling, TierMode
 from trading_contract.tradingcluster import TradingClusterSpec
-from trading_operator.planner.scaling.averages import PEAK_WINDOWS_FULL, Averages, fold_loads
+from trading_operator.planner.scaling.averages import (
+    PEAK_WINDOWS_FULL,
+    Averages,
+    Changes,
+    fold_loads,
+)
 from trading_operator.planner.scaling.balance import rebalance
 from trading_operator.planner.scaling.budgets import (
     affordable,
@@ -46,6 +51,7 @@ from trading_operator.planner.scaling.tier_state import (
 )
 from trading_operator.planner.scaling.windows import may_shrink
 
+SETTLING_SECONDS = 12.0  # two looks, of which the first one is half of before
 BIN = 0.85  # of a partition: fuller than this none is packed
 
 
@@ -82,7 +88,9 @@ def plan_scaling(
         {key: slot.cpu_milliseconds_per_second for key, slot in loads.items()},
         sorted(world.layout.slot_ids),
         now_seconds,
-        _cut_or_merged(memory.places, world.layout.slots),
+        Changes(
+            _cut_or_merged(memory.places, world.layout.slots), _changing(world.layout, now_seconds)
+        ),
     )
     memory = replace(memory, capacities=capacities, slots=slots, places=world.layout.slots)
     attribution = attribute(states)
@@ -128,6 +136,18 @@ def _cut_or_merged(before: Sequence[SlotPlace], now: Sequence[SlotPlace]) -> Col
         for slot in changed
         if bounds.get(slot.slot_id, (slot.first, slot.past)) != (slot.first, slot.past)
     }
+
+
+def _changing(layout: Layout, now_seconds: float) -> Collection[int]:
+    """Slots of partitions that take part in a move: by what else one has, a command costs more."""
+    names = {
+        name for move in layout.moves for name in (move.source, move.target)
+        if move.finished_at_seconds is None
+        or 0 <= now_seconds - move.finished_at_seconds < SETTLING_SECONDS
+    }  # fmt: skip
+    if not names:
+        return ()
+    return {slot.slot_id for slot in layout.slots if slot.partition in names}
 
 
 def _silent(world: ScalingWorld) -> frozenset[str]:

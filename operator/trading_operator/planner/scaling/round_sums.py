@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trading_contract.policies import PolicyMode, RebalancingSpec
-from trading_operator.planner.scaling.averages import WINDOW_SECONDS, Averages
+from trading_operator.planner.scaling.averages import JUMP, WINDOW_SECONDS, Averages
 from trading_operator.planner.scaling.layout import (
     BalanceWhy,
     Layout,
@@ -21,6 +21,7 @@ from trading_operator.planner.scaling.windows import is_open
 BAND = 0.10
 BAND_MIN = 0.05
 LOOKS_OVERFULL = 3
+LOOKS_HURRIED = 2
 EMERGENCY = 0.85
 WORTH_IT = 0.25
 MISSING_MAX = 0.20
@@ -71,10 +72,15 @@ class RoundSums:
             self.slots_of.setdefault(each.name, ())
         averages, capacity = case.averages, case.capacity
         present = self._sums(dict(zip(averages.ids, averages.fast, strict=True)))
+        usual = self._sums(dict(zip(averages.ids, averages.slow, strict=True)))
         self.emergencies = {name for name, used in present.items() if used > EMERGENCY * capacity}
-        # In an emergency everybody is judged by the same hurried look, else who became busy
-        # would be set against what others were.
-        loads = averages.steady(emergency=bool(self.emergencies))
+        # When the load has shifted everybody is judged by what is now, else who became busy would
+        # be set against what others were.
+        has_shifted = any(
+            _has_shifted(now, usual[name], BAND_MIN * capacity) for name, now in present.items()
+        )
+        self.is_hurried = has_shifted or bool(self.emergencies)
+        loads = averages.fast if self.is_hurried else averages.present()
         shares = [load / capacity for load in loads]
         self.load = dict(zip(averages.ids, shares, strict=True))
         self.used = self._sums(self.load)
@@ -112,6 +118,11 @@ class RoundSums:
         loads = symbol_loads(self.case.loads.get(slot.slot_id), 1.0, names)
         return sum(load for name, load in zip(names, loads, strict=True) if first <= name < past)
 
+    @property
+    def looks_needed(self) -> int:
+        """For how many looks a partition must have been overfull."""
+        return LOOKS_HURRIED if self.is_hurried else LOOKS_OVERFULL
+
     def looks(self, before: Mapping[str, int]) -> dict[str, int]:
         """Schmitt trigger: it sets above the band after some looks, and ends below half of it."""
         looks = {}
@@ -119,7 +130,7 @@ class RoundSums:
             used, count = self.used[name], before.get(name, 0)
             if used > self.mean + self.band:
                 looks[name] = count + 1
-            elif count >= LOOKS_OVERFULL and used >= self.mean + self.band / 2:
+            elif count >= self.looks_needed and used >= self.mean + self.band / 2:
                 looks[name] = count
         return looks
 
@@ -177,3 +188,7 @@ class RoundSums:
             for name in (move.source, move.target)
             if move.finished_at_seconds is None or (not move.has_failed and self.since(move) < rest)
         }
+
+
+def _has_shifted(now: float, usual: float, least: float) -> bool:
+    return max(now, usual) > JUMP * min(now, usual) + least

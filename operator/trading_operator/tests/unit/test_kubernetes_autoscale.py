@@ -155,7 +155,7 @@ def test_each_change_is_news_once() -> None:
     wanted = scaled("backends")
     world = ready(wanted)
     quiet = looks(world, wanted, 0.1, 1).status.autoscaling
-    told = looks(world, wanted, 0.8, 8).status.autoscaling
+    told = looks(world, wanted, 0.8, 4).status.autoscaling
     (text,) = news(quiet, told)
     assert text.startswith("backends: 1 become 2, more")
     assert news(told, told) == []

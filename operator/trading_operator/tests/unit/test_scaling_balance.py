@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from trading_contract.policies import RebalancingSpec
 from trading_contract.symbols import HIGHEST, LOWEST
-from trading_operator.planner.scaling.averages import Averages, fold_loads
+from trading_operator.planner.scaling.averages import Averages, Changes, fold_loads
 from trading_operator.planner.scaling.balance import rebalance
 from trading_operator.planner.scaling.layout import (
     BalancePlan,
     Layout,
+    MoveSeen,
     MoveWhy,
     PartitionPlace,
     SlotPlace,
@@ -82,9 +84,9 @@ def test_pieces_too_small_for_a_move_of_their_own_go_together() -> None:
 def test_a_slot_is_cut_where_the_piece_fits_the_gap() -> None:
     others = {f"p{at}": [0.44] for at in range(2, 7)}
     loads = {"p0": [0.6, 0.03], "p1": [0.2, 0.05], **others}
-    plan = third_look(case_of(loads, {0: [0.1, 0.2, 0.2, 0.1]}))
+    plan = third_look(case_of(loads, {0: [0.1, 0.14, 0.12, 0.14, 0.1]}))
     (move,) = plan.moves
-    assert move.ranges == ((LOWEST, "S001"), ("S003", "S010"))
+    assert move.ranges == ((LOWEST, "S001"), ("S004", "S010"))
     assert move.source_after == pytest.approx(0.43)
     assert move.target_after == pytest.approx(0.45)
 
@@ -116,8 +118,8 @@ def test_nobody_becomes_fuller_than_the_source_is_left_or_the_band_allows() -> N
 
 def test_in_an_emergency_all_are_judged_by_the_same_hurried_look() -> None:
     """Both rose alike; only one is above 85 % yet, and no move would help."""
-    before = {"p0": [0.35] * 2, "p1": [0.35] * 2}
-    plan = third_look(case_of({"p0": [0.5] * 2, "p1": [0.465] * 2}, before=before))
+    before = {"p0": [0.38] * 2, "p1": [0.38] * 2}
+    plan = third_look(case_of({"p0": [0.47] * 2, "p1": [0.43] * 2}, before=before))
     assert plan.utilisation["p0"] > 0.85 > plan.utilisation["p1"] > 0.8
     assert plan.moves == ()
 
@@ -128,3 +130,87 @@ def test_a_leaving_partition_gives_its_largest_slot_and_what_fits_beside_it() ->
     assert (move.source, move.target, move.why) == ("p2", "p1", MoveWhy.LEAVING)
     assert move.load == pytest.approx(0.25)
     assert len(move.ranges) == 3
+
+
+def test_what_has_cooled_down_leaves_room_at_once() -> None:
+    before = {"p0": [0.15] * 4, "p1": [0.15] * 4, "p2": [0.15] * 4}
+    now = {"p0": [0.4, 0.15, 0.15, 0.15], "p1": [0.05] * 4, "p2": [0.15] * 4}
+    plan = third_look(case_of(now, before=before))
+    assert plan.mean == pytest.approx(0.55, abs=0.02)
+    (move,) = plan.moves
+    assert (move.source, move.target) == ("p0", "p1")
+    assert move.target_before == pytest.approx(0.2, abs=0.03)
+    assert max(move.source_after, move.target_after) < 0.6
+
+
+def test_a_hot_symbol_that_fits_nowhere_goes_to_whom_can_give_its_own_to_others() -> None:
+    """Two hot ones at home together, and nobody has room for one: no single move would do."""
+    loads = {"p0": [0.8], "p1": [0.15] * 3, "p2": [0.15] * 3, "p3": [0.15] * 3}
+    (move,) = third_look(case_of(loads, {0: [0.4, 0.4]})).moves
+    assert (move.source, move.target, move.ranges) == ("p0", "p1", ((LOWEST, "S001"),))
+    loads["p0"], loads["p1"] = [0.4], [0.4, *loads["p1"]]
+    (then,) = third_look(case_of(loads)).moves
+    assert then.source == "p1"
+    assert then.load < 0.4
+
+
+def test_a_hot_symbol_stays_where_its_target_could_not_give_enough_to_others() -> None:
+    loads = {"p0": [0.8], "p1": [0.7], "p2": [0.7], "p3": [0.7]}
+    assert third_look(case_of(loads, {0: [0.4, 0.4]})).moves == ()
+
+
+def test_a_piece_that_is_more_than_the_band_moves_where_it_clearly_helps() -> None:
+    loads = {"p0": [0.15] * 5, "p1": [0.15] * 3, "p2": [0.15] * 3}
+    (move,) = third_look(case_of(loads, {at: [0.15] for at in range(11)})).moves
+    assert (move.source_before, move.source_after) == (pytest.approx(0.75), pytest.approx(0.6))
+
+
+def moved(case: BalanceCase, slot: int, source: str, target: str, *ages: float) -> BalanceCase:
+    """The case some seconds after moves of one slot."""
+    place = case.layout.slots[slot]
+    moves = tuple(
+        MoveSeen(((place.first, place.past),), source, target, case.now_seconds - age - 1,
+                 case.now_seconds - age) for age in ages
+    )  # fmt: skip
+    return replace(case, layout=replace(case.layout, moves=moves))
+
+
+def test_a_slot_goes_on_to_another_partition_but_not_back_for_little() -> None:
+    loads = {"p0": [0.5, 0.09], "p1": [0.42], "p2": [0.46]}
+    case = case_of(loads)
+    (move,) = third_look(case).moves
+    assert (move.source, move.target) == ("p0", "p1")
+    (move,) = third_look(moved(case, 1, "p1", "p0", 300.0)).moves
+    assert (move.source, move.target) == ("p0", "p2")
+
+
+def test_a_slot_moves_twice_in_ten_minutes_at_most() -> None:
+    case = case_of({"p0": [0.5, 0.09], "p1": [0.4], "p2": [0.4]}, {0: [0.5]})
+    assert third_look(moved(case, 1, "p3", "p0", 300.0)).moves
+    assert third_look(moved(case, 1, "p3", "p0", 300.0, 500.0)).moves == ()
+    assert third_look(moved(case, 1, "p3", "p0", 300.0, 700.0)).moves
+    assert third_look(moved(case, 1, "p3", "p0", 30.0)).moves == ()
+
+
+def test_what_jumps_is_followed_within_two_looks_and_noise_is_not() -> None:
+    averages = Averages()
+    for at in range(60):
+        averages = fold_loads(averages, {1: 100.0, 2: 100.0}, [1, 2], 5.0 * at)
+    for at in (60, 61):
+        averages = fold_loads(averages, {1: 300.0, 2: 115.0}, [1, 2], 5.0 * at)
+    assert averages.fast[0] > 270
+    assert averages.fast[1] < 108
+    assert averages.present()[0] == averages.fast[0]
+    assert averages.present()[1] == averages.slow[1]
+
+
+def test_loads_that_change_for_a_known_reason_are_followed_quickly_and_peaks_stay() -> None:
+    averages = Averages()
+    for at in range(60):
+        averages = fold_loads(averages, {1: 100.0, 2: 100.0}, [1, 2], 5.0 * at)
+    for at in (60, 61):
+        changes = Changes(known={1})
+        averages = fold_loads(averages, {1: 85.0, 2: 85.0}, [1, 2], 5.0 * at, changes)
+    assert averages.slow[0] < 88
+    assert averages.slow[1] > 99
+    assert list(averages.peak()) == [pytest.approx(100.0)] * 2

@@ -7,7 +7,10 @@ from random import Random
 
 import pytest
 
+from trading_contract.policies import PartitionAutoscaling
+from trading_operator.planner.scaling.counts import TierCase
 from trading_operator.planner.scaling.decisions import Action, Decision, History, Why
+from trading_operator.planner.scaling.memory import TierMemory
 from trading_operator.planner.scaling.predictions import (
     COMMIT_COST,
     expected,
@@ -85,3 +88,15 @@ def test_a_prediction_that_came_true_has_no_error_whatever_became_of_the_load(
         is_told = history.decisions[0].observed is not None
         assert is_told is (now_seconds == 1200.0)
     assert history.decisions[0].prediction_error == pytest.approx(0.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("batch", "load", "needed"), [
+    (None, 1.75, 3), (1.0, 1.75, 3), (6.0, 1.75, 4),  # 3 would be fuller than the target
+    (6.0, 1.0, 2), (6.0, 40.0, 67),  # fewer cost no more; more than twice as many come later
+])  # fmt: skip
+def test_as_many_units_are_asked_for_as_smaller_commits_need(
+    batch: float | None, load: float, needed: int
+) -> None:
+    state = TierState(Tier.PARTITIONS, TierCount(2, 2), 1.75, 0.9, 400.0, batch=batch)
+    case = TierCase(PartitionAutoscaling(), state, TierMemory(), 1000.0)
+    assert case.needed(load) == needed
