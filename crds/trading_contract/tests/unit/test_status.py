@@ -13,7 +13,7 @@ from trading_contract.status import Reason, TierStatus
 
 OPERATOR = Path(__file__).parents[4] / "operator" / "trading_operator"
 # Calls that make a condition, with the place of the reason among their arguments.
-MAKERS = {"_Verdict": 1, "_flag": 1, "Obstacle": 0, "PodProblem": 0}
+MAKERS = {"Verdict": 1, "_flag": 1, "Obstacle": 0, "PodProblem": 0}
 CAMEL_CASE = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)*")
 
 
