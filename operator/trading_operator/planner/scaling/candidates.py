@@ -144,10 +144,14 @@ class _Offers:
             left, filled = left - best.load, filled + best.load
         if not chosen or max(left, filled) > IMPROVEMENT * self.full:
             return None
-        if is_any_help and not bench.is_urgent and self.full - max(left, filled) < bench.band:
+        if is_any_help and not bench.is_urgent and not self._helps(max(left, filled)):
             return None
         gain = gain_of(self.full, bench.used[target], self.full - left)
         return Bundle(gain, self.full - left, tuple(chosen), target)
+
+    def _helps(self, then: float) -> bool:
+        """Whether the fuller one of both is then in the band, or clearly less full."""
+        return then <= self.bench.mean + self.bench.band or self.full - then >= self.bench.band
 
     def exchange(self, target: str, others: Sequence[str]) -> Bundle | None:
         """One piece that fits nowhere, for a target that can give to others what it has now.

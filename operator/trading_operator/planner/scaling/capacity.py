@@ -24,8 +24,8 @@ CORES: Mapping[tuple[Tier, str], float] = {
     (Tier.SHARDS, "wal_bytes_per_second"): 0.33,
 }
 CPU = "cpu_milliseconds_per_second"
-# Measured: a replica without requests, with its health checks.
-IDLE: Mapping[Tier, float] = {Tier.BACKENDS: 15.0}
+# Measured: one without requests or orders, with its health checks.
+IDLE: Mapping[Tier, float] = {Tier.BACKENDS: 15.0, Tier.PARTITIONS: 5.0}
 # Waits above which a unit is saturated, whatever else it says.
 WAIT_MILLISECONDS_MAX: Mapping[Tier, float] = {
     Tier.BACKENDS: 20.0,  # lag of the event loop, p99
@@ -57,11 +57,15 @@ class Capacities:
         for kind, load in unit.loads.items():
             if kind in of:
                 idle = self.idle.get(tier, 0.0) if kind == CPU else 0.0
-                room = max(of[kind] - idle, of[kind] / 4)
-                most = max(most, (load - idle) / room)
+                most = max(most, (load - idle) / self.room(tier, kind))
         for kind, share in unit.shares.items():
             most = max(most, share / FULL.get(kind, 1.0))
         return most
+
+    def room(self, tier: Tier, kind: str = CPU) -> float:
+        """What is left of one capacity for work."""
+        of, idle = self.by_tier[tier][kind], self.idle.get(tier, 0.0)
+        return max(of - idle, of / 4) if kind == CPU else of
 
     def of(self, tier: Tier, kind: str = CPU) -> float:
         """One capacity."""

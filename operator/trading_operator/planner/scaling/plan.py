@@ -25,7 +25,7 @@ from trading_operator.planner.scaling.budgets import (
     relative_cost,
     with_count,
 )
-from trading_operator.planner.scaling.capacity import Capacities, learn
+from trading_operator.planner.scaling.capacity import CPU, Capacities, learn
 from trading_operator.planner.scaling.counts import SHRINK_BELOW, TierCase, wish, with_need
 from trading_operator.planner.scaling.decisions import (
     Action,
@@ -37,8 +37,8 @@ from trading_operator.planner.scaling.decisions import (
 from trading_operator.planner.scaling.layout import BalancePlan, Layout, SlotPlace
 from trading_operator.planner.scaling.memory import Memory, TierMemory
 from trading_operator.planner.scaling.packing import bins_needed, highest_after_removal
-from trading_operator.planner.scaling.predictions import expected, remember
-from trading_operator.planner.scaling.round_sums import BalanceCase
+from trading_operator.planner.scaling.predictions import at_batch, expected, remember
+from trading_operator.planner.scaling.round_sums import SETTLING_SECONDS, BalanceCase
 from trading_operator.planner.scaling.signals import Rates, Tier
 from trading_operator.planner.scaling.tier_state import (
     ORDER_PATH,
@@ -51,7 +51,6 @@ from trading_operator.planner.scaling.tier_state import (
 )
 from trading_operator.planner.scaling.windows import may_shrink
 
-SETTLING_SECONDS = 12.0  # two looks, of which the first one is half of before
 BIN = 0.85  # of a partition: fuller than this none is packed
 
 
@@ -85,7 +84,9 @@ def plan_scaling(
     loads = {slot.slot_id: slot for slot in world.rates.slots}
     slots = fold_loads(
         _over(memory.slots, spec),
-        {key: slot.cpu_milliseconds_per_second for key, slot in loads.items()},
+        _work_of_slots(
+            world, states.get(Tier.PARTITIONS), capacities.idle.get(Tier.PARTITIONS, 0.0)
+        ),
         sorted(world.layout.slot_ids),
         now_seconds,
         Changes(
@@ -102,7 +103,7 @@ def plan_scaling(
     decisions = _within_limits(spec, world, wishes, states, attribution)
     balance, looks = rebalance(
         BalanceCase(
-            spec.rebalancing, world.layout, slots, loads, capacities.of(Tier.PARTITIONS),
+            spec.rebalancing, world.layout, slots, loads, capacities.room(Tier.PARTITIONS),
             now_seconds, _silent(world), _spares(spec.autoscaling.partitions),
             window_seconds=spec.autoscaling.scale_in_after_seconds,
         ),
@@ -135,6 +136,25 @@ def _cut_or_merged(before: Sequence[SlotPlace], now: Sequence[SlotPlace]) -> Col
         slot.slot_id
         for slot in changed
         if bounds.get(slot.slot_id, (slot.first, slot.past)) != (slot.first, slot.past)
+    }
+
+
+def _work_of_slots(world: ScalingWorld, tier: TierState | None, idle: float) -> dict[int, float]:
+    """CPU that the slots would cause if all partitions had commits of the same size.
+
+    So it goes along with a slot that moves: neither what a partition needs without any work, nor
+    what it saves as it has much to do, does.
+    """
+    parts = {}
+    for unit in world.rates.unit_loads(Tier.PARTITIONS):
+        cpu = unit.loads.get(CPU, 0.0)
+        if cpu > 0:
+            batch = tier.batch if tier else None
+            parts[unit.name] = max(0.0, 1 - idle / cpu) * at_batch(batch, unit.batch)
+    owner = dict(zip(world.layout.slot_ids, world.layout.owners, strict=True))
+    return {
+        slot.slot_id: slot.cpu_milliseconds_per_second * parts.get(owner.get(slot.slot_id, ""), 1.0)
+        for slot in world.rates.slots
     }
 
 
@@ -209,7 +229,7 @@ def _over(averages: Averages, spec: TradingClusterSpec) -> Averages:
 def _with_packing(
     case: TierCase, layout: Layout, memory: Memory, capacities: Capacities
 ) -> TierCase:
-    capacity = capacities.of(Tier.PARTITIONS)
+    capacity = capacities.room(Tier.PARTITIONS)
     steady = memory.slots.steady()
     case = replace(case, bins=bins_needed(steady, BIN * capacity))
     is_low = case.load < SHRINK_BELOW * case.target * max(1, case.present - case.spares)

@@ -61,6 +61,13 @@ def overhead(batch: float | None, factor: float) -> float:
     return _cost(_batch(_arrivals(batch) * factor)) / _cost(max(1.0, batch))
 
 
+def at_batch(of: float | None, batch: float | None) -> float:
+    """What a command that is one of `batch` in its commit would cost in one of `of`, over that."""
+    if of is None or batch is None:
+        return 1.0
+    return _cost(max(1.0, of)) / _cost(max(1.0, batch))
+
+
 def _cost(batch: float) -> float:
     return 1.0 + COMMIT_COST / batch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ PARTITION_COOLDOWN_SECONDS = 60.0
 BACKOFF_SECONDS = 120.0
 FAILURES_SECONDS = 1800.0
 HOUR_SECONDS = 3600.0
+SETTLING_SECONDS = 12.0  # after a move: two looks, of which the first one is half of before
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,13 @@ class RoundSums:
         usual = self._sums(dict(zip(averages.ids, averages.slow, strict=True)))
         self.emergencies = {name for name, used in present.items() if used > EMERGENCY * capacity}
         # When the load has shifted everybody is judged by what is now, else who became busy would
-        # be set against what others were.
+        # be set against what others were; so are those whose ranges have just moved.
         has_shifted = any(
             _has_shifted(now, usual[name], BAND_MIN * capacity) for name, now in present.items()
         )
-        self.is_hurried = has_shifted or bool(self.emergencies)
+        ages = [self.since(move) for move in self.moves]
+        is_settling = min(ages, default=math.inf) < SETTLING_SECONDS
+        self.is_hurried = has_shifted or is_settling or bool(self.emergencies)
         loads = averages.fast if self.is_hurried else averages.present()
         shares = [load / capacity for load in loads]
         self.load = dict(zip(averages.ids, shares, strict=True))

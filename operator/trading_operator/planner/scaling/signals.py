@@ -150,6 +150,12 @@ class UnitLoad:
     batches_per_second: float | None = None  # of a partition: commits
     is_follower: bool = False  # of Redis: it does again what its master does
 
+    @property
+    def batch(self) -> float | None:
+        """Commands in a commit; None where there are none, or nobody tells."""
+        made = self.batches_per_second
+        return self.work_per_second / made if made else None
+
 
 @dataclass(frozen=True)
 class SymbolLoad:

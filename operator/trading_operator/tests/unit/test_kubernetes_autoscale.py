@@ -94,9 +94,9 @@ def test_the_deployment_follows_its_load_up_and_down() -> None:
 def test_partitions_and_shards_get_stateful_sets_and_lose_them_again_when_empty() -> None:
     wanted = scaled("partitions", "shards", autoscaling=SHORT)
     world = ready(wanted)
-    looks(world, wanted, 0.95, 6)
+    looks(world, wanted, 0.97, 6)
     assert has(world, "partition-1")
-    looks(world, wanted, 0.95, 12)
+    looks(world, wanted, 0.97, 12)
     assert has(world, "shard-1")
     looks(world, wanted, 0.05, 100)
     assert not has(world, "partition-1")

@@ -12,6 +12,7 @@ from trading_contract.policies import RebalancingSpec
 from trading_contract.symbols import HIGHEST, LOWEST
 from trading_operator.planner.scaling.averages import Averages, Changes, fold_loads
 from trading_operator.planner.scaling.balance import rebalance
+from trading_operator.planner.scaling.capacity import CPU, default_capacities
 from trading_operator.planner.scaling.layout import (
     BalancePlan,
     Layout,
@@ -20,8 +21,12 @@ from trading_operator.planner.scaling.layout import (
     PartitionPlace,
     SlotPlace,
 )
+from trading_operator.planner.scaling.memory import Memory
+from trading_operator.planner.scaling.plan import ScalingWorld, plan_scaling
 from trading_operator.planner.scaling.round_sums import BalanceCase
-from trading_operator.planner.scaling.signals import SlotLoad, SymbolLoad
+from trading_operator.planner.scaling.signals import Rates, SlotLoad, SymbolLoad, Tier, UnitLoad
+from trading_operator.planner.scaling.tier_state import TierCount
+from trading_operator.tests.unit.test_scaling_plan import NOON, spec_of
 
 CAPACITY = 1000.0
 Loads = Mapping[str, Sequence[float]]  # of the slots of each partition, as shares of one
@@ -162,7 +167,8 @@ def test_a_hot_symbol_stays_where_its_target_could_not_give_enough_to_others() -
 def test_a_piece_that_is_more_than_the_band_moves_where_it_clearly_helps() -> None:
     loads = {"p0": [0.15] * 5, "p1": [0.15] * 3, "p2": [0.15] * 3}
     (move,) = third_look(case_of(loads, {at: [0.15] for at in range(11)})).moves
-    assert (move.source_before, move.source_after) == (pytest.approx(0.75), pytest.approx(0.6))
+    assert move.source_before == pytest.approx(0.75)
+    assert move.source_after == pytest.approx(0.6)
 
 
 def moved(case: BalanceCase, slot: int, source: str, target: str, *ages: float) -> BalanceCase:
@@ -214,3 +220,26 @@ def test_loads_that_change_for_a_known_reason_are_followed_quickly_and_peaks_sta
     assert averages.slow[0] < 88
     assert averages.slow[1] > 99
     assert list(averages.peak()) == [pytest.approx(100.0)] * 2
+
+
+def test_ranges_whose_partition_saves_by_large_commits_count_as_in_others() -> None:
+    """Half of all commands, in commits of six: they use less than half, and cost it elsewhere."""
+    slots = (
+        SlotPlace(1, LOWEST, "M", "partition-0"), SlotPlace(2, "M", HIGHEST, "partition-1")
+    )  # fmt: skip
+    used = {"partition-0": (300.0, 600.0, 100.0), "partition-1": (305.0, 300.0, 300.0)}
+    units = tuple(
+        UnitLoad(name, NOON, work, {CPU: cpu}, {}, 1.0, batches_per_second=commits)
+        for name, (cpu, work, commits) in used.items()
+    )
+    loads = tuple(SlotLoad(slot.slot_id, used[slot.partition][0]) for slot in slots)
+    partitions = (PartitionPlace("partition-0"), PartitionPlace("partition-1"))
+    seen = ScalingWorld(
+        {Tier.PARTITIONS: TierCount(2, 2, tuple(used))}, Layout(slots, partitions, ("A", "N")),
+        Rates({Tier.PARTITIONS: units}, loads),
+    )  # fmt: skip
+    idle = replace(default_capacities(), idle={Tier.PARTITIONS: 5.0})
+    plan = plan_scaling(spec_of(), seen, Memory(capacities=idle), NOON)
+    first, second = plan.balance.utilisation["partition-0"], plan.balance.utilisation["partition-1"]
+    # 100 commands' worth a commit: 1 + 100/6 a command here, 1 + 100 there.
+    assert first / second == pytest.approx(295 / 300 * 101 / (1 + 100 / 6))
