@@ -24,8 +24,10 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "11-scaling-by-load" / "clust
 BUSY, QUIET = 150, 2  # calls a second of each of the two clients
 # So small that this load fills several, and so short that a test can wait for it.
 UNIT = {"resources": {"cpu": "60m"}}
+NODE = {"resources": {"cpu": "10m"}}
 QUICK: dict[str, Any] = {
     "partitions": {"mode": "on", "min": 1, "max": 3, "cooldownSeconds": 5},
+    "redis": {"mode": "on", "min": 3, "max": 4, "cooldownSeconds": 5},
     "scaleInAfterSeconds": 60,
 }
 
@@ -36,7 +38,7 @@ def breathing(tmp_path: Path) -> Iterator[Exchange]:
     home = Path(tempfile.mkdtemp(prefix="tc-e2e-", dir="/var/tmp"))
     home.chmod(0o755)
     document = yaml.safe_load(EXAMPLE.read_text())
-    document["spec"] |= {"partitions": UNIT, "autoscaling": QUICK}
+    document["spec"] |= {"partitions": UNIT, "redis": NODE, "autoscaling": QUICK}
     path = tmp_path / "breathing.yaml"
     path.write_text(json.dumps(document))  # JSON is YAML without aliases
     running = Exchange(home, "breathing")
@@ -72,13 +74,22 @@ def names(exchange: Exchange) -> set[str]:
     return {each["name"] for each in exchange.status()["processes"] if each["pid"]}
 
 
+def redis_masters(exchange: Exchange) -> int:
+    """How many nodes of Redis own hash slots, by the account of the first one."""
+    with exchange.redis_nodes()[0] as node:
+        nodes: dict[str, dict[str, Any]] = node.execute_command("CLUSTER NODES")
+    return sum(bool(each["slots"]) for each in nodes.values())
+
+
 def pace(crowd: Crowd, rate: float) -> None:
     """From now on each client makes so many calls a second."""
     for client in crowd.clients:
         client.plan = replace(client.plan, rate_per_second=rate)
 
 
-def test_partitions_come_with_load_and_go_with_it(breathing: Exchange, tmp_path: Path) -> None:
+def test_partitions_and_redis_masters_come_with_load_and_go_with_it(
+    breathing: Exchange, tmp_path: Path
+) -> None:
     crowd, accounts = crowd_of(breathing, tmp_path, "b", QUIET)
     with crowd:
         wait_for_acknowledgements(crowd, 20, 60)
@@ -86,6 +97,7 @@ def test_partitions_come_with_load_and_go_with_it(breathing: Exchange, tmp_path:
         pace(crowd, BUSY)
         until(lambda: "partition-1" in names(breathing), breathing, "one came")
         until(lambda: len(owners(breathing)) > 1, breathing, "symbols moved to the new one")
+        until(lambda: redis_masters(breathing) == 4, breathing, "Redis has another master")
         grown = count(breathing, "partitions")
         assert "partitions: " in breathing.ctl("explain", "--tier", "partitions")
         os.kill(pid_of(breathing, "supervisor"), signal.SIGKILL)
@@ -95,6 +107,8 @@ def test_partitions_come_with_load_and_go_with_it(breathing: Exchange, tmp_path:
         pace(crowd, QUIET)
         until(lambda: owners(breathing) == {"partition-0"}, breathing, "all came back")
         until(lambda: "partition-1" not in names(breathing), breathing, "it went")
+        until(lambda: "redis-3" not in names(breathing), breathing, "the other master went")
+        assert redis_masters(breathing) == 3
         wait_for_acknowledgements(crowd, 20, 60)
     assert unclear_after_one_retry(tmp_path, accounts) == []
     judge(breathing, tmp_path, accounts)
