@@ -90,7 +90,7 @@ class _Round(RoundSums):
         for source in sources:
             if room <= 0 or pieces <= 0:
                 return
-            busy = self.busy(urgent=source in self.emergencies) | taken
+            busy = self.busy(urgent=source in self.emergencies) | taken | self.case.missing
             if source in busy:
                 continue
             wish = self._relieve(source, busy | {source}, pieces, churn)
@@ -134,12 +134,12 @@ class _Round(RoundSums):
         return lately >= MOVES_OF_A_SLOT or min(ages, default=math.inf) < PARTITION_COOLDOWN_SECONDS
 
     def _barred(self, source: str) -> dict[str, frozenset[int]]:
-        """By target, the slots that came from there lately: none goes back for little."""
-        if self.used[source] > self.mean + 2 * self.band:
-            return {}
+        """By target, the slots that came from there lately: none goes back, or not for little."""
+        is_much = self.used[source] > self.mean + 2 * self.band
+        within = (SLOT_COOLDOWN_SECONDS if is_much else UNDO_SECONDS) * self.case.pace
         barred: defaultdict[str, set[int]] = defaultdict(set)
         for move in self.moves:
-            if move.target == source and self.since(move) < UNDO_SECONDS * self.case.pace:
+            if self.since(move) < within:
                 barred[move.source] |= {
                     slot.slot_id for slot in self.slots_of[source]
                     if move.covers(slot.first, slot.past)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from itertools import accumulate
 
 from trading_operator.planner.scaling.layout import Layout, SlotPlace, symbol_loads
@@ -17,7 +18,6 @@ from trading_operator.planner.scaling.signals import SlotLoad
 DIFFERENCE_MIN = 0.10
 IMPROVEMENT = 0.95
 SHARE_MIN = 0.02  # of the source's load: less is not worth a range
-FULLER_IN_BETWEEN = 1.1
 HOT_SYMBOL = 0.4  # of a partition: it gets one of its own
 COST_OF_A_MOVE = 1.0
 COST_OF_AN_OPEN_ORDER = 1e-5
@@ -88,17 +88,27 @@ def best_bundle(
     When the load has shifted, room is made for what is hot rather than to move what is cold away.
     """
     offers = _Offers(bench, source, slots)
-    found = _best(offers.fill(target, is_any_help=False) for target in targets)
+    found = None
+    for way in (Way.FITS, Way.IN_BAND):
+        found = found or _best(offers.fill(target, way) for target in targets)
     is_solved = found is not None and bench.used[source] - found.load <= offers.top
     if found is None or (bench.is_hurried and not is_solved):
         found = _best((found, *(offers.exchange(target, targets) for target in targets)))
-    return found or _best(offers.fill(target, is_any_help=True) for target in targets)
+    return found or _best(offers.fill(target, Way.HELPS) for target in targets)
 
 
 def _best(bundles: Iterable[Bundle | None]) -> Bundle | None:
     # `max` keeps the first of equals, and targets come in order.
     known = [each for each in bundles if each is not None]
     return max(known, key=lambda each: each.gain, default=None)
+
+
+class Way(Enum):
+    """When a bundle is good: both fit well, both are in the band, or it clearly helps."""
+
+    FITS = 1
+    IN_BAND = 2
+    HELPS = 3
 
 
 class _Offers:
@@ -126,13 +136,13 @@ class _Offers:
     def _is_single(self, slot: SlotPlace) -> bool:
         return len(self.bench.layout.symbols_of(slot.first, slot.past)) == 1
 
-    def fill(self, target: str, *, is_any_help: bool) -> Bundle | None:
+    def fill(self, target: str, way: Way) -> Bundle | None:
         """The pieces that this target should get, one after the other."""
         bench, left, filled = self.bench, self.full, self.bench.used[target]
         chosen: list[Piece] = []
         if left - filled < DIFFERENCE_MIN:
             return None
-        gain_of = self._help if is_any_help else self._gain
+        gain_of = self._gain if way is Way.FITS else self._help
         while len(chosen) < bench.pieces_max and left > self.top:
             best = self._best_piece(target, left, filled, chosen, gain_of)
             if best is None:
@@ -142,45 +152,43 @@ class _Offers:
                 break
             chosen.append(best)
             left, filled = left - best.load, filled + best.load
-        if not chosen or max(left, filled) > IMPROVEMENT * self.full:
+        then = max(left, filled)
+        if not chosen or then > IMPROVEMENT * self.full:
             return None
-        if is_any_help and not bench.is_urgent and not self._helps(max(left, filled)):
+        if way is Way.IN_BAND and then > bench.mean + bench.band:
+            return None
+        if way is Way.HELPS and not bench.is_urgent and self.full - then < bench.band:
             return None
         gain = gain_of(self.full, bench.used[target], self.full - left)
         return Bundle(gain, self.full - left, tuple(chosen), target)
 
-    def _helps(self, then: float) -> bool:
-        """Whether the fuller one of both is then in the band, or clearly less full."""
-        return then <= self.bench.mean + self.bench.band or self.full - then >= self.bench.band
-
     def exchange(self, target: str, others: Sequence[str]) -> Bundle | None:
-        """One piece that fits nowhere, for a target that can give to others what it has now.
+        """One of several pieces that fit nowhere and are too much together.
 
-        The target is no fuller in between than the source is.
+        It is for a target that can give to others what it has now, and that is no fuller in between
+        than the source is.
         """
         bench, filled = self.bench, self.bench.used[target]
+        gap = self.top - min(bench.used[other] for other in others)
+        stuck = [piece for piece in self.symbols if piece.load > gap]
+        if len(stuck) < 2 or sum(piece.load for piece in stuck) <= self.top:
+            return None
         best: Bundle | None = None
-        barred = bench.barred.get(target, ())
-        largest_gap = self.top - min(bench.used[other] for other in others)
-        for piece in self.symbols:
-            if piece.load <= largest_gap:
-                continue
+        for piece in stuck:
             left = self.full - piece.load
             then = max(piece.load, self.top)  # of the target, in the end
             room = sum(max(0.0, self.top - bench.used[other]) for other in others)
             room += max(0.0, self.top - left) - max(0.0, self.top - filled)
             gives = filled + piece.load - then
             if (
-                gives <= 0
-                or gives > room
-                or filled + piece.load > FULLER_IN_BETWEEN * self.full
-                or self.full - max(left, then) < max(bench.band, (1 - IMPROVEMENT) * self.full)
-                or piece.slot.slot_id in barred
+                0 < gives <= room
+                and filled + piece.load <= self.full
+                and self.full - max(left, then) >= max(bench.band, (1 - IMPROVEMENT) * self.full)
+                and piece.slot.slot_id not in bench.barred.get(target, ())
             ):
-                continue
-            gain = self._gain(self.full, then - piece.load, piece.load)
-            if best is None or gain > best.gain:
-                best = Bundle(gain, piece.load, (piece,), target)
+                gain = self._gain(self.full, then - piece.load, piece.load)
+                if best is None or gain > best.gain:
+                    best = Bundle(gain, piece.load, (piece,), target)
         return best
 
     def _best_piece(

@@ -37,13 +37,14 @@ class TierMemory:
 class Memory:
     """All of it.
 
-    `places` are the slots that the averages are of; `looks_overfull` counts by partition how long
-    it has been above the band.
+    `places` are the slots that the averages are of; `unread` those of which nothing was told yet;
+    `looks_overfull` counts by partition how long it has been above the band.
     """
 
     tiers: Mapping[Tier, TierMemory] = field(default_factory=dict)
     slots: Averages = field(default_factory=Averages)
     places: tuple[SlotPlace, ...] = ()
+    unread: frozenset[int] = frozenset()
     capacities: Capacities = field(default_factory=default_capacities)
     looks_overfull: Mapping[str, int] = field(default_factory=dict)
     history: History = field(default_factory=History)

@@ -6,7 +6,7 @@ writes nothing: who calls it sets the counts and makes the moves.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from trading_contract.costs import Counts
@@ -34,7 +34,7 @@ from trading_operator.planner.scaling.decisions import (
     Obstacle,
     Why,
 )
-from trading_operator.planner.scaling.layout import BalancePlan, Layout, SlotPlace
+from trading_operator.planner.scaling.layout import BalancePlan, Layout
 from trading_operator.planner.scaling.memory import Memory, TierMemory
 from trading_operator.planner.scaling.packing import bins_needed, highest_after_removal
 from trading_operator.planner.scaling.predictions import at_batch, expected, remember
@@ -82,18 +82,18 @@ def plan_scaling(
     capacities = learn(memory.capacities, world.rates)
     states = tier_states(world.counts, world.rates, capacities)
     loads = {slot.slot_id: slot for slot in world.rates.slots}
-    slots = fold_loads(
-        _over(memory.slots, spec),
-        _work_of_slots(
-            world, states.get(Tier.PARTITIONS), capacities.idle.get(Tier.PARTITIONS, 0.0)
-        ),
-        sorted(world.layout.slot_ids),
-        now_seconds,
-        Changes(
-            _cut_or_merged(memory.places, world.layout.slots), _changing(world.layout, now_seconds)
-        ),
+    work = _work_of_slots(
+        world, states.get(Tier.PARTITIONS), capacities.idle.get(Tier.PARTITIONS, 0.0)
     )
-    memory = replace(memory, capacities=capacities, slots=slots, places=world.layout.slots)
+    begun = _begun(memory, world.layout)
+    slots = fold_loads(
+        _over(memory.slots, spec), work, sorted(world.layout.slot_ids), now_seconds,
+        Changes(begun, _changing(world.layout, now_seconds)),
+    )  # fmt: skip
+    memory = replace(
+        memory, capacities=capacities, slots=slots, places=world.layout.slots,
+        unread=begun - work.keys(),
+    )  # fmt: skip
     attribution = attribute(states)
     cases = {
         tier: with_need(_case(_Look(spec, world, memory, states, attribution, now_seconds), tier))
@@ -104,7 +104,7 @@ def plan_scaling(
     balance, looks = rebalance(
         BalanceCase(
             spec.rebalancing, world.layout, slots, loads, capacities.room(Tier.PARTITIONS),
-            now_seconds, _silent(world), _spares(spec.autoscaling.partitions),
+            now_seconds, _unknown(world, memory.unread), _spares(spec.autoscaling.partitions),
             window_seconds=spec.autoscaling.scale_in_after_seconds,
         ),
         memory.looks_overfull,
@@ -124,19 +124,17 @@ def plan_scaling(
     return ScalingPlan(decisions, counts, balance, attribution, memory, states)
 
 
-def _cut_or_merged(before: Sequence[SlotPlace], now: Sequence[SlotPlace]) -> Collection[int]:
-    """Slots that kept their id and not their symbols: what was averaged is of another slot."""
+def _begun(memory: Memory, layout: Layout) -> frozenset[int]:
+    """Slots whose averages begin: new, cut or merged, or so before and nothing was told of them."""
+    before, now = memory.places, layout.slots
     if before is now or before == now:
-        return ()
+        return memory.unread
     same = set(map(id, before))
     changed = [slot for slot in now if id(slot) not in same]  # most are the very same objects
     ids = {slot.slot_id for slot in changed}
     bounds = {slot.slot_id: (slot.first, slot.past) for slot in before if slot.slot_id in ids}
-    return {
-        slot.slot_id
-        for slot in changed
-        if bounds.get(slot.slot_id, (slot.first, slot.past)) != (slot.first, slot.past)
-    }
+    begun = {s.slot_id for s in changed if bounds.get(s.slot_id) != (s.first, s.past)}
+    return frozenset(begun | (memory.unread & set(layout.slot_ids)))
 
 
 def _work_of_slots(world: ScalingWorld, tier: TierState | None, idle: float) -> dict[int, float]:
@@ -170,9 +168,14 @@ def _changing(layout: Layout, now_seconds: float) -> Collection[int]:
     return {slot.slot_id for slot in layout.slots if slot.partition in names}
 
 
-def _silent(world: ScalingWorld) -> frozenset[str]:
+def _unknown(world: ScalingWorld, unread: Collection[int]) -> frozenset[str]:
+    """Partitions that told nothing sound, or nothing yet of one of their slots."""
     told = {unit.name for unit in world.rates.unit_loads(Tier.PARTITIONS)}
-    return frozenset({each.name for each in world.layout.partitions} - told)
+    silent = {each.name for each in world.layout.partitions} - told
+    if not unread:
+        return frozenset(silent)
+    owners = zip(world.layout.slot_ids, world.layout.owners, strict=True)
+    return frozenset(silent | {owner for slot, owner in owners if slot in unread})
 
 
 def _spares(policy: TierAutoscaling) -> int:

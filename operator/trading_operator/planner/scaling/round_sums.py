@@ -37,8 +37,8 @@ SETTLING_SECONDS = 12.0  # after a move: two looks, of which the first one is ha
 class BalanceCase:
     """All that a round depends on.
 
-    `averages` and `capacity` are in the unit of the slots' loads; `missing` names partitions that
-    told nothing sound; `spares` is the number of partitions that should own nothing.
+    `averages` and `capacity` are in the unit of the slots' loads; `missing` names partitions of
+    which too little is known; `spares` is the number of partitions that should own nothing.
     """
 
     policy: RebalancingSpec
@@ -155,7 +155,8 @@ class RoundSums:
         if case.policy.windows and not is_open(case.policy.windows, now):
             return BalanceWhy.OUTSIDE_WINDOW
         unknown = sum(self.used.get(name, 0.0) for name in case.missing)
-        if unknown > MISSING_MAX * self.total or not case.averages.ids:
+        share = len(case.missing & set(self.fit)) / max(1, len(self.fit))
+        if max(unknown / (self.total or 1.0), share) > MISSING_MAX or not case.averages.ids:
             return BalanceWhy.TOO_LITTLE_KNOWN
         if max(self.used.values(), default=0.0) < WORTH_IT:
             return BalanceWhy.NOT_WORTH_IT

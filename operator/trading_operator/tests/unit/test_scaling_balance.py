@@ -15,6 +15,7 @@ from trading_operator.planner.scaling.balance import rebalance
 from trading_operator.planner.scaling.capacity import CPU, default_capacities
 from trading_operator.planner.scaling.layout import (
     BalancePlan,
+    BalanceWhy,
     Layout,
     MoveSeen,
     MoveWhy,
@@ -26,6 +27,7 @@ from trading_operator.planner.scaling.plan import ScalingWorld, plan_scaling
 from trading_operator.planner.scaling.round_sums import BalanceCase
 from trading_operator.planner.scaling.signals import Rates, SlotLoad, SymbolLoad, Tier, UnitLoad
 from trading_operator.planner.scaling.tier_state import TierCount
+from trading_operator.simulation.acceptance import moving_only
 from trading_operator.tests.unit.test_scaling_plan import NOON, spec_of
 
 CAPACITY = 1000.0
@@ -150,8 +152,9 @@ def test_what_has_cooled_down_leaves_room_at_once() -> None:
 
 def test_a_hot_symbol_that_fits_nowhere_goes_to_whom_can_give_its_own_to_others() -> None:
     """Two hot ones at home together, and nobody has room for one: no single move would do."""
-    loads = {"p0": [0.8], "p1": [0.15] * 3, "p2": [0.15] * 3, "p3": [0.15] * 3}
+    loads = {"p0": [0.8], "p1": [0.12] * 3, "p2": [0.12] * 3, "p3": [0.12] * 3}
     (move,) = third_look(case_of(loads, {0: [0.4, 0.4]})).moves
+    assert move.target_after <= move.source_before
     assert (move.source, move.target, move.ranges) == ("p0", "p1", ((LOWEST, "S001"),))
     loads["p0"], loads["p1"] = [0.4], [0.4, *loads["p1"]]
     (then,) = third_look(case_of(loads)).moves
@@ -188,6 +191,14 @@ def test_a_slot_goes_on_to_another_partition_but_not_back_for_little() -> None:
     assert (move.source, move.target) == ("p0", "p1")
     (move,) = third_look(moved(case, 1, "p1", "p0", 300.0)).moves
     assert (move.source, move.target) == ("p0", "p2")
+
+
+def test_a_slot_that_just_left_a_partition_does_not_go_back_for_anything() -> None:
+    case = case_of({"p0": [0.5, 0.3], "p1": [0.29], "p2": [0.3]}, {0: [0.5], 1: [0.3]})
+    (move,) = third_look(moved(case, 0, "p1", "p0", 700.0)).moves
+    assert (move.target, move.load) == ("p1", 0.5)
+    (move,) = third_look(moved(case, 0, "p1", "p0", 500.0)).moves
+    assert (move.target, move.load) != ("p1", 0.5)
 
 
 def test_a_slot_moves_twice_in_ten_minutes_at_most() -> None:
@@ -243,3 +254,29 @@ def test_ranges_whose_partition_saves_by_large_commits_count_as_in_others() -> N
     first, second = plan.balance.utilisation["partition-0"], plan.balance.utilisation["partition-1"]
     # 100 commands' worth a commit: 1 + 100/6 a command here, 1 + 100 there.
     assert first / second == pytest.approx(295 / 300 * 101 / (1 + 100 / 6))
+
+
+def test_nothing_is_decided_by_a_cut_slot_before_it_was_told_of() -> None:
+    slots = (
+        SlotPlace(1, LOWEST, "M", "partition-0"), SlotPlace(2, "M", HIGHEST, "partition-1")
+    )  # fmt: skip
+    names = ("partition-0", "partition-1")
+    units = tuple(UnitLoad(name, NOON, 100.0, {CPU: 500.0}, {}, 1.0) for name in names)
+    seen = ScalingWorld(
+        {Tier.PARTITIONS: TierCount(2, 2, names)},
+        Layout(slots, tuple(map(PartitionPlace, names)), ("A", "C", "N")),
+        Rates({Tier.PARTITIONS: units}, (SlotLoad(1, 500.0), SlotLoad(2, 500.0))),
+    )  # fmt: skip
+    memory = plan_scaling(moving_only(), seen, Memory(), NOON).memory
+    cut = (SlotPlace(1, LOWEST, "B", names[0]), SlotPlace(3, "B", "M", names[0]), slots[1])
+    layout = replace(seen.layout, slots=cut)
+    untold = Rates({Tier.PARTITIONS: units}, (SlotLoad(2, 500.0),))
+    spec = moving_only()
+    plan = plan_scaling(spec, replace(seen, layout=layout, rates=untold), memory, NOON + 5)
+    assert plan.balance.why is BalanceWhy.TOO_LITTLE_KNOWN
+    told = Rates(
+        {Tier.PARTITIONS: units}, (SlotLoad(1, 50.0), SlotLoad(2, 500.0), SlotLoad(3, 450.0))
+    )
+    plan = plan_scaling(spec, replace(seen, layout=layout, rates=told), plan.memory, NOON + 10)
+    assert plan.balance.why is BalanceWhy.BALANCED
+    assert plan.memory.slots.fast == (50.0, 500.0, 450.0)
