@@ -14,7 +14,7 @@ from trading_operator.planner.scaling.capacity import Capacities, default_capaci
 from trading_operator.planner.scaling.decisions import History
 from trading_operator.planner.scaling.forecast import DayProfile
 from trading_operator.planner.scaling.layout import SlotPlace
-from trading_operator.planner.scaling.signals import Tier
+from trading_operator.planner.scaling.signals import SlotLoad, Tier
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Memory:
     """All of it.
 
     `places` are the slots that the averages are of; `unread` those of which nothing was told yet;
+    `work` and `loads` are what the last look said of each;
     `looks_overfull` counts by partition how long it has been above the band.
     """
 
@@ -45,6 +46,8 @@ class Memory:
     slots: Averages = field(default_factory=Averages)
     places: tuple[SlotPlace, ...] = ()
     unread: frozenset[int] = frozenset()
+    work: Mapping[int, float] = field(default_factory=dict)
+    loads: Mapping[int, SlotLoad] = field(default_factory=dict)
     capacities: Capacities = field(default_factory=default_capacities)
     looks_overfull: Mapping[str, int] = field(default_factory=dict)
     history: History = field(default_factory=History)

@@ -25,7 +25,7 @@ from trading_operator.planner.scaling.budgets import (
     relative_cost,
     with_count,
 )
-from trading_operator.planner.scaling.capacity import CPU, Capacities, learn
+from trading_operator.planner.scaling.capacity import Capacities, learn
 from trading_operator.planner.scaling.counts import SHRINK_BELOW, TierCase, wish, with_need
 from trading_operator.planner.scaling.decisions import (
     Action,
@@ -37,9 +37,10 @@ from trading_operator.planner.scaling.decisions import (
 from trading_operator.planner.scaling.layout import BalancePlan, Layout
 from trading_operator.planner.scaling.memory import Memory, TierMemory
 from trading_operator.planner.scaling.packing import bins_needed, highest_after_removal
-from trading_operator.planner.scaling.predictions import at_batch, expected, remember
+from trading_operator.planner.scaling.predictions import expected, remember
 from trading_operator.planner.scaling.round_sums import SETTLING_SECONDS, BalanceCase
 from trading_operator.planner.scaling.signals import Rates, Tier
+from trading_operator.planner.scaling.slot_work import slot_work
 from trading_operator.planner.scaling.tier_state import (
     ORDER_PATH,
     Attribution,
@@ -81,18 +82,18 @@ def plan_scaling(
     """One look. `now_seconds` in Unix seconds; the same arguments give the same plan."""
     capacities = learn(memory.capacities, world.rates)
     states = tier_states(world.counts, world.rates, capacities)
-    loads = {slot.slot_id: slot for slot in world.rates.slots}
-    work = _work_of_slots(
-        world, states.get(Tier.PARTITIONS), capacities.idle.get(Tier.PARTITIONS, 0.0)
-    )
-    begun = _begun(memory, world.layout)
+    partitions = states.get(Tier.PARTITIONS)
+    seen = slot_work(
+        world.layout, world.rates, memory, partitions.batch if partitions else None,
+        capacities.idle.get(Tier.PARTITIONS, 0.0),
+    )  # fmt: skip
     slots = fold_loads(
-        _over(memory.slots, spec), work, sorted(world.layout.slot_ids), now_seconds,
-        Changes(begun, _changing(world.layout, now_seconds)),
+        _over(memory.slots, spec), seen.work, sorted(world.layout.slot_ids), now_seconds,
+        Changes(seen.begun, _changing(world.layout, now_seconds)),
     )  # fmt: skip
     memory = replace(
-        memory, capacities=capacities, slots=slots, places=world.layout.slots,
-        unread=begun - work.keys(),
+        memory, capacities=capacities, slots=slots, places=world.layout.slots, unread=seen.unread,
+        work=seen.work, loads=seen.loads,
     )  # fmt: skip
     attribution = attribute(states)
     cases = {
@@ -103,8 +104,8 @@ def plan_scaling(
     decisions = _within_limits(spec, world, wishes, states, attribution)
     balance, looks = rebalance(
         BalanceCase(
-            spec.rebalancing, world.layout, slots, loads, capacities.room(Tier.PARTITIONS),
-            now_seconds, _unknown(world, memory.unread), _spares(spec.autoscaling.partitions),
+            spec.rebalancing, world.layout, slots, seen.loads, capacities.room(Tier.PARTITIONS),
+            now_seconds, _unknown(world, seen.unknown), _spares(spec.autoscaling.partitions),
             window_seconds=spec.autoscaling.scale_in_after_seconds,
         ),
         memory.looks_overfull,
@@ -124,38 +125,6 @@ def plan_scaling(
     return ScalingPlan(decisions, counts, balance, attribution, memory, states)
 
 
-def _begun(memory: Memory, layout: Layout) -> frozenset[int]:
-    """Slots whose averages begin: new, cut or merged, or so before and nothing was told of them."""
-    before, now = memory.places, layout.slots
-    if before is now or before == now:
-        return memory.unread
-    same = set(map(id, before))
-    changed = [slot for slot in now if id(slot) not in same]  # most are the very same objects
-    ids = {slot.slot_id for slot in changed}
-    bounds = {slot.slot_id: (slot.first, slot.past) for slot in before if slot.slot_id in ids}
-    begun = {s.slot_id for s in changed if bounds.get(s.slot_id) != (s.first, s.past)}
-    return frozenset(begun | (memory.unread & set(layout.slot_ids)))
-
-
-def _work_of_slots(world: ScalingWorld, tier: TierState | None, idle: float) -> dict[int, float]:
-    """CPU that the slots would cause if all partitions had commits of the same size.
-
-    So it goes along with a slot that moves: neither what a partition needs without any work, nor
-    what it saves as it has much to do, does.
-    """
-    parts = {}
-    for unit in world.rates.unit_loads(Tier.PARTITIONS):
-        cpu = unit.loads.get(CPU, 0.0)
-        if cpu > 0:
-            batch = tier.batch if tier else None
-            parts[unit.name] = max(0.0, 1 - idle / cpu) * at_batch(batch, unit.batch)
-    owner = dict(zip(world.layout.slot_ids, world.layout.owners, strict=True))
-    return {
-        slot.slot_id: slot.cpu_milliseconds_per_second * parts.get(owner.get(slot.slot_id, ""), 1.0)
-        for slot in world.rates.slots
-    }
-
-
 def _changing(layout: Layout, now_seconds: float) -> Collection[int]:
     """Slots of partitions that take part in a move: by what else one has, a command costs more."""
     names = {
@@ -168,14 +137,14 @@ def _changing(layout: Layout, now_seconds: float) -> Collection[int]:
     return {slot.slot_id for slot in layout.slots if slot.partition in names}
 
 
-def _unknown(world: ScalingWorld, unread: Collection[int]) -> frozenset[str]:
+def _unknown(world: ScalingWorld, slots: Collection[int]) -> frozenset[str]:
     """Partitions that told nothing sound, or nothing yet of one of their slots."""
     told = {unit.name for unit in world.rates.unit_loads(Tier.PARTITIONS)}
     silent = {each.name for each in world.layout.partitions} - told
-    if not unread:
+    if not slots:
         return frozenset(silent)
     owners = zip(world.layout.slot_ids, world.layout.owners, strict=True)
-    return frozenset(silent | {owner for slot, owner in owners if slot in unread})
+    return frozenset(silent | {owner for slot, owner in owners if slot in slots})
 
 
 def _spares(policy: TierAutoscaling) -> int:

@@ -256,27 +256,41 @@ def test_ranges_whose_partition_saves_by_large_commits_count_as_in_others() -> N
     assert first / second == pytest.approx(295 / 300 * 101 / (1 + 100 / 6))
 
 
-def test_nothing_is_decided_by_a_cut_slot_before_it_was_told_of() -> None:
+def two_slots(*loads: SlotLoad) -> ScalingWorld:
+    """Of two partitions, each half full; the first one with two symbols."""
     slots = (
         SlotPlace(1, LOWEST, "M", "partition-0"), SlotPlace(2, "M", HIGHEST, "partition-1")
     )  # fmt: skip
     names = ("partition-0", "partition-1")
     units = tuple(UnitLoad(name, NOON, 100.0, {CPU: 500.0}, {}, 1.0) for name in names)
-    seen = ScalingWorld(
-        {Tier.PARTITIONS: TierCount(2, 2, names)},
-        Layout(slots, tuple(map(PartitionPlace, names)), ("A", "C", "N")),
-        Rates({Tier.PARTITIONS: units}, (SlotLoad(1, 500.0), SlotLoad(2, 500.0))),
-    )  # fmt: skip
+    layout = Layout(slots, tuple(map(PartitionPlace, names)), ("A", "C", "N"))
+    counts = {Tier.PARTITIONS: TierCount(2, 2, names)}
+    return ScalingWorld(counts, layout, Rates({Tier.PARTITIONS: units}, loads))
+
+
+def test_a_cut_slot_counts_as_its_symbols_did_until_it_is_told_of() -> None:
+    hot = (SymbolLoad("C", 400.0),)
+    seen = two_slots(SlotLoad(1, 500.0, hottest=hot), SlotLoad(2, 500.0))
     memory = plan_scaling(moving_only(), seen, Memory(), NOON).memory
-    cut = (SlotPlace(1, LOWEST, "B", names[0]), SlotPlace(3, "B", "M", names[0]), slots[1])
-    layout = replace(seen.layout, slots=cut)
-    untold = Rates({Tier.PARTITIONS: units}, (SlotLoad(2, 500.0),))
-    spec = moving_only()
-    plan = plan_scaling(spec, replace(seen, layout=layout, rates=untold), memory, NOON + 5)
-    assert plan.balance.why is BalanceWhy.TOO_LITTLE_KNOWN
-    told = Rates(
-        {Tier.PARTITIONS: units}, (SlotLoad(1, 50.0), SlotLoad(2, 500.0), SlotLoad(3, 450.0))
-    )
-    plan = plan_scaling(spec, replace(seen, layout=layout, rates=told), plan.memory, NOON + 10)
+    slots = seen.layout.slots
+    cut = (SlotPlace(1, LOWEST, "B", "partition-0"), SlotPlace(3, "B", "M", "partition-0"))
+    seen = replace(seen, layout=replace(seen.layout, slots=(*cut, slots[1])))
+    untold = replace(seen, rates=replace(seen.rates, slots=(SlotLoad(2, 500.0),)))
+    plan = plan_scaling(moving_only(), untold, memory, NOON + 5)
+    assert plan.memory.slots.fast == pytest.approx((100.0, 500.0, 400.0))
+    assert plan.memory.loads[3].hottest == hot
     assert plan.balance.why is BalanceWhy.BALANCED
+    loads = (SlotLoad(1, 50.0), SlotLoad(2, 500.0), SlotLoad(3, 450.0))
+    told = replace(seen, rates=replace(seen.rates, slots=loads))
+    plan = plan_scaling(moving_only(), told, plan.memory, NOON + 10)
     assert plan.memory.slots.fast == (50.0, 500.0, 450.0)
+    assert not plan.memory.unread
+
+
+def test_nothing_is_decided_by_a_slot_of_which_nothing_was_ever_told() -> None:
+    plan = plan_scaling(moving_only(), two_slots(SlotLoad(2, 800.0)), Memory(), NOON)
+    assert plan.balance.why is BalanceWhy.TOO_LITTLE_KNOWN
+    seen = two_slots(SlotLoad(1, 300.0), SlotLoad(2, 400.0))
+    plan = plan_scaling(moving_only(), seen, plan.memory, NOON + 5)
+    assert plan.balance.why is not BalanceWhy.TOO_LITTLE_KNOWN
+    assert plan.memory.slots.fast[0] == 300.0
