@@ -16,7 +16,8 @@ from trading_engine.taking import first_line
 
 POLL_SECONDS = 0.002
 HOLD_SECONDS_MAX = 10.0
-_HOT = """
+# Counts and digests of the state of a range, for `first` and `past`.
+HOT = """
 SELECT 'open_orders', count(*), bit_xor(hashtextextended(t::text, 0)) FROM open_orders t
  WHERE symbol >= %(first)s AND symbol < %(past)s
 UNION ALL
@@ -53,7 +54,7 @@ class Snapshot:
     def hot(self, ranges: Ranges) -> dict[int, list[tuple[Any, ...]]]:
         """Counts and digests of the slots' state."""
         return {
-            id_: self._connection.execute(_HOT, {"first": first, "past": past}).fetchall()
+            id_: self._connection.execute(HOT, {"first": first, "past": past}).fetchall()
             for id_, (first, past) in ranges.items()
         }
 
