@@ -23,6 +23,7 @@ from trading_contract.tests.move_world.properties import (
     wrong_change,
     wrong_of_engines,
 )
+from trading_contract.tests.move_world.search import states_of
 from trading_contract.tests.move_world.world import (
     INCARNATIONS,
     MOVES,
@@ -114,8 +115,7 @@ def _step(world: World, seen: Walk, core: Core, chance: Random, share: float) ->
     if not problems and not is_repeatable(after, core):
         problems = ["S18: an action of the table is not idempotent"]
     seen.problem = problems[0] if problems else ""
-    x, y = (server.row.state.value if server.row else "-" for server in after.servers)
-    seen.states.add((x, y))
+    seen.states.add(states_of(after))
     return after
 
 
