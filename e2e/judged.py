@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import defaultdict
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -59,6 +60,12 @@ def wait_for_acknowledgements(crowd: Crowd, more: int, seconds_max: float) -> No
         if time.monotonic() > deadline:
             pytest.fail(f"trading did not go on: {crowd.counts()}")
         time.sleep(0.1)
+
+
+def pace(crowd: Crowd, rate_per_second: float) -> None:
+    """From now on each client makes so many calls a second."""
+    for client in crowd.clients:
+        client.plan = replace(client.plan, rate_per_second=rate_per_second)
 
 
 def pid_of(exchange: Exchange, name: str) -> int:

@@ -9,7 +9,6 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,14 @@ import pytest
 import yaml
 
 from exchange import Exchange
-from history.client import Crowd
-from judged import crowd_of, judge, pid_of, unclear_after_one_retry, wait_for_acknowledgements
+from judged import (
+    crowd_of,
+    judge,
+    pace,
+    pid_of,
+    unclear_after_one_retry,
+    wait_for_acknowledgements,
+)
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "11-scaling-by-load" / "cluster.yaml"
 BUSY, QUIET = 150, 2  # calls a second of each of the two clients
@@ -79,12 +84,6 @@ def redis_masters(exchange: Exchange) -> int:
     with exchange.redis_nodes()[0] as node:
         nodes: dict[str, dict[str, Any]] = node.execute_command("CLUSTER NODES")
     return sum(bool(each["slots"]) for each in nodes.values())
-
-
-def pace(crowd: Crowd, rate: float) -> None:
-    """From now on each client makes so many calls a second."""
-    for client in crowd.clients:
-        client.plan = replace(client.plan, rate_per_second=rate)
 
 
 def test_partitions_and_redis_masters_come_with_load_and_go_with_it(

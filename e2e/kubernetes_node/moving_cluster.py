@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,16 @@ from judged import crowd_of, judge, unclear_after_one_retry, wait_for_acknowledg
 from operator_process import Kubectl, until
 
 SYMBOLS = ("ADAUSDT", "BTCUSDT", "DOTUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
+
+
+def symbols_named(names: Iterable[str]) -> list[dict[str, str]]:
+    """As a specification has them."""
+    steps = {"tickSize": "0.01", "lotSize": "0.00001", "minNotional": "5"}
+    return [{"name": name, **steps} for name in names]
+
+
 SPEC: dict[str, Any] = {
-    "symbols": [
-        {"name": name, "tickSize": "0.01", "lotSize": "0.00001", "minNotional": "5"}
-        for name in SYMBOLS
-    ],
+    "symbols": symbols_named(SYMBOLS),
     "backends": {"replicas": 2, "resources": SMALL},
     "partitions": {"count": 2, "resources": SMALL},
     "shards": {"resources": SMALL, "storage": {"size": "1Gi", "reclaim": "delete"}},
@@ -56,10 +61,10 @@ class Moving:
         """The specification with these fields."""
         self._apply("TradingCluster", self.exchange.name, {**SPEC, **fields})
 
-    def move(self, name: str, symbol: str, target: str) -> None:
-        """As a person asks for it; the target is a partition or a shard."""
+    def move(self, name: str, symbols: str, target: str) -> None:
+        """As a person asks for it: one symbol or a range, to a partition or a shard."""
         field_name = "toShard" if target.startswith("shard-") else "toPartition"
-        spec = {"cluster": self.exchange.name, "symbols": [symbol], field_name: target}
+        spec = {"cluster": self.exchange.name, "symbols": [symbols], field_name: target}
         self._apply("SymbolMove", name, spec)
 
     def _apply(self, kind: str, name: str, spec: dict[str, Any]) -> None:
@@ -71,9 +76,10 @@ class Moving:
 
     def owners(self, tier: str = "partition") -> dict[str, str]:
         """Symbol -> partition or shard, as published."""
-        slots = self.exchange.topology()["slots"]
+        topology = self.exchange.topology()
+        names = [each["name"] for each in topology["symbols"]]
         return {
-            name: slot[tier] for name in SYMBOLS for slot in slots
+            name: slot[tier] for name in names for slot in topology["slots"]
             if slot["first"] <= name < slot["past"]
         }  # fmt: skip
 
