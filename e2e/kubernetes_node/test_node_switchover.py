@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from moving_cluster import FINISHED, MOVE_SECONDS_MAX, Moving, moving_cluster, sized
+from moving_cluster import FINISHED, MOVE_SECONDS_MAX, Moving, moving_cluster, sized, symbols_named
 from node_exchange import NodeExchange
 
+from exchange import Trader
 from judged import wait_for_acknowledgements
 from operator_process import Kubectl, until
 from trading_operator.probes.patroni import LEADERS, PORT, SYNCHRONOUS
@@ -19,8 +21,15 @@ from trading_operator.probes.patroni_commands import USER
 
 pytestmark = pytest.mark.kubernetes
 MEMBERS = 3
-# Which side, and how long after the move is told to be under way.
-ROUNDS = (("source", 0.0), ("target", 0.0), ("source", 1.0), ("target", 1.0))
+# What moves, which side's primary is handed over, and how long after the move is told to be under
+# way. Each range moves once: whatever a shard lately had is there still, and copied no more.
+ROUNDS = (
+    ("A..B", "source", 0.0), ("C..D", "target", 0.0),
+    ("B..C", "source", 1.0), ("D..E", "target", 1.0),
+)  # fmt: skip
+# Who judges replays each symbol's orders in a time that grows with the square of them.
+SYMBOLS = [f"{letter}{number:02}USDT" for letter in "ABCD" for number in range(10)]
+RESTING, BATCH = 1500, 100  # orders of each symbol
 SWITCH_SECONDS_MAX = 60
 
 
@@ -30,7 +39,8 @@ def moving(
 ) -> Iterator[Moving]:
     """Ready, with two shards of three members that own half of the symbols each."""
     folder = tmp_path_factory.mktemp("switchovers")
-    with moving_cluster(operator, request, folder, **sized(2, 2, MEMBERS)) as made:
+    fields = {**sized(2, 2, MEMBERS), "symbols": symbols_named(SYMBOLS)}
+    with moving_cluster(operator, request, folder, **fields) as made:
         yield made
 
 
@@ -76,20 +86,23 @@ class Patroni:
 def test_a_shard_move_ends_by_itself_though_the_primary_is_handed_over_meanwhile(
     moving: Moving, times: dict[str, Any]
 ) -> None:
+    _rest(moving)
     crowd = moving.traders("p")
     with crowd:
         wait_for_acknowledgements(crowd, 50, 60)
-        for number, (side, delay_seconds) in enumerate(ROUNDS):
-            home = moving.owners("shard")["BTCUSDT"]
+        for symbols, side, delay_seconds in ROUNDS:
+            first = next(each for each in SYMBOLS if each.startswith(symbols[0]))
+            home = moving.owners("shard")[first]
             other = "shard-1" if home == "shard-0" else "shard-0"
             patroni = Patroni(moving.exchange, home if side == "source" else other)
             until(patroni.has_a_successor, "a standby may be the next", 60)
-            begun, name = time.monotonic(), f"round-{number}"
-            moving.move(name, "BTCUSDT", other)
+            begun, name = time.monotonic(), symbols[0].lower()
+            moving.move(name, symbols, other)
             until(lambda name=name: moving.state_of(name) == "Moving", f"{name} is begun", 60)
             time.sleep(delay_seconds)
             patroni.switch_over()
             patroni.close()
+            is_spanned = moving.state_of(name) not in FINISHED
             until(
                 lambda name=name: moving.state_of(name) in FINISHED, f"{name} is over",
                 MOVE_SECONDS_MAX,
@@ -97,13 +110,27 @@ def test_a_shard_move_ends_by_itself_though_the_primary_is_handed_over_meanwhile
             told = moving.told_of(name)
             times[f"switchover_of_{side}_{delay_seconds}"] = {
                 "seconds": round(time.monotonic() - begun, 1), "state": told["state"],
-                "attempts": told["attempts"],
+                "attempts": told["attempts"], "spanned": is_spanned,
             }  # fmt: skip
             wanted = other if told["state"] == "Done" else home
             until(
-                lambda wanted=wanted: moving.owners("shard")["BTCUSDT"] == wanted,
+                lambda wanted=wanted, first=first: moving.owners("shard")[first] == wanted,
                 f"the topology says so: {told}", 60,
             )  # fmt: skip
             wait_for_acknowledgements(crowd, 50, 60)
             moving.exchange.wait_ready(120)
     moving.judge()
+
+
+def _rest(moving: Moving) -> None:
+    """Many orders of somebody else, far below all others: a copy takes seconds."""
+    key = moving.exchange.create_key("resting")
+    until(lambda: moving.exchange.knows(key.api_key), "the key is there", 120)
+    trader = Trader(moving.exchange.rest, key)
+    order = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "10", "price": "1"}
+    with trader.http:
+        for symbol in SYMBOLS:
+            batch = json.dumps([{**order, "symbol": symbol}] * BATCH)
+            for _ in range(RESTING // BATCH):
+                answer = trader.signed("POST", "batchOrders", batchOrders=batch)
+                assert all("orderId" in each for each in answer.json()), answer.text[:500]
