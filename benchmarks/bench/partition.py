@@ -14,7 +14,7 @@ from bench.processes import BenchError
 OPEN_ORDERS = 1_000_000
 RESTART_SECONDS_MAX = 120
 POLL_SECONDS = 0.02
-# Who ends again sooner than this after its start is restarted later and later; that is not measured.
+# Who ends sooner than this after its start is restarted after a pause; that is not measured.
 HEALTHY_SECONDS = 12.0
 
 
