@@ -212,3 +212,29 @@ def test_shards_come_and_go_under_load(moving: Exchange, tmp_path: Path) -> None
         assert "shard-1" not in {each["name"] for each in moving.status()["processes"]}
         wait_for_acknowledgements(crowd, 200, 30)
     nobody_noticed(moving, tmp_path, accounts)
+
+
+@pytest.mark.parametrize(
+    ("victim", "how"),
+    [("replica-0", signal.SIGKILL), ("shard-0", signal.SIGQUIT), ("shard-1", signal.SIGINT)],
+)
+def test_a_shard_move_ends_by_itself_when_a_backend_or_a_shard_restarts_meanwhile(
+    moving: Exchange, tmp_path: Path, victim: str, how: signal.Signals
+) -> None:
+    moving.ctl("apply", "-f", scaled(tmp_path, shards=2), "--wait")
+    until(lambda: len(shards_of(moving)) == 2, "both shards own something")
+    crowd, accounts = crowd_of(moving, tmp_path, "v", RATE)
+    other = "shard-1" if owner_of(moving, "BTCUSDT", "shard") == "shard-0" else "shard-0"
+    before = pid_of(moving, victim)
+    with crowd:
+        wait_for_acknowledgements(crowd, 200, 30)
+        moving.ctl("move", "BTCUSDT", "--to", other, "--as", "hit")
+        until(lambda: bool(moving.topology().get("moves")), "the move is ordered")
+        os.kill(before, how)
+        until(lambda: owner_of(moving, "BTCUSDT", "shard") == other, "it is there", 180)
+        moving.wait_ready()
+        wait_for_acknowledgements(crowd, 200, 30)
+    assert pid_of(moving, victim) != before
+    (hit,) = (each for each in moves_of(moving) if each["metadata"]["name"] == "hit")
+    assert hit["status"]["verified"]
+    judge(moving, tmp_path, accounts)  # while a shard restarts one retry is not enough

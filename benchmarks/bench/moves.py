@@ -2,7 +2,8 @@
 
 A whole cluster under orders at half of what it can do, 200 a second on each of the symbols that
 move. Segments with moves and without them take turns, so that both meet the same tables. Every
-call is recorded; at the end of each round all of it is judged by the laws of `e2e/history`.
+call is recorded; at the end of each round all of it is judged by the laws of `e2e/history`. Of the
+orders on other symbols those count that were sent while a move was under way, or just after it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.cluster_side import ClusterSide, Shape, symbols_for
+from bench.driver import CONNECTIONS as CONNECTIONS_OF_CAPACITY
 from bench.driver import Load, LoadResult, run_load
 from bench.figures import Figure
 from bench.processes import BenchError
@@ -45,6 +47,10 @@ MOVING_SECONDS = 40.0
 STILL_SECONDS = 8.0
 WARMUP_SECONDS = 1.0
 LAST_MOVE_SECONDS = 4.0  # before the load ends no other one begins
+MOVE_EVERY_SECONDS = 2.0  # at most one begins in so long
+AFTERMATH_SECONDS = 0.5  # in which everybody hears of the new place
+# Many clients, so that an answer that is late makes no other request wait for a connection.
+CONNECTIONS = 200
 GRID = Grid(Decimal("0.01"), Decimal("0.0001"))
 KINDS: tuple[Kind, ...] = ("engine", "shard")
 Span = tuple[float, float]
@@ -62,13 +68,13 @@ class Pause:
 
 @dataclass
 class Segments:
-    """Latency of the orders on other symbols, by what happened meanwhile."""
+    """What the loads told; latency of the orders on other symbols, by what happened meanwhile."""
 
     p99: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     rates: list[float] = field(default_factory=list)
     resends: int = 0
 
-    def add(self, what: str, moving: LoadResult, others: LoadResult) -> None:
+    def add(self, moving: LoadResult, others: LoadResult) -> None:
         """One segment; raises BenchError when a call was not clear after one retry."""
         for result in (moving, others):
             if result.errors or result.raw["requests_unsent"]:
@@ -77,7 +83,6 @@ class Segments:
                     f"{result.raw['requests_unsent']}"
                 )
             self.resends += int(result.raw["resends"])
-        self.p99[what].append(others.p99_milliseconds)
         self.rates.append(moving.raw["requests_per_second"] + others.raw["requests_per_second"])
 
 
@@ -120,6 +125,7 @@ class Round:
             mode="rest", url=self._side.url, symbols=symbols, prefix=prefix, rate=rate,
             keys_file=self._side.keys_file, duration_seconds=seconds, seed=sum(prefix.encode()),
             warmup_seconds=WARMUP_SECONDS, resends=1, **SMALL_BOOKS,
+            connections=CONNECTIONS if rate else CONNECTIONS_OF_CAPACITY,
             record_file=self._history / f"{prefix}.jsonl",
         )  # fmt: skip
         return run_load(load)
@@ -134,7 +140,7 @@ class Round:
             one = both.submit(self._load, "moving", self._moving, moving, seconds)
             two = both.submit(self._load, "others", self._others, others, seconds)
             yield time.monotonic() + WARMUP_SECONDS + seconds - LAST_MOVE_SECONDS
-            self._segments.add(what, one.result(), two.result())
+            self._segments.add(one.result(), two.result())
         if what == "still":
             self._still.append((begun, begun + seconds))
 
@@ -146,21 +152,16 @@ class Round:
             with self._trading(kind, MOVING_SECONDS) as last_begin:
                 time.sleep(WARMUP_SECONDS)
                 while left > 0 and time.monotonic() < last_begin:
-                    done = self._some_moves(mover, kind, left)
+                    begun = time.monotonic()
+                    done = [mover.move(kind, self._moving[left % MOVING])]
                     if time.monotonic() > last_begin + LAST_MOVE_SECONDS:
                         break  # nobody traded any more when it ended: it does not count
                     self.seconds[kind] += sum(each.ended - each.begun for each in done)
                     self._moved += done
                     left -= len(done)
+                    time.sleep(max(0.0, begun + MOVE_EVERY_SECONDS - time.monotonic()))
             told = [m.told_milliseconds for m in self._moved if m.kind == kind]
             self._say(f"{len(told)} {kind} moves, told pauses up to {max(told):.0f} ms")
-
-    def _some_moves(self, mover: Mover, kind: Kind, left: int) -> list[Moved]:
-        """Both symbols at a time, as far as a cluster does that: not between two shards."""
-        if kind == "shard":
-            return [mover.move(kind, self._moving[left % MOVING])]
-        with ThreadPoolExecutor(MOVING) as together:
-            return list(together.map(partial(mover.move, kind), self._moving))
 
     def _judged(self) -> list[Pause]:
         calls = read_history(sorted(self._history.glob("*.jsonl")), self._side.accounts)
@@ -171,14 +172,27 @@ class Round:
         if set(self.violations) - {"H1", "H2"}:
             raise BenchError(describe(broken))
         self._say(f"{len(calls):,} calls judged: {dict(self.violations) or 'all laws hold'}")
+        self._note_others(calls, shift)
         return self._pauses(calls, dump, shift)
+
+    def _note_others(self, calls: Sequence[Call], shift: float) -> None:
+        """What the orders on other symbols took, with moves and without them."""
+        others = set(self._others)
+        latencies = Latencies([call for call in calls if call.key.symbol in others], shift)
+        self._segments.p99["still"].append(latencies.p99_milliseconds(self._still))
+        for kind in KINDS:
+            spans = [
+                (move.begun, move.ended + AFTERMATH_SECONDS)
+                for move in self._moved if move.kind == kind
+            ]  # fmt: skip
+            self._segments.p99[kind].append(latencies.p99_milliseconds(spans))
 
     def _pauses(self, calls: Sequence[Call], dump: Dump, shift: float) -> list[Pause]:
         found: list[Pause] = []
         for symbol in self._moving:
             edges = edges_of(dump, symbol)
             latencies = Latencies([c for c in calls if c.key.symbol == symbol], shift)
-            usual = latencies.usual_p99_milliseconds(self._still)
+            usual = latencies.p99_milliseconds(self._still)
             for move in (m for m in self._moved if m.symbol == symbol):
                 edge = edge_within(edges, move.begun, move.ended)
                 if edge is None:

@@ -22,6 +22,7 @@ from trading_engine.recovery import adopt, fetch_slots
 from trading_engine.settings import EngineSettings
 from trading_engine.shard_connection import ShardConnection
 from trading_engine.shard_writer import ShardWriter
+from trading_engine.spares import SPARES
 from trading_engine.taking import TakenSlot, Taker, release_slots, take_slots
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,9 @@ class Holdings:
         self.moving: set[int] = set()  # a move has them in hand
         self.mirror: Callable[[Batch], None] = lambda _: None
         self._looked: dict[str, int] = {}  # by shard: revision for which nothing was left to take
+        self._seen_revision = -1
+        self._placed: tuple[object, ...] = ()  # what of the topology says who takes what,
+        self._placed_at = 0  # and the revision that brought it
         self.followed: set[int] = set()  # they come by a hand-over, or not at all
 
     def slots(self) -> list[dict[str, Any]]:
@@ -128,10 +132,22 @@ class Holdings:
 
     async def follow(self) -> bool:
         """Let go of what the topology takes away, take what it gives; False: something is left."""
+        self._note_places()
+        SPARES.close_idle()
         self._drop_taken_away()
         done = [await self._give_back(), await self._settle()]
         done += await asyncio.gather(*(self._take_missing(s) for s in self._host.topology.shards))
         return all(done)
+
+    def _note_places(self) -> None:
+        """Orders of moves come and go with revisions: they bring nothing to take."""
+        topology = self._host.topology
+        if topology.revision == self._seen_revision:
+            return
+        self._seen_revision = topology.revision
+        placed = (topology.slots, topology.shards, topology.partitions)
+        if placed != self._placed:
+            self._placed, self._placed_at = placed, topology.revision
 
     # Letting go
 
@@ -176,7 +192,7 @@ class Holdings:
     async def _settle(self) -> bool:
         """What an earlier incarnation left half moved, before anything of it is taken."""
         topology = self._host.topology
-        if all(self._looked.get(shard.name) == topology.revision for shard in topology.shards):
+        if all(self._looked.get(shard.name) == self._placed_at for shard in topology.shards):
             return True
         infos = {shard.name: self.conninfo(shard) for shard in topology.shards}
         me = self._settings.partition
@@ -191,7 +207,7 @@ class Holdings:
         return True
 
     async def _take_missing(self, shard: ShardAddress) -> bool:
-        revision = self._host.topology.revision
+        revision = self._placed_at
         if self._looked.get(shard.name) == revision:
             return True
         try:

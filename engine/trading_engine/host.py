@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 import uuid
@@ -44,6 +45,7 @@ FATAL_STATUS = 70
 DRAIN_SECONDS_MAX = 5.0
 CLOSE_SECONDS_MAX = 2.0
 CANCEL_AGAIN_SECONDS = 0.1
+SWITCH_SECONDS = 0.0005  # a thread that works lets the event loop go on after so long
 
 
 class Partition:
@@ -303,6 +305,7 @@ def run_partition(environ: Mapping[str, str]) -> int:
             f" (it has: {', '.join(known)})"
         )
     logging.getLogger().setLevel(settings.log_level.upper())
+    sys.setswitchinterval(SWITCH_SECONDS)
 
     async def main() -> None:
         await Partition(settings, topology).run()

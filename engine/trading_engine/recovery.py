@@ -21,13 +21,14 @@ from psycopg import pq, sql
 from trading_contract.errors import InvariantError, WorldError
 from trading_contract.topology import Idempotency
 from trading_engine._core import Sequencer, SlotRows
+from trading_engine.spares import SPARES, Connection
 from trading_engine.taking import TakenSlot, first_line
 
 PART_BYTES = 1 << 20
 STREAMS_MAX = 4  # connections that read the open orders of a slot
 PAGES_PER_STREAM_MIN = 2000
 PAGE_MAX = (1 << 32) - 2  # beyond all
-SLICE_ORDERS = 10_000  # about 10 ms of the event loop
+SLICE_ORDERS = 2_000  # about 2 ms of the event loop
 _ORDER_COLUMNS = (
     "symbol, order_id, account, client_id, attributes, price, quantity, executed, executed_quote, "
     "prevented, priority, entry_trade_id, body_hash, created_us, seq, updated_us"
@@ -67,32 +68,37 @@ def _fetch(
     )
     since_us = now_us - remember.window_seconds * 1_000_000
 
-    def read_rest() -> SlotRows:
+    def read_rest(connection: Connection) -> SlotRows:
         rows = SlotRows()
-        with _reader(conninfo, snapshot) as connection:
-            states = f"SELECT {_STATE_COLUMNS} FROM symbol_state WHERE {where}"
-            _copy(connection, states, bounds, rows.add_states)
-            _copy(
-                connection, ended, (*bounds, since_us, remember.entries_max), rows.add_closed_orders
-            )
+        states = f"SELECT {_STATE_COLUMNS} FROM symbol_state WHERE {where}"
+        _copy(connection, states, bounds, rows.add_states)
+        _copy(connection, ended, (*bounds, since_us, remember.entries_max), rows.add_closed_orders)
         return rows
 
-    def read_open(pages: tuple[int, int]) -> SlotRows:
+    def read_open(connection: Connection, pages: tuple[int, int]) -> SlotRows:
         rows = SlotRows()
-        with _reader(conninfo, snapshot) as connection:
-            within = tuple(f"({page},0)" for page in pages)
-            query = (
-                f"SELECT {_ORDER_COLUMNS} FROM open_orders WHERE ({where})"
-                " AND ctid >= %s AND ctid < %s"
-            )
-            _copy(connection, query, (*bounds, *within), rows.add_open_orders)
+        within = tuple(f"({page},0)" for page in pages)
+        query = (
+            f"SELECT {_ORDER_COLUMNS} FROM open_orders WHERE ({where}) AND ctid >= %s AND ctid < %s"
+        )
+        _copy(connection, query, (*bounds, *within), rows.add_open_orders)
         return rows
 
-    with ThreadPoolExecutor(STREAMS_MAX + 1, "load") as threads:
-        rest = threads.submit(read_rest)
-        parts = [threads.submit(read_open, pages) for pages in _page_ranges(conninfo)]
-        rows = rest.result()
-        if not all(rows.merge(part.result()) for part in parts) or not rows.finish():
+    def read_part(pages: tuple[int, int]) -> SlotRows:
+        with _reader(conninfo, snapshot) as connection:
+            return read_open(connection, pages)
+
+    with (
+        _reader(conninfo, snapshot) as connection,
+        ThreadPoolExecutor(STREAMS_MAX, "load") as threads,
+    ):
+        ranges = _page_ranges(connection)
+        # A connection costs its partition some milliseconds: a few rows are no reason for more.
+        few = len(ranges) == 1
+        parts = [] if few else [threads.submit(read_part, pages) for pages in ranges]
+        rows = read_rest(connection)
+        read = [read_open(connection, ranges[0])] if few else [part.result() for part in parts]
+        if not all(rows.merge(part) for part in read) or not rows.finish():
             raise InvariantError(f"slots {[slot.id for slot in slots]}: their rows have no end")
     return rows
 
@@ -109,20 +115,19 @@ def _bounds(slots: Sequence[TakenSlot]) -> tuple[str, ...]:
 
 
 @contextmanager
-def _reader(conninfo: str, snapshot: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(conninfo, autocommit=True) as connection:
+def _reader(conninfo: str, snapshot: str) -> Iterator[Connection]:
+    with SPARES.borrow(conninfo) as connection:
         if snapshot:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot))
         yield connection
 
 
-def _page_ranges(conninfo: str) -> list[tuple[int, int]]:
+def _page_ranges(connection: Connection) -> list[tuple[int, int]]:
     """The pages of open_orders, cut for several readers; the last one reads what comes, too."""
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        row = connection.execute(
-            "SELECT pg_relation_size('open_orders') / current_setting('block_size')::int"
-        ).fetchone()
+    row = connection.execute(
+        "SELECT pg_relation_size('open_orders') / current_setting('block_size')::int"
+    ).fetchone()
     pages = int(row[0]) if row is not None else 0
     streams = max(1, min(STREAMS_MAX, pages // PAGES_PER_STREAM_MIN))
     cuts = [pages * n // streams for n in range(streams)]
@@ -137,7 +142,7 @@ def fetch_followed(
     Raises as `fetch_slots` does.
     """
     try:
-        with psycopg.connect(conninfo, autocommit=True) as keeper:
+        with SPARES.borrow(conninfo) as keeper:
             keeper.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             exported = keeper.execute("SELECT pg_export_snapshot()").fetchone()
             assert exported is not None
@@ -162,7 +167,7 @@ async def adopt(sequencer: Sequencer, rows: SlotRows) -> None:
 
 
 def _copy(
-    connection: psycopg.Connection[Any],
+    connection: Connection,
     query: str,
     values: tuple[Any, ...],
     add: Callable[[bytearray], bool],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import pq
@@ -47,9 +48,10 @@ Done = Callable[[Outcome], None]
 class ShardConnection:
     """One statement at a time; every statement ends in exactly one call of its `done`."""
 
-    def __init__(self, pgconn: pq.abc.PGconn) -> None:
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._pgconn = pgconn
+        self._connection = connection
+        self._pgconn = pgconn = connection.pgconn
         self._socket = pgconn.socket
         self._done: Done | None = None
         self._last = LOST
@@ -62,16 +64,15 @@ class ShardConnection:
 
     @classmethod
     async def open(cls, conninfo: str) -> ShardConnection:
-        """Connect, bounded by the connect_timeout of `conninfo`. Raises `ShardLostError`."""
-        loop = asyncio.get_running_loop()
-        pgconn: pq.abc.PGconn = await loop.run_in_executor(
-            None, pq.PGconn.connect, conninfo.encode()
-        )
-        if pgconn.status != pq.ConnStatus.OK:
-            message = pgconn.get_error_message()
-            pgconn.finish()
-            raise ShardLostError(message)
-        return cls(pgconn)
+        """Connect, bounded by the connect_timeout of `conninfo`. Raises `ShardLostError`.
+
+        By the driver: libpq's own call keeps Python's lock until the server has answered, and
+        everybody waits.
+        """
+        try:
+            return cls(await asyncio.to_thread(psycopg.connect, conninfo, autocommit=True))
+        except psycopg.Error as problem:
+            raise ShardLostError(str(problem)) from problem
 
     @property
     def alive(self) -> bool:

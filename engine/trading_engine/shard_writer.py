@@ -79,6 +79,8 @@ class ShardWriter:
                 await self._connection.prepare(COMMIT)
                 return
             except ShardLostError as problem:
+                if self._connection is not None:
+                    self._connection.close()
                 if time.monotonic() > deadline:
                     raise WorldError(f"shard {self.shard} is away: {problem}") from problem
             await asyncio.sleep(pause)

@@ -18,6 +18,7 @@ import psycopg
 from trading_contract.errors import WorldError
 from trading_contract.topology import SlotPlacement
 from trading_engine.moving.decide import may_take
+from trading_engine.spares import SPARES
 
 TAKE_TRIES_MAX = 5
 _NOT_HERE = frozenset({"MOVED", "FOLLOWER", "PREPARED", "ABORTED"})
@@ -66,7 +67,7 @@ def take_slots(
     another taker keeps winning.
     """
     try:
-        with psycopg.connect(conninfo, autocommit=True) as connection:
+        with SPARES.borrow(conninfo) as connection:
             return _take_all(connection, {slot.id: slot for slot in placed}, taker, by_force, but)
     except psycopg.Error as problem:
         raise WorldError(f"cannot take slots: {first_line(problem)}") from problem
@@ -127,7 +128,7 @@ def release_slots(conninfo: str, held: Sequence[TakenSlot], incarnation: uuid.UU
     A slot that is owned by somebody else by now is left alone. Raises `WorldError`.
     """
     try:
-        with psycopg.connect(conninfo, autocommit=True) as connection:
+        with SPARES.borrow(conninfo) as connection:
             for slot in held:
                 connection.execute(
                     "SELECT release_slot(%s, %s, %s)", (slot.id, slot.epoch, incarnation)

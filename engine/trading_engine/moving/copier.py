@@ -16,6 +16,7 @@ from trading_engine.moving.copying import CopyJob
 
 LOOK_SECONDS = 0.25
 SLOWER_MAX = 1.5  # commits, while something is copied
+SHARE_FIRST = 0.3  # of its time it works until it was seen what that does to commits
 COMMIT_SECONDS_MIN = 0.003  # below this nothing is slow
 
 
@@ -38,7 +39,7 @@ class Throttle:
         self._seen = (pipeline.batches, pipeline.commit_seconds)
         batches = max(1, pipeline.batches)
         self._usual = max(COMMIT_SECONDS_MIN, pipeline.commit_seconds / batches)
-        self.share = 1.0
+        self.share = SHARE_FIRST
 
     def look(self) -> float:
         """The share from now on."""
@@ -60,7 +61,7 @@ async def copy_beside(job: CopyJob, throttle: Throttle) -> AsyncGenerator[News, 
     assert child.stdout is not None
     asked = asyncio.ensure_future(child.stdout.readline())
     try:
-        _tell(child.stdin, job.model_dump_json().encode() + b"\n")
+        _tell(child.stdin, job.model_dump_json().encode() + b"\n%.3f\n" % throttle.share)
         looked = time.monotonic()
         while True:
             await asyncio.wait([asked], timeout=LOOK_SECONDS)

@@ -26,7 +26,6 @@ from trading_engine.taking import first_line
 HOT_ROWS = 20_000  # in one transaction of the target
 COLD_ROWS = 10_000
 SLEEP_SECONDS_MAX = 2.0
-NICENESS = 5  # low, but not starved on a busy machine
 
 Connection = psycopg.Connection[Any]
 Key = tuple[Any, ...]
@@ -228,7 +227,6 @@ def tell(**what: Any) -> None:
 
 def copy_slots() -> int:
     """`trading-engine copy-slots`: 0 = copied; 1 = not, and the last line tells why."""
-    os.nice(NICENESS)
     job = CopyJob.model_validate_json(sys.stdin.readline())
     pace = Pace(sys.stdin)
     try:

@@ -122,7 +122,7 @@ class Cutover:
     def _owned_epochs(self) -> dict[str, dict[int, int]]:
         """By shard: the slots that are ours there, after everything was settled. Blocking."""
         infos = self.home.conninfos(*self._shards())
-        with opened(infos) as shards:
+        with opened(infos, fresh=True) as shards:
             for id_ in self.order.slots:
                 settle_slot(shards, id_)
             owned: dict[str, dict[int, int]] = {name: {} for name in infos}

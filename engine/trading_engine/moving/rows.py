@@ -7,7 +7,7 @@ compare-and-set.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ import psycopg
 from trading_contract.errors import WorldError
 from trading_contract.move_protocol.rows import RowPair, SlotRow, SlotState, pair_at_one_moment
 from trading_contract.move_protocol.steps import RowStep
+from trading_engine.spares import SPARES
 from trading_engine.taking import first_line
 
 COLLECT_ROWS = 5000
@@ -103,20 +104,22 @@ def step_values(id_: int, step: RowStep) -> list[Any]:
 
 
 @contextmanager
-def opened(conninfos: Mapping[str, str]) -> Iterator[dict[str, ShardRows]]:
-    """Connections to these shards by name. Raises `WorldError`."""
-    connections: list[psycopg.Connection[Any]] = []
+def opened(conninfos: Mapping[str, str], fresh: bool = False) -> Iterator[dict[str, ShardRows]]:
+    """Connections to these shards by name. Raises `WorldError`.
+
+    `fresh`: made for this, as one that was kept may be to a server that hangs by now.
+    """
     try:
-        for conninfo in conninfos.values():
-            connections += [psycopg.connect(conninfo, autocommit=True)]
-        yield {
-            name: ShardRows(name, each) for name, each in zip(conninfos, connections, strict=True)
-        }
+        with ExitStack() as stack:
+            made = {
+                name: stack.enter_context(
+                    psycopg.connect(conninfo, autocommit=True) if fresh else SPARES.borrow(conninfo)
+                )
+                for name, conninfo in conninfos.items()
+            }
+            yield {name: ShardRows(name, each) for name, each in made.items()}
     except psycopg.Error as problem:
         raise WorldError(first_line(problem)) from problem
-    finally:
-        for each in connections:
-            each.close()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from trading_contract.errors import WorldError
 from trading_contract.topology import ShardAddress
 from trading_engine.conninfo import over_sockets, shard_conninfo
-from trading_engine.shard_connection import ShardConnection
+from trading_engine.shard_connection import ShardConnection, ShardLostError
 from trading_engine.shard_writer import ShardWriter
 from trading_engine.tests.integration.partition_process import PartitionProcess, Site
 from trading_engine.tests.integration.postgres_server import PASSWORD, PostgresServer
@@ -50,3 +50,20 @@ def test_a_shard_without_the_row_types_is_not_prepared_yet(postgres: PostgresSer
 
     with pytest.raises(WorldError, match="not prepared for this version yet"):
         asyncio.run(open_it())
+
+
+def test_who_connects_to_a_shard_does_not_hold_up_the_event_loop() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+
+    async def connect() -> str:
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0)  # answers by this very loop
+        host, port = server.sockets[0].getsockname()
+        shard = ShardAddress(name="shard-0", hosts=(f"{host}:{port}",))
+        with pytest.raises(ShardLostError) as lost:
+            await ShardConnection.open(shard_conninfo(shard, "postgres", PASSWORD, "test"))
+        server.close()
+        return str(lost.value)
+
+    assert "timeout" not in asyncio.run(connect())
