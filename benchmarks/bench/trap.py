@@ -9,6 +9,7 @@ there. Everything else is as always, `fsync` among it.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from typing import Any, Self
 
 import psycopg
 
-from bench.cluster_side import ClusterSide, Shape
+from bench.cluster_side import ClusterSide, Shape, symbols_for
+from bench.driver import LoadResult
 from bench.figures import Figure
 from bench.order_entry import Pace, check_ours, send_ours
 from bench.processes import BenchError
@@ -26,13 +28,14 @@ from trading_operator.substrates.processes.layout import Layout
 from trading_operator.substrates.processes.store import Store
 
 DISK_COMMANDS_PER_SECOND = 2_500
-IN_FLIGHT = 16  # on each connection
+RESENDS = 3  # of an order whose answer is not clear
 ROUNDS_MAX = 12
 ROUNDS_COUNTED = 3
 BACKENDS_FIRST, BACKENDS_MAX = 2, 8
 BACKEND_CORES = 0.05
 HPA_TARGET, HPA_TOLERANCE = 0.6, 0.1
 LOOK_SECONDS = 0.5
+CLEAN_SECONDS_MAX = 120.0
 POLICIES: Mapping[str, Any] = {
     "autoscaling": {
         "backends": {"mode": "on", "min": BACKENDS_FIRST, "max": BACKENDS_MAX,
@@ -141,7 +144,7 @@ class Trap:
         """All rounds; without `react` the operator itself does what is to be done."""
         purposes = [f"R{number:02}" for number in range(ROUNDS_MAX)]
         side = ClusterSide(Shape(1, 1, BACKENDS_FIRST), purposes, "trap", more)
-        told = Side(name)
+        told, results = Side(name), dict[str, LoadResult]()
         try:
             side.up()
             with SlowDisks(side):
@@ -149,8 +152,8 @@ class Trap:
                 for purpose in purposes:
                     before = side.cpu_seconds_by_process()
                     counts = _counts(side)
-                    result = send_ours(side, self.pace, "stream", purpose, in_flight=IN_FLIGHT)
-                    check_ours(side, result, "stream", purpose)
+                    result = send_ours(side, self.pace, "rest", purpose, resends=RESENDS)
+                    results[purpose] = result
                     used = _backend_share(before, side.cpu_seconds_by_process(), self._seconds)
                     told.rates.append(result.orders_per_second)
                     told.counts.append(counts)
@@ -161,8 +164,9 @@ class Trap:
                     wanted = react(side, used, counts["backends"]) if react else None
                     is_same = counts == _counts(side) and wanted in {None, counts["backends"]}
                     settled = settled + 1 if is_same and len(told.rates) > 1 else 0
-                    if settled >= ROUNDS_COUNTED and _has_reacted(counts):
+                    if settled >= ROUNDS_COUNTED and _has_reacted(counts, react):
                         break
+            _check(side, results)
         finally:
             side.remove()
         return told
@@ -183,8 +187,20 @@ class Trap:
         return present
 
 
-def _has_reacted(counts: Mapping[str, int]) -> bool:
-    return counts["backends"] > BACKENDS_FIRST or counts["shards"] > 1
+def _check(side: ClusterSide, results: Mapping[str, LoadResult]) -> None:
+    """Every acknowledged order is stored, once what moves leave behind has been cleaned up."""
+    deadline = time.monotonic() + CLEAN_SECONDS_MAX
+    for purpose, result in results.items():
+        while side.count(symbols_for(purpose)) != result.acknowledged:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(1)
+        check_ours(side, result, "rest", purpose)
+
+
+def _has_reacted(counts: Mapping[str, int], react: object) -> bool:
+    """Whether the rule has added backends, or the planner a shard."""
+    return counts["backends"] > BACKENDS_FIRST if react else counts["shards"] > 1
 
 
 def _counts(side: ClusterSide) -> dict[str, int]:
