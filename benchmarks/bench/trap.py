@@ -27,12 +27,12 @@ from bench.watcher import Watcher
 from trading_operator.substrates.processes.layout import Layout
 from trading_operator.substrates.processes.store import Store
 
-DISK_COMMANDS_PER_SECOND = 2_500
+DISK_COMMANDS_PER_SECOND = 1_000
 RESENDS = 3  # of an order whose answer is not clear
 ROUNDS_MAX = 12
 ROUNDS_COUNTED = 3
 BACKENDS_FIRST, BACKENDS_MAX = 2, 8
-BACKEND_CORES = 0.05
+BACKEND_CORES = 0.03
 HPA_TARGET, HPA_TOLERANCE = 0.6, 0.1
 LOOK_SECONDS = 0.5
 CLEAN_SECONDS_MAX = 120.0
@@ -46,9 +46,9 @@ POLICIES: Mapping[str, Any] = {
     "rebalancing": {"mode": "on"},
 }  # fmt: skip
 UNITS: Mapping[str, Any] = {
-    "backends": {"resources": {"cpu": "50m"}},
+    "backends": {"resources": {"cpu": "30m"}},
     "partitions": {"resources": {"cpu": "250m"}},
-    "shards": {"resources": {"cpu": "40m"}},
+    "shards": {"resources": {"cpu": "15m"}},
 }
 SLOW_DISK = f"""
 CREATE FUNCTION bench_slow_disk() RETURNS trigger LANGUAGE plpgsql AS $$
