@@ -30,12 +30,9 @@ from trading_operator.planner.child_actions import (
     SwitchPrimary,
 )
 from trading_operator.planner.kubernetes.children import COMPONENT_LABEL
+from trading_operator.planner.kubernetes.intent import Builder, KubernetesIntent
 from trading_operator.planner.kubernetes.invalid import status_of_invalid
-from trading_operator.planner.kubernetes.plan import (
-    Builder,
-    KubernetesIntent,
-    make_kubernetes_plan,
-)
+from trading_operator.planner.kubernetes.plan import make_kubernetes_plan
 from trading_operator.planner.kubernetes.seen import ChildKey
 from trading_operator.planner.observed import Failure
 from trading_operator.planner.plan import Plan
