@@ -143,7 +143,7 @@ def _next_hand_over(
         return Wait("Waiting")
     for slot in order.slots:
         last = checked.get(slot)
-        if last is None or last.incarnation != incarnation:
+        if last is None or last.incarnation != incarnation or _is_missed(following[slot], last):
             return LogDigest(slot, held[slot].first, incarnation)
         if following[slot].verified != (last.sequence, last.past):
             return Wait("Verifying")
@@ -152,6 +152,11 @@ def _next_hand_over(
     if any(held[slot].sequence - following[slot].at > LAG_COMMANDS_MAX for slot in order.slots):
         return Wait("Following")
     return HandOver(incarnation, partition)
+
+
+def _is_missed(told: Following, last: Checked) -> bool:
+    """It is beyond the digest and has not compared it: it has read the slot anew since then."""
+    return told.at > last.sequence and told.verified != (last.sequence, last.past)
 
 
 @dataclass(frozen=True)

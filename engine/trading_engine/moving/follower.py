@@ -243,6 +243,8 @@ class Follower:
         id_ = each.slot.id
         if not sequence or int(sequence) != self._at(id_)[0] or each.checked == wanted:
             return
+        if first not in (each.slot.first, each.past):
+            return  # it goes on from what was equal before the slot was read anew
         made = self.sequencer.digest(id_, first, past, 1 << 60, int(since_us))
         if made is None:
             return  # what ended lately is not all remembered here: a later one will do

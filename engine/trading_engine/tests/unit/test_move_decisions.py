@@ -58,6 +58,12 @@ def order(**changed: Any) -> MoveOrder:
         (HELD, THERE, replace(EQUAL, incarnation="a"), LogDigest(3, "A", "b")),
         (HELD, replace(THERE, verified=(-1, "")), EQUAL, Wait("Verifying")),
         (HELD, replace(THERE, verified=(99, "M")), EQUAL, Wait("Verifying")),
+        # It has read the slot anew, beyond the digest: nothing of it was compared.
+        (HELD, replace(THERE, at=101, verified=(-1, "")), EQUAL, LogDigest(3, "A", "b")),
+        (
+            HELD, replace(THERE, at=101, verified=(-1, "")), replace(EQUAL, past="G"),
+            LogDigest(3, "A", "b"),
+        ),
         (HELD, replace(THERE, verified=(100, "G")), EQUAL, Wait("Verifying")),
         (
             HELD, replace(THERE, verified=(100, "G")), replace(EQUAL, past="G"),
