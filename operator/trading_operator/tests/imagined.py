@@ -26,7 +26,8 @@ from trading_operator.planner.child_actions import (
 )
 from trading_operator.planner.imagined_moves import at_rest, carried_out
 from trading_operator.planner.kubernetes.children import CHILD_MANAGER, template_hash_of
-from trading_operator.planner.kubernetes.plan import KubernetesIntent, make_kubernetes_plan
+from trading_operator.planner.kubernetes.intent import KubernetesIntent
+from trading_operator.planner.kubernetes.plan import make_kubernetes_plan
 from trading_operator.planner.kubernetes.seen import ChildKey, ChildSeen, KubernetesSeen, PodSeen
 from trading_operator.planner.observed import (
     NodeSeen,

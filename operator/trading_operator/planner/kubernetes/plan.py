@@ -20,7 +20,7 @@ from trading_operator.planner.autoscale.world import Sight
 from trading_operator.planner.child_actions import MakeSecret
 from trading_operator.planner.conditions import status_of
 from trading_operator.planner.facts import Facts
-from trading_operator.planner.kubernetes.children import template_hash_of, templates
+from trading_operator.planner.kubernetes.children import templates
 from trading_operator.planner.kubernetes.converging import World, converge, current_templates
 from trading_operator.planner.kubernetes.intent import KubernetesIntent
 from trading_operator.planner.kubernetes.obstacles import has_data, losses, obstacles_of
@@ -184,6 +184,3 @@ def _wake_after_seconds(
     if any(not each.is_ready for each in health.values()):
         return WAKE_SECONDS_WAITING
     return WAKE_SECONDS_IDLE
-
-
-__all__ = ["KubernetesIntent", "make_kubernetes_plan", "template_hash_of"]
