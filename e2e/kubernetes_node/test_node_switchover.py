@@ -19,7 +19,7 @@ from operator_process import Kubectl, until
 from trading_operator.probes.patroni import LEADERS, PORT, SYNCHRONOUS
 from trading_operator.probes.patroni_commands import USER
 
-pytestmark = pytest.mark.kubernetes
+pytestmark = [pytest.mark.kubernetes, pytest.mark.long]
 MEMBERS = 3
 # What moves, which side's primary is handed over, and how long after the move is told to be under
 # way. Each range moves once: whatever a shard lately had is there still, and copied no more.
