@@ -6,6 +6,7 @@ all symbols wait for that. Blocking; for threads.
 
 from __future__ import annotations
 
+import atexit
 import select
 import threading
 import time
@@ -97,3 +98,4 @@ def _has_heard_something(connection: Connection) -> bool:
 
 
 SPARES = Spares()
+atexit.register(SPARES.close)  # a process that ends lets go of them as it should
