@@ -125,6 +125,11 @@ def _stale(old: Server, new: Server) -> Iterator[str]:
                 yield "S3: a commit of a zombie"
 
 
+def problems_of(before: World, after: World, core: Core) -> list[str]:
+    """All laws that one thing that happened broke."""
+    return [*wrong_change(before, after), *wrong(after, core), *wrong_of_engines(after)]
+
+
 def is_settled(world: World) -> bool:
     """Whether a move that began has ended, done or given up."""
     rows = [server.row for server in world.servers if server.row is not None]

@@ -19,9 +19,7 @@ from trading_contract.tests.move_world.happenings import following
 from trading_contract.tests.move_world.properties import (
     is_repeatable,
     is_settled,
-    wrong,
-    wrong_change,
-    wrong_of_engines,
+    problems_of,
 )
 from trading_contract.tests.move_world.search import states_of
 from trading_contract.tests.move_world.world import (
@@ -111,7 +109,7 @@ def _step(world: World, seen: Walk, core: Core, chance: Random, share: float) ->
         return world
     what, after = chance.choice(wanted)
     seen.path.append(what)
-    problems = [*wrong_change(world, after), *wrong(after, core), *wrong_of_engines(after)]
+    problems = problems_of(world, after, core)
     if not problems and not is_repeatable(after, core):
         problems = ["S18: an action of the table is not idempotent"]
     seen.problem = problems[0] if problems else ""

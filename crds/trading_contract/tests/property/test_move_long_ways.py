@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings, target
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from trading_contract.tests.move_world.happenings import following
-from trading_contract.tests.move_world.properties import wrong, wrong_change, wrong_of_engines
+from trading_contract.tests.move_world.properties import problems_of
 from trading_contract.tests.move_world.search import states_of
 from trading_contract.tests.move_world.world import Core, Limits, Move, beginning
 
@@ -34,9 +34,7 @@ class MovingSlot(RuleBasedStateMachine):
     def happen(self, moves: list[Move], choice: int) -> None:
         """One of these; no law may break."""
         what, after = moves[choice % len(moves)]
-        problems = [
-            *wrong_change(self.world, after), *wrong(after, self.core), *wrong_of_engines(after),
-        ]  # fmt: skip
+        problems = problems_of(self.world, after, self.core)
         assert not problems, "\n".join([what, *problems])
         self.world = after
         self.pairs.add(states_of(after))

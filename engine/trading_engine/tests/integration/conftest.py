@@ -11,7 +11,7 @@ import pytest
 
 from trading_engine.tests.integration.moving_site import Pair, two_slots
 from trading_engine.tests.integration.partition_process import PartitionProcess, Site
-from trading_engine.tests.integration.postgres_server import PostgresServer, postgres_folder
+from trading_engine.tests.integration.postgres_server import PostgresServer, running_server
 from trading_engine.tests.integration.shard_site import Shards, two_shards
 
 _databases = itertools.count(1)
@@ -20,23 +20,15 @@ _databases = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A running server."""
-    if postgres_folder() is None:
-        pytest.skip("needs PostgreSQL's binaries (package `postgresql`)")
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.remove()
+    with running_server() as made:
+        yield made
 
 
 @pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
     """A running server that the test may kill."""
-    if postgres_folder() is None:
-        pytest.skip("needs PostgreSQL's binaries (package `postgresql`)")
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.remove()
+    with running_server() as made:
+        yield made
 
 
 @pytest.fixture

@@ -6,16 +6,15 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
-from trading_engine.tests.integration.gate_proxy import Gate, GateProxy, Moment, Write
+from trading_engine.tests.integration.fault_cells import FREEZE_SECONDS, Cell, every_cell
+from trading_engine.tests.integration.gate_proxy import Gate, GateProxy, Write
 from trading_engine.tests.integration.moving_load import Load, check
 from trading_engine.tests.integration.moving_site import Pair, Start, wait_for
 from trading_engine.tests.integration.partition_process import Site
 from trading_engine.tests.integration.wire_client import WireClient
 
 FATAL_STATUS = 70
-FREEZE_SECONDS = 5.0
 SOURCE, TARGET = "p0", "p1"
 SLOT = 2
 # In the order of a move: the target tells where it is, the source logs a digest and decides.
@@ -134,19 +133,7 @@ FAULTS: dict[str, Fault] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One of the matrix."""
-
-    point: str
-    moment: Moment
-    fault: str
-
-    def __str__(self) -> str:
-        return f"{self.fault} {self.moment} {self.point}"
-
-
-ALL = [Cell(p, m, f) for p in WRITES for m in ("before", "after") for f in FAULTS]
+ALL = every_cell(WRITES, FAULTS)
 
 
 def run(cell: Cell, pair: GatedPair) -> None:

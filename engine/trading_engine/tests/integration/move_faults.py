@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
+from trading_engine.tests.integration.fault_cells import FREEZE_SECONDS, Cell, every_cell
 from trading_engine.tests.integration.gate_proxy import Gate, GateProxy, Moment, Write
 from trading_engine.tests.integration.moving_load import Load
 from trading_engine.tests.integration.moving_site import wait_for
@@ -17,7 +17,6 @@ from trading_engine.tests.integration.shard_site import Shards, X, Y, check_orde
 from trading_engine.tests.integration.wire_client import WireClient
 
 FATAL_STATUS = 70
-FREEZE_SECONDS = 5.0
 ENGINES = "FROM pg_stat_activity WHERE application_name LIKE 'engine/%'"
 # In the order of a move: (shard, what is written there).
 WRITES = {
@@ -122,19 +121,7 @@ FAULTS: dict[str, Fault] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One of the matrix."""
-
-    point: str
-    moment: Moment
-    fault: str
-
-    def __str__(self) -> str:
-        return f"{self.fault} {self.moment} {self.point}"
-
-
-ALL = [Cell(p, m, f) for p in WRITES for m in ("before", "after") for f in FAULTS]
+ALL = every_cell(WRITES, FAULTS)
 
 
 def run(cell: Cell, shards: Site, slots: tuple[int, ...] = (2,)) -> None:

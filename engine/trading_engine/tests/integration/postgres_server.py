@@ -11,9 +11,12 @@ import subprocess
 import tempfile
 import time
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+import pytest
 
 PASSWORD = "for-tests-only"
 
@@ -125,3 +128,14 @@ class PostgresServer:
         """End it and delete its folder."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def running_server() -> Iterator[PostgresServer]:
+    """One that runs, for a fixture; skips where there is no PostgreSQL."""
+    if postgres_folder() is None:
+        pytest.skip("needs PostgreSQL's binaries (package `postgresql`)")
+    made = PostgresServer()
+    made.start()
+    yield made
+    made.remove()

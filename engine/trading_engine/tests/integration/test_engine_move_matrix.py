@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from trading_engine.tests.integration.engine_move_faults import ALL, Cell, GatedPair, run
+from trading_engine.tests.integration.engine_move_faults import ALL, GatedPair, run
+from trading_engine.tests.integration.fault_cells import Cell
 from trading_engine.tests.integration.gate_proxy import GateProxy
 from trading_engine.tests.integration.moving_site import two_slots
 from trading_engine.tests.integration.partition_process import PartitionProcess, Site
-from trading_engine.tests.integration.postgres_server import PostgresServer, postgres_folder
+from trading_engine.tests.integration.postgres_server import PostgresServer, running_server
 
 # On both sides of the decision; who is frozen takes five seconds.
 QUICK = [
@@ -25,12 +26,8 @@ _databases = itertools.count(1)
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     """One that the tests may crash."""
-    if postgres_folder() is None:
-        pytest.skip("needs PostgreSQL's binaries (package `postgresql`)")
-    made = PostgresServer()
-    made.start()
-    yield made
-    made.remove()
+    with running_server() as made:
+        yield made
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from trading_contract.wire import Code, Side, TimeInForce
+from trading_engine.tests.integration.fault_cells import Cell
 from trading_engine.tests.integration.gate_proxy import Gate, GateProxy, Write
-from trading_engine.tests.integration.move_faults import ALL, FAULTS, Cell, Site, run
+from trading_engine.tests.integration.move_faults import ALL, FAULTS, Site, run
 from trading_engine.tests.integration.moving_load import Load
 from trading_engine.tests.integration.moving_site import wait_for
 from trading_engine.tests.integration.partition_process import PartitionProcess
