@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -48,8 +47,6 @@ def disk() -> Iterator[Path]:
 @pytest.fixture
 def on_disk(disk: Path) -> Iterator[Exchange]:
     """A Ready cluster on it."""
-    if not shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin"):
-        pytest.skip("haproxy is missing: run `make setup`")
     running = Exchange(disk / "home", "small")
     try:
         running.ctl("up", "-f", str(SPEC))

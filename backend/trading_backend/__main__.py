@@ -1,4 +1,4 @@
-"""`trading-backend run`: one replica."""
+"""`trading-backend run`: one replica. `trading-backend balance`: the load balancer before them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import argparse
 import asyncio
 import logging
 import os
+import resource
 import socket
 import sys
 import threading
-from pathlib import Path
 from types import FrameType
 
 import uvicorn
+import uvloop
 
 from trading_backend.app import create_app
-from trading_backend.order_lane import order_lane
+from trading_backend.balancer.balancer import Balancer
+from trading_backend.balancer.settings import BalancerSettings
+from trading_backend.order_lane import FROM_CLIENTS, order_lane
 from trading_backend.replica import Replica
 from trading_backend.settings import BackendSettings
 from trading_backend.stream_protocol import StreamProtocol
@@ -40,21 +43,17 @@ class _Server(uvicorn.Server):
         """Begin to listen."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
-        if self._replica.settings.listen_socket is not None:
-            self.servers.append(await self._listen_at(self._replica.settings.listen_socket))
+        if (link := self._replica.link) is not None:
+            link.connections = lambda: len(self.server_state.connections)
+            link.make = self._protocol_of_client
+            link.start()
 
-    async def _listen_at(self, path: Path) -> asyncio.Server:
-        """A UNIX socket besides; one that a dead process left is replaced."""
-        path.unlink(missing_ok=True)  # noqa: ASYNC240 -- once, and takes no time
-        server = await asyncio.get_running_loop().create_unix_server(
-            lambda: self.config.http_protocol_class(  # type: ignore[call-arg]
-                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-            ),
-            str(path),
-            backlog=self.config.backlog,
+    def _protocol_of_client(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config,
+            server_state=self.server_state,
+            app_state={**self.lifespan.state, FROM_CLIENTS: True},
         )
-        path.chmod(0o666)  # noqa: ASYNC240 -- like the port: for whoever is on this machine
-        return server
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal to stop; the second one is obeyed at once."""
@@ -82,6 +81,23 @@ def end_anyway(seconds: float) -> None:
     timer.start()
 
 
+def raise_descriptor_limit() -> None:
+    """As many open files as the system lets us have: each client's connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _balance() -> int:
+    settings = load(BalancerSettings, "TRADING_BALANCER_", os.environ)
+    logging.getLogger().setLevel(settings.log_level.upper())
+
+    async def main() -> None:
+        await Balancer(settings).run()
+
+    uvloop.run(main())
+    return 0
+
+
 def _run() -> int:
     settings = load(BackendSettings, "TRADING_BACKEND_", os.environ)
     replica = Replica(settings)
@@ -90,7 +106,7 @@ def _run() -> int:
         host=settings.listen_host,
         port=settings.listen_port,
         loop="uvloop",
-        http=order_lane(replica.entry),
+        http=order_lane(replica.entry, replica.link),
         ws=StreamProtocol,
         ws_per_message_deflate=False,
         ws_ping_interval=20,
@@ -109,15 +125,18 @@ def _run() -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; 0 = stopped as asked, 1 = what went wrong is on stderr."""
     parser = argparse.ArgumentParser(prog="trading-backend", description=__doc__)
-    parser.add_subparsers(dest="command", required=True).add_parser(
-        "run", help="run a replica; settings come from TRADING_BACKEND_* variables"
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="run a replica; settings come from TRADING_BACKEND_* variables")
+    commands.add_parser(
+        "balance", help="run the load balancer; settings come from TRADING_BALANCER_* variables"
     )
-    parser.parse_args(argv)
+    command = parser.parse_args(argv).command
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
     try:
-        return _run()
+        raise_descriptor_limit()
+        return _balance() if command == "balance" else _run()
     except TradingError as problem:
         print(f"trading-backend: {problem}", file=sys.stderr)
         return 1

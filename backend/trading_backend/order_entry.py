@@ -241,13 +241,13 @@ class OrderEntry:
             for connection in list(self.connections):
                 connection.check_idle(now_us)
 
-    def announce_shutdown(self) -> None:
-        """Tell all clients that this replica goes away; best well before it does.
-
-        Streams get an event; answers over HTTP say `Connection: close` from now on.
-        """
+    def close_after_answers(self) -> None:
+        """Answers over HTTP say `Connection: close` from now on."""
         self.draining = True
         self._set_headers()
+
+    def announce_shutdown(self) -> None:
+        """Tell all streams that this replica goes away; best well before it does."""
         for stream in list(self.streams.values()):
             stream.announce_shutdown()
 

@@ -7,6 +7,7 @@ a bound.
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, ClassVar
 
@@ -14,17 +15,20 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from trading_backend._native import COMPLETE, NEED_MORE
+from trading_backend.balancer_link import BalancerLink
 from trading_backend.order_entry import OrderEntry
 from trading_backend.routes.order_stream import STREAM_PATH, OrderStreamProtocol
 
 HELD_BYTES_PAUSE = 256 * 1024
 PARTIAL_SECONDS_MAX = 10
+FROM_CLIENTS = "from_clients"
 
 
 class OrderLaneProtocol(HttpToolsProtocol):
     """An HTTP connection with the fast lane. Made by `order_lane`."""
 
     entry: ClassVar[OrderEntry]
+    link: ClassVar[BalancerLink | None]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,10 +44,12 @@ class OrderLaneProtocol(HttpToolsProtocol):
         """Look at it now and then: idle connections are closed."""
         super().connection_made(transport)
         self.entry.connections.add(self)
+        if self.link is not None and self.app_state.get(FROM_CLIENTS):
+            self.link.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whatever is in flight goes on; its answer has nowhere to go."""
-        self.entry.connections.discard(self)
+        self._be_no_lane()
         self._held = b""
         super().connection_lost(exc)
 
@@ -104,8 +110,25 @@ class OrderLaneProtocol(HttpToolsProtocol):
         self._write(data)
         if self._held:
             self._pump()
+        elif self.link is not None and self.link.wanted > 0:
+            self.loop.call_soon(self.link.return_one, self)  # once the answer is written
         if self._paused:
             self._check_reading()
+
+    def leave(self) -> int | None:
+        """Give the connection up between two requests; see `Returnable`."""
+        busy = self._answering or self._held or self._server_busy() or self.pipeline
+        unsent = self.transport.is_closing() or self.transport.get_write_buffer_size()
+        if busy or unsent:
+            return None
+        descriptor = os.dup(self.transport.get_extra_info("socket").fileno())
+        self.transport.abort()  # ends our end of it only: the copy keeps the connection
+        return descriptor
+
+    def _be_no_lane(self) -> None:
+        self.entry.connections.discard(self)
+        if self.link is not None:
+            self.link.exit(self)
 
     def _check_reading(self) -> None:
         """Do not read on while answers are outstanding and much is held already."""
@@ -139,12 +162,11 @@ class OrderLaneProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """`/ws-api/v3` is served natively; other paths by uvicorn."""
+        self._be_no_lane()
         if httptools.parse_url(self.url).path != STREAM_PATH:
-            self.entry.connections.discard(self)
             super().handle_websocket_upgrade()
             return
         self.connections.discard(self)
-        self.entry.connections.discard(self)
         stream = OrderStreamProtocol(self.entry, self.server_state)
         self.transport.set_protocol(stream)
         stream.connection_made(self.transport)
@@ -176,6 +198,9 @@ class OrderLaneProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-def order_lane(entry: OrderEntry) -> type[OrderLaneProtocol]:
-    """The protocol class for `uvicorn.Config(http=...)`, bound to this order entry."""
-    return type("OrderLane", (OrderLaneProtocol,), {"entry": entry})
+def order_lane(entry: OrderEntry, link: BalancerLink | None = None) -> type[OrderLaneProtocol]:
+    """The protocol class for `uvicorn.Config(http=...)`, bound to this order entry.
+
+    Connections of the load balancer have FROM_CLIENTS in their `app_state`.
+    """
+    return type("OrderLane", (OrderLaneProtocol,), {"entry": entry, "link": link})

@@ -12,8 +12,10 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from trading_backend.background import BackgroundLoop
+from trading_backend.balancer_link import BalancerLink
 from trading_backend.channels import Channels
 from trading_backend.errors import ApiError
+from trading_backend.hand_over import Serves
 from trading_backend.keys import KeyRing, read_keys
 from trading_backend.load import LoadMeter
 from trading_backend.market_feed import MarketFeed
@@ -77,6 +79,10 @@ class Replica:
         self.partitions.sockets_folder = settings.partition_sockets_folder
         self.feed = MarketFeed(self.channels, self.partitions, self.store)
         self.draining = False
+        self.link: BalancerLink | None = None
+        if settings.balancer_socket is not None:
+            self.link = BalancerLink(settings.balancer_socket, settings.replica)
+            self.link.state = self._serves
         self.stream_clients: set[StreamClient] = set()
         self._keys_seen: tuple[int, int] = (-1, -1)
         self._topology_seen: tuple[int, int] = (-1, -1)
@@ -93,16 +99,34 @@ class Replica:
         self._loop.start()
 
     def drain(self) -> None:
-        """Stop being ready; tell streams and keep-alive clients: this replica goes away soon."""
+        """Stop being ready; tell streams: this replica goes away soon.
+
+        Connections of the load balancer are handed back; others hear of it in their next answer,
+        and so do those that are still here after half of the notice.
+        """
         if not self.draining:
             self.draining = True
             self.entry.announce_shutdown()
+            if self.link is None:
+                self.entry.close_after_answers()
+            else:
+                self.link.report()
+                asyncio.get_running_loop().call_later(
+                    self.settings.drain_notice_seconds / 2, self.entry.close_after_answers
+                )
             for client in tuple(self.stream_clients):
                 client.announce_shutdown()
+
+    def _serves(self) -> Serves:
+        if self.draining:
+            return Serves.LEAVES
+        return Serves.SOME if self.partitions.missing() else Serves.ALL
 
     async def close(self) -> None:
         """Let go of everything."""
         self.draining = True
+        if self.link is not None:
+            await self.link.close()
         await self._loop.close()
         await self.load.close()
         await asyncio.gather(self.feed.close(), self.limits.close())

@@ -17,8 +17,8 @@ class BackendSettings(BaseModel):
     secrets_folder: Path = Field(description="folder with api-keys.json and database passwords")
     listen_host: str = "127.0.0.1"
     listen_port: int = Field(ge=1, le=65535)
-    listen_socket: Path | None = Field(
-        default=None, description="a UNIX socket besides, for a load balancer of the same machine"
+    balancer_socket: Path | None = Field(
+        default=None, description="where the load balancer of the same machine hands connections"
     )
     partition_sockets_folder: Path | None = Field(
         default=None, description="where partitions of the same machine listen, as NAME.sock"

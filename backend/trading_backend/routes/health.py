@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
+from trading_backend.order_lane import FROM_CLIENTS
 from trading_backend.replica import Replica
 from trading_contract.load import ReplicaLoad
 from trading_contract.load_metrics import CONTENT_TYPE, exposition, replica_metrics
@@ -43,14 +44,22 @@ def health_routes(replica: Replica) -> APIRouter:
             "revision": replica.topology.revision,
         }
 
-    # Not in the description of the API: they are not for clients, and the load balancer of one
-    # machine does not pass them.
+    # Not in the description of the API: they are not for clients, and connections that the load
+    # balancer of one machine hands over do not find them.
     @router.get("/load", include_in_schema=False)
-    async def load() -> ReplicaLoad:
+    async def load(request: Request) -> ReplicaLoad:
+        refuse_clients(request)
         return replica.load.read()
 
     @router.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
+    async def metrics(request: Request) -> Response:
+        refuse_clients(request)
         return Response(exposition(replica_metrics(replica.load.read())), media_type=CONTENT_TYPE)
 
     return router
+
+
+def refuse_clients(request: Request) -> None:
+    """Raises 404 on connections of the load balancer."""
+    if request.scope.get("state", {}).get(FROM_CLIENTS):
+        raise HTTPException(404)

@@ -21,7 +21,6 @@ from trading_operator.planner.changes import problems_of, problems_of_change
 from trading_operator.planner.keeping import BALANCER
 from trading_operator.planner.observed import Role
 from trading_operator.substrates.processes.commands import redis_command
-from trading_operator.substrates.processes.haproxy import haproxy_command
 from trading_operator.substrates.processes.keepers import (
     SUPERVISOR,
     is_kept,
@@ -128,7 +127,6 @@ def refuse_missing_programs(layout: Layout) -> None:
     checks: tuple[Callable[[], object], ...] = (
         postgres_folder,
         lambda: redis_command(layout, probe),
-        lambda: haproxy_command(layout, probe),
     )
     problems = []
     for check in checks:

@@ -71,9 +71,9 @@ class StartComponent:
 
 @dataclass(frozen=True)
 class ReplaceBalancer:
-    """Start a load balancer that takes the sockets over from the running one.
+    """Start another load balancer beside the running one, then end that.
 
-    No connection is refused.
+    Connections that replicas have stay.
     """
 
     component: Component
@@ -81,7 +81,7 @@ class ReplaceBalancer:
 
     def describe(self) -> str:
         """The action in words."""
-        return f"reload {self.component.name}"
+        return f"replace {self.component.name}"
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,8 @@ def rolls(
         elif process.settings_hash == component.settings_hash:
             continue
         elif component.role is Role.BALANCER:
-            if _members_are_settled(health, wanted, observed):
-                yield ReplaceBalancer(component, "its members or its port changed")
+            if _replicas_are_current(wanted, observed):
+                yield ReplaceBalancer(component, "its port or its form changed")
         elif name in moves.held or (component.role in MOVING_ROLES and is_moving):
             continue  # moves end first
         elif not has_rolled and unwell <= {name}:
@@ -70,28 +70,24 @@ def _is_moving(wanted: WantedCluster, observed: Observed, moves: MovesPlan) -> b
     return any(each is not None and not moves.are_done(each.moves) for each in topologies)
 
 
-def _members_are_settled(
-    health: Mapping[str, Health], wanted: WantedCluster, observed: Observed
-) -> bool:
-    """New replicas get traffic when they are ready; one that failed holds nobody up."""
-    replicas = [each.name for each in wanted.components if each.role is Role.REPLICA]
-    return all(health[name].is_serving or name in observed.failures for name in replicas)
+def _replicas_are_current(wanted: WantedCluster, observed: Observed) -> bool:
+    """One of an earlier version may not know how to get connections from the new balancer."""
+    running = ((each, observed.process(each.name)) for each in wanted.components)
+    return all(
+        process is None or process.settings_hash == each.settings_hash
+        for each, process in running
+        if each.role is Role.REPLICA
+    )
 
 
 def removals(wanted: WantedCluster, observed: Observed, now: float) -> Iterator[Action]:
     """What is asked for no more, when nobody needs it and everybody knows."""
-    balancer, running = wanted.component(BALANCER), observed.process(BALANCER)
-    is_rerouted = (
-        running is None or balancer is None or running.settings_hash == balancer.settings_hash
-    )
     published, specified = is_published(wanted, observed), is_specified(wanted, observed)
     for name, process in sorted((observed.processes or {}).items()):
         if wanted.component(name) is not None or name in observed.busy or not specified:
             continue
         if process.role == Role.PARTITION and not published:
             continue  # others are still told that it owns something
-        if process.role == Role.REPLICA and not is_rerouted:
-            continue
         if process.role == Role.NODE and name not in observed.nodes:
             continue  # it does not answer: unknown whether it owns hash slots
         if process.role == Role.SHARD and not _may_go(name, process, published, observed):

@@ -32,8 +32,8 @@ from trading_operator.planner.scaling.signals import Tier
 
 HOST = "127.0.0.1"
 # Raised when what a version makes of the settings changes, so that a new version starts it anew.
-BALANCER_FORM = "3"
-REPLICA_FORM = "2"
+BALANCER_FORM = "4"
+REPLICA_FORM = "3"
 SHARD_FORM = "3"  # raised with each migration, so that shards are prepared anew
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
@@ -221,14 +221,7 @@ def _components(
             if role is Role.REPLICA:
                 settings["form"] = REPLICA_FORM
         elif role is Role.BALANCER:
-            members = [
-                f"{each}={HOST}:{ports[each]}" for each in names[Role.REPLICA] if each in ports
-            ]
-            settings = {
-                "replicas": ",".join(members),
-                "port_field": "spec.exposure.port",
-                "form": BALANCER_FORM,
-            }
+            settings = {"port_field": "spec.exposure.port", "form": BALANCER_FORM}
         yield Component(name, role, ports[name], tuple(sorted(settings.items())))
 
 

@@ -1,4 +1,4 @@
-"""How far a replica reaches, also as seen through the load balancer before it."""
+"""How far a replica reaches, also as seen through a load balancer before it."""
 
 from __future__ import annotations
 

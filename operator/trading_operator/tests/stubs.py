@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from trading_operator.planner.actions import Component
@@ -17,6 +19,7 @@ from trading_operator.planner.observed import Role
 from trading_operator.substrates.processes.commands import PROGRAMS, Programs
 from trading_operator.substrates.processes.layout import Layout
 from trading_operator.substrates.processes.spawn import Command
+from trading_operator.tests.balancer_client import take_connections
 
 HEADER = struct.Struct("<IBBH")
 STATUS = 8
@@ -44,6 +47,11 @@ def _status(name: str, topology: Path) -> bytes:
     return json.dumps(answer).encode()
 
 
+def _http(name: str) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(name)}\r\nConnection: close\r\n\r\n"
+    return (head + name).encode()
+
+
 async def serve(kind: str, name: str, port: int, topology: Path) -> None:
     """Answer for ever."""
 
@@ -55,19 +63,25 @@ async def serve(kind: str, name: str, port: int, topology: Path) -> None:
 
     async def answer_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        body = name.encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        writer.write(head.encode() + body)
+        writer.write(_http(name))
         await writer.drain()
         writer.close()
 
+    def answer_client(client: socket.socket) -> None:
+        client.settimeout(2)
+        with suppress(OSError):
+            client.recv(65536)
+            client.sendall(_http(name))
+
     answer = answer_status if kind == "partition" else answer_http
     server = await asyncio.start_server(answer, "127.0.0.1", port)
-    socket = Layout(topology.parent).socket_file(name)
-    if socket is not None:
-        socket.unlink(missing_ok=True)
-        await asyncio.start_unix_server(answer, socket)
-        socket.chmod(0o666)
+    layout = Layout(topology.parent)
+    if kind == "replica":
+        take_connections(layout.balancer_socket, name, answer_client)
+    elif (path := layout.socket_file(name)) is not None:
+        path.unlink(missing_ok=True)
+        await asyncio.start_unix_server(answer, path)
+        path.chmod(0o666)
     await server.serve_forever()
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import uvicorn
 from fastapi import FastAPI
 
+from trading_backend.balancer_link import BalancerLink
 from trading_backend.order_entry import ApiKey, OrderEntry, OrderLimits, OrderLookups, Verdict
-from trading_backend.order_lane import order_lane
+from trading_backend.order_lane import FROM_CLIENTS, order_lane
 from trading_backend.routes.batch_orders import batch_order_routes
 from trading_backend.routes.orders import order_routes
 from trading_backend.tests.unit.fake_partition import Cluster, make_cluster
@@ -106,8 +107,12 @@ async def live_replica(
     lookups: OrderLookups | None = None,
     limits: OrderLimits | None = None,
     deadline_seconds: float = 5,
+    link: BalancerLink | None = None,
 ) -> AsyncIterator[Replica]:
-    """A replica that is ready; with `lane=False` every request takes the ordinary routes."""
+    """A replica that is ready; with `lane=False` every request takes the ordinary routes.
+
+    Over a `link` it takes connections of a load balancer besides.
+    """
     cluster = await make_cluster(partitions)
     counted = CountedLimits()
     entry = OrderEntry("r0", limits or counted, lookups, deadline_seconds=deadline_seconds)
@@ -117,7 +122,7 @@ async def live_replica(
     app = FastAPI()
     app.include_router(order_routes(entry))
     app.include_router(batch_order_routes(entry))
-    protocol = order_lane(entry) if lane else "httptools"
+    protocol = order_lane(entry, link) if lane else "httptools"
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
@@ -129,8 +134,16 @@ async def live_replica(
         serving = asyncio.get_running_loop().create_task(server._serve([listener]))
         try:
             await wait_for(lambda: server.started and entry.partitions.ready)
+            if link is not None:
+                link.connections = lambda: len(server.server_state.connections)
+                link.make = lambda: config.http_protocol_class(  # type: ignore[call-arg]
+                    config=config, server_state=server.server_state, app_state={FROM_CLIENTS: True}
+                )
+                link.start()
             yield Replica(entry, cluster, server, port, counted)
         finally:
+            if link is not None:
+                await link.close()
             server.should_exit = True
             await asyncio.wait_for(serving, 15)
             await entry.close()

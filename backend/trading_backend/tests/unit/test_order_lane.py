@@ -259,7 +259,7 @@ def test_a_draining_replica_closes_each_connection_with_its_next_answer() -> Non
             reader, writer = await asyncio.open_connection("127.0.0.1", replica.port)
             writer.write(order_http(MINE))
             await wait_for(lambda: partition.commands)
-            replica.entry.announce_shutdown()
+            replica.entry.close_after_answers()
             partition.answer(partition.commands)
             answer = await read_response(reader)
             assert b"connection: close\r\n" in answer.lower()

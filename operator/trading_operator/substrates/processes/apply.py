@@ -6,6 +6,7 @@ What takes long is begun here and goes on in the background.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -34,7 +35,6 @@ from trading_operator.planner.observed import Role
 from trading_operator.planner.topology import topology_text
 from trading_operator.substrates.processes.attempts import Attempts
 from trading_operator.substrates.processes.commands import PROGRAMS, Programs
-from trading_operator.substrates.processes.haproxy import haproxy_command, write_config
 from trading_operator.substrates.processes.layout import (
     Layout,
     ordinary_user,
@@ -60,7 +60,7 @@ from trading_operator.substrates.processes.spawn import (
 )
 
 PREPARE_SECONDS_MAX = 120
-STOP_SIGNALS = {Role.SHARD: signal.SIGINT, Role.BALANCER: signal.SIGUSR1}
+STOP_SIGNALS = {Role.SHARD: signal.SIGINT}
 # PostgreSQL is never killed: "immediate" ends it just as surely and tells its children.
 KILL_SIGNALS = {Role.SHARD: signal.SIGQUIT}
 
@@ -114,11 +114,9 @@ class Applier:
             folder = self._layout.node_folder(name)
             folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             give_to(folder, ordinary_user())
-        elif component.role == Role.BALANCER:
-            write_config(self._layout, component)
         command = self._programs.commands[component.role](self._layout, component)
         try:
-            # Two load balancers overlap during a reload, so they share no lock.
+            # Two load balancers overlap while one replaces the other, so they share no lock.
             lock = component.role != Role.BALANCER
             child = spawn(self._layout, component, command, lock=lock)
         except AlreadyRunningError:
@@ -142,12 +140,12 @@ class Applier:
         raise WorldError(f"{component.name}: port {component.port} was taken; choosing another")
 
     async def _replace(self, component: Component) -> None:
-        write_config(self._layout, component)
         seen = ProcessTable(self._layout.uid).look().get(component.name)
-        older = () if seen is None else (*seen.older_pids, seen.pid)
-        command = haproxy_command(self._layout, component, older)
+        command = self._programs.commands[Role.BALANCER](self._layout, component)
         child = spawn(self._layout, component, command, lock=False)
         self._attempts.started(component.name, child)
+        for pid in () if seen is None else (*seen.older_pids, seen.pid):
+            _tell(pid, signal.SIGTERM)
 
     def _stop(self, action: StopComponent) -> None:
         role = Role(action.role)
@@ -160,10 +158,7 @@ class Applier:
         if seen is None:
             return
         for pid in (*seen.older_pids, seen.pid):
-            try:
-                os.kill(pid, chosen)
-            except ProcessLookupError:
-                continue
+            _tell(pid, chosen)
 
     async def _prepare(self, action: PrepareShard) -> None:
         shard, path = action.shard, self._layout.log_file(f"{action.shard}-prepare")
@@ -205,6 +200,11 @@ class Applier:
             await node.take_hash_slots(action.hash_slots, action.node_id, action.source_id)
         except (OSError, TimeoutError, RedisError) as error:
             raise WorldError(f"{action.node}: taking hash slots: {error}") from error
+
+
+def _tell(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 class ProcessesSubstrate:

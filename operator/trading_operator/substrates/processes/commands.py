@@ -10,7 +10,6 @@ from pathlib import Path
 
 from trading_operator.planner.actions import Component
 from trading_operator.planner.observed import Role
-from trading_operator.substrates.processes.haproxy import haproxy_command
 from trading_operator.substrates.processes.layout import Layout, ordinary_user
 from trading_operator.substrates.processes.postgres import NeedsPersonError, postgres_command
 from trading_operator.substrates.processes.spawn import Command
@@ -70,7 +69,9 @@ def redis_command(layout: Layout, component: Component) -> Command:
 
 def partition_command(layout: Layout, component: Component) -> Command:
     """An engine process."""
+    socket = layout.socket_file(component.name)
     environment = {
+        **({"TRADING_ENGINE_LISTEN_SOCKET": str(socket)} if socket else {}),
         "TRADING_ENGINE_PARTITION": component.name,
         "TRADING_ENGINE_SHARD_SOCKETS_FOLDER": str(layout.shards_folder),
         **_common("TRADING_ENGINE_", layout, component),
@@ -82,10 +83,21 @@ def replica_command(layout: Layout, component: Component) -> Command:
     """A backend process."""
     environment = {
         "TRADING_BACKEND_REPLICA": component.name,
+        "TRADING_BACKEND_BALANCER_SOCKET": str(layout.balancer_socket),
         "TRADING_BACKEND_PARTITION_SOCKETS_FOLDER": str(layout.sockets_folder),
         **_common("TRADING_BACKEND_", layout, component),
     }
     return Command((own_program("trading-backend"), "run"), environment)
+
+
+def balancer_command(layout: Layout, component: Component) -> Command:
+    """The process that hands connections to replicas, which ask it at its socket."""
+    environment = {
+        "TRADING_BALANCER_LISTEN_HOST": component.setting("host", "127.0.0.1"),
+        "TRADING_BALANCER_LISTEN_PORT": str(component.port),
+        "TRADING_BALANCER_REPLICAS_SOCKET": str(layout.balancer_socket),
+    }
+    return Command((own_program("trading-backend"), "balance"), environment)
 
 
 def prepare_argv(layout: Layout, shard: str) -> tuple[str, ...]:
@@ -97,9 +109,7 @@ def prepare_argv(layout: Layout, shard: str) -> tuple[str, ...]:
 
 
 def _common(prefix: str, layout: Layout, component: Component) -> dict[str, str]:
-    socket = layout.socket_file(component.name)
     return {
-        **({f"{prefix}LISTEN_SOCKET": str(socket)} if socket else {}),
         f"{prefix}TOPOLOGY_FILE": str(layout.topology_file),
         f"{prefix}SECRETS_FOLDER": str(layout.secrets_folder),
         f"{prefix}LISTEN_HOST": component.setting("host", "127.0.0.1"),
@@ -114,7 +124,7 @@ PROGRAMS = Programs(
         Role.NODE: redis_command,
         Role.PARTITION: partition_command,
         Role.REPLICA: replica_command,
-        Role.BALANCER: haproxy_command,
+        Role.BALANCER: balancer_command,
     },
     prepare_argv,
 )

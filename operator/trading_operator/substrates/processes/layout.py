@@ -95,13 +95,13 @@ class Layout:
         return self.root / "logs"
 
     @property
-    def balancer_folder(self) -> Path:
-        """Configuration and socket of the load balancer."""
-        return self.root / "load-balancer"
+    def balancer_socket(self) -> Path:
+        """Where replicas ask the load balancer for connections; its name may be long."""
+        return self.sockets_folder / "load-balancer.sock"
 
     @property
     def sockets_folder(self) -> Path:
-        """UNIX sockets of partitions and replicas."""
+        """UNIX sockets of partitions and of the load balancer."""
         return self.root / "sockets"
 
     @property
@@ -164,7 +164,7 @@ class Layout:
     def make(self) -> None:
         """Create the folders; idempotent. Only the secrets are closed to other users."""
         self.root.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for folder in ("locks", "logs", "shards", "redis", "load-balancer", "sockets"):
+        for folder in ("locks", "logs", "shards", "redis", "sockets"):
             (self.root / folder).mkdir(mode=0o755, exist_ok=True)
         self.secrets_folder.mkdir(mode=0o700, exist_ok=True)
         if not self.uid_file.exists():

@@ -21,6 +21,7 @@ from trading_operator.planner.observed import (
     ShardSeen,
 )
 from trading_operator.planner.scaling.signals import Tier
+from trading_operator.probes.balancer import ask_balancer
 from trading_operator.probes.loads import read_replica_load
 from trading_operator.probes.partition import PartitionProbe
 from trading_operator.probes.postgres import ShardProbe
@@ -197,7 +198,8 @@ class Observer:
             case Role.REPLICA:
                 asked.replicas[name] = await ask_replica("127.0.0.1", port)
             case Role.BALANCER:
-                asked.balancers[name] = await ask_replica("127.0.0.1", port)
+                socket = self._layout.balancer_socket
+                asked.balancers[name] = await ask_balancer("127.0.0.1", port, socket)
 
     def _with_files(self, asked: dict[str, ShardSeen]) -> dict[str, ShardSeen]:
         """Add what lies on the disk, also of shards that do not run."""

@@ -18,7 +18,7 @@ from trading_operator.planner.actions import (
     StopComponent,
     subject,
 )
-from trading_operator.planner.observed import Failure, Observed, PartitionSeen, ShardSeen
+from trading_operator.planner.observed import Failure, Observed, PartitionSeen, Role, ShardSeen
 from trading_operator.planner.preview import imagine
 from trading_operator.tests.builders import (
     NOW,
@@ -169,18 +169,31 @@ def test_what_owns_slots_is_kept_and_reported() -> None:
     assert verdict(planned(cluster(), converged(cluster(), world)).status, "Available")[0] == "True"
 
 
-def test_a_removed_replica_loses_its_traffic_before_it_is_stopped() -> None:
+def test_replicas_come_and_go_without_another_load_balancer() -> None:
+    """They ask the one that runs for connections, and give them back before they end."""
     world = converged(cluster(backends={"replicas": 3}))
-    order = [action for action, _ in steps(cluster(), world)]
-    kinds = [type(action) for action in order]
-    assert kinds == [ReplaceBalancer, StopComponent, StopComponent]
-    assert [subject(action) for action in order[1:]] == ["replica-1", "replica-2"]
-
-
-def test_an_added_replica_gets_traffic_when_it_is_ready() -> None:
-    world = converged(cluster())
+    gone = [(type(action), subject(action)) for action, _ in steps(cluster(), world)]
+    assert gone == [(StopComponent, "replica-1"), (StopComponent, "replica-2")]
     order = [type(action) for action, _ in steps(cluster(backends={"replicas": 2}), world)]
-    assert order == [AssignPorts, StartComponent, ReplaceBalancer]
+    assert order == [StopComponent]
+    come = steps(cluster(backends={"replicas": 2}), converged(cluster()))
+    assert [type(action) for action, _ in come] == [AssignPorts, StartComponent]
+
+
+def test_another_load_balancer_waits_for_replicas_of_the_present_form() -> None:
+    wanted = cluster(backends={"replicas": 2})
+    world = converged(wanted)
+    older = {
+        name: replace(each, settings_hash="older")
+        for name, each in (world.processes or {}).items()
+        if each.role in (Role.REPLICA, Role.BALANCER)
+    }
+    world = replace(world, processes={**(world.processes or {}), **older})
+    order = [(type(action), subject(action)) for action, _ in steps(wanted, world)]
+    restarts = [
+        (kind, f"replica-{i}") for i in range(2) for kind in (StopComponent, StartComponent)
+    ]
+    assert order == [*restarts, (ReplaceBalancer, "load-balancer")]
 
 
 def test_changed_settings_restart_one_shard_at_a_time() -> None:
