@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 
-from exchange import SPEC, Exchange, Trader
+from exchange import SPEC, Exchange, Key, Trader
 
 
 def edited(folder: Path, **changes: object) -> str:
@@ -45,6 +48,43 @@ def test_replicas_and_empty_partitions_come_and_go_with_the_file(
     names = {p["name"] for p in exchange.status()["processes"] if p["pid"]}
     assert not {"replica-2", "partition-2"} & names
     trader.signed("DELETE", "openOrders", symbol="BTCUSDT")
+
+
+def test_no_client_notices_that_replicas_come_and_go(
+    exchange: Exchange, key: Key, tmp_path: Path
+) -> None:
+    """Each keeps its one connection, and no order fails, from two replicas to four and to one."""
+    ended = threading.Event()
+
+    def trade(number: int) -> tuple[int, int]:
+        trader = Trader(exchange.rest, key)
+        with trader.http:
+            placed, ports = 0, set()
+            while not ended.is_set():
+                mine = f"come-and-go-{number}-{placed}"
+                answer = trader.signed(
+                    "POST", "order", symbol="BTCUSDT", side="BUY", type="LIMIT_MAKER",
+                    quantity="0.001", price="30000.00", newClientOrderId=mine,
+                )  # fmt: skip
+                assert answer.status_code == 200, answer.text
+                ports.add(answer.extensions["network_stream"].get_extra_info("client_addr"))
+                trader.signed("DELETE", "order", symbol="BTCUSDT", origClientOrderId=mine)
+                placed += 1
+            return placed, len(ports)
+
+    with ThreadPoolExecutor(8) as threads:
+        trades = [threads.submit(trade, number) for number in range(8)]
+        try:
+            for count in (4, 1, 2):
+                file = edited(tmp_path, backends={"replicas": count})
+                exchange.ctl("apply", "--wait", "-f", file)
+                time.sleep(2)
+        finally:
+            ended.set()
+        told = [each.result() for each in trades]
+    assert all(placed for placed, _ in told)
+    assert {ports for _, ports in told} == {1}
+    exchange.ctl("apply", "--wait", "-f", str(SPEC))
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,8 @@ class _Replica:
         if report is None or now - self.heard > SILENCE_SECONDS_MAX:
             return None
         on_the_way = max(0, self.sent - report.taken)
-        return Member(report.replica, report.serves, report.connections + on_the_way)
+        there = report.connections + on_the_way
+        return Member(report.replica, report.serves, there, self.sent)
 
 
 class Balancer:
@@ -170,8 +171,13 @@ class Balancer:
         for _ in range(ACCEPTS_MAX):
             try:
                 client, _ = clients.accept()
-            except OSError:
-                break  # none is left, or no descriptor is: those that wait are looked at again
+            except BlockingIOError:
+                break
+            except OSError as problem:  # no descriptor is left, or its client has gone
+                logger.warning("a connection could not be accepted: %s", problem.strerror)
+                self._loop.remove_reader(clients.fileno())
+                self._accepts = False  # until the next look: it would fail at once again
+                break
             self._waiting.append((client.detach(), time.monotonic() + WAIT_SECONDS_MAX))
         self._hand_out()
 

@@ -13,17 +13,21 @@ SURPLUS_SHARE = 0.25  # of the mean
 
 @dataclass(frozen=True)
 class Member:
-    """A replica as the balancer knows it. `connections` has those that are on their way to it."""
+    """A replica as the balancer knows it."""
 
     replica: str
     serves: Serves
-    connections: int
+    connections: int  # those that are on their way to it among them
+    handed: int = 0  # to it, ever
 
 
 def chosen(members: Sequence[Member]) -> Member | None:
-    """Who gets the next connection: of those that serve most, the one with fewest; None: nobody."""
+    """Who gets the next connection: of those that serve most, the one with fewest; None: nobody.
+
+    Among equals it is the one that was chosen least often, so that short ones are spread, too.
+    """
     able = _best(members)
-    return min(able, key=lambda each: (each.connections, each.replica)) if able else None
+    return min(able, key=lambda each: (each.connections, each.handed)) if able else None
 
 
 def surplus(members: Sequence[Member]) -> list[int]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from trading_backend.balancer_link import BalancerLink
-from trading_backend.hand_over import REPORT_SECONDS, Serves, connect
+from trading_backend.hand_over import REPORT_SECONDS, WELCOME, Serves, connect
 from trading_backend.tests.integration.servers import free_port
 from trading_backend.tests.unit.live_replica import (
     Replica,
@@ -199,6 +199,8 @@ def test_nobody_waits_for_a_replica_that_hangs_or_talks_nonsense(balanced: Balan
                 silent.send(b'R{"replica": "r0", "serves": "all", "connections": 0, "taken": 0}')
                 for nonsense in (b"?", b"R", b"R[]", b"R{}", b'R{"replica": 1}', b"Gx", b"T"):
                     with connect(balanced.socket) as other:
+                        other.settimeout(5)
+                        assert other.recv(10) == WELCOME
                         other.send(nonsense)
                         assert await asyncio.to_thread(other.recv, 10) == b"", nonsense
                 mad.send(b"x" * 10_000)

@@ -22,6 +22,11 @@ def test_the_one_with_fewest_of_those_that_serve_most_is_chosen() -> None:
     assert chosen([]) is None
 
 
+def test_short_connections_are_spread_though_nobody_has_any() -> None:
+    there = [Member("r0", Serves.ALL, 0, 5), Member("r1", Serves.ALL, 0, 4)]
+    assert chosen(there) is there[1]
+
+
 def test_who_leaves_or_serves_less_than_others_hands_all_back() -> None:
     assert surplus(members((Serves.LEAVES, 3), (Serves.ALL, 3))) == [3, 0]
     assert surplus(members((Serves.SOME, 4), (Serves.ALL, 4))) == [4, 0]
