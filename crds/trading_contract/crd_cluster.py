@@ -166,11 +166,6 @@ FIXED = (
         ),
         "shards.storage: size and storageClass cannot change; leave them as they were",
     ),
-    (
-        "redis",
-        "self.masters == oldSelf.masters",
-        "redis.masters cannot change on a running cluster; leave it as it was",
-    ),
 )
 KEYED_LISTS = (("symbols", "name"),)
 KEYED_STATUS_LISTS = (("conditions", "type"), ("tiers", "name"))

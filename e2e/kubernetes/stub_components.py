@@ -18,7 +18,7 @@ from typing import Any
 
 from trading_contract.load import NodeLoad, PartitionLoad, ReplicaLoad, ShardLoad
 from trading_contract.topology import Topology
-from trading_operator.planner.actions import CommandNode
+from trading_operator.planner.actions import CommandNode, TakeHashSlots
 from trading_operator.planner.imagined_moves import Rows, at_rest, carried_out
 from trading_operator.planner.kubernetes.seen import MemberSeen, PodSeen
 from trading_operator.planner.moves.ownership import ACTIVE
@@ -31,7 +31,8 @@ from trading_operator.planner.observed import (
     ShardSeen,
     SlotRow,
 )
-from trading_operator.planner.preview import ALL_KINDS, imagine_command
+from trading_operator.planner.preview import ALL_KINDS, imagine_command, imagine_taken
+from trading_operator.planner.redis_cluster import hash_slots_of
 from trading_operator.substrates.kubernetes.api import CHILDREN, KubernetesApi
 from trading_operator.substrates.kubernetes.mirror import ClusterKey
 from trading_operator.tests import loads
@@ -75,6 +76,12 @@ class StubComponents:
         new = self._file.with_suffix(".new")
         new.write_bytes(pickle.dumps(world))
         new.replace(self._file)
+
+    def hash_slots(self) -> dict[str, int]:
+        """Of each Redis node that owns any."""
+        nodes = self._load().nodes
+        counts = {name: hash_slots_of(name, nodes) for name in nodes}
+        return {name: count for name, count in counts.items() if count}
 
     async def shard(self, pods: Sequence[PodSeen], password: str) -> ShardSeen:
         """Takes writes as soon as a pod is ready."""
@@ -213,6 +220,13 @@ class StubComponents:
         names = {ip: name for name, ip in world.ips.items()}
         action = CommandNode(pod.component, command, "")
         world.nodes = imagine_command(world.nodes, action, lambda words: names[words[2]])
+        self._save(world)
+
+    async def take_hash_slots(self, pod: PodSeen, action: TakeHashSlots) -> None:
+        """Obeys; all others hear of it at once."""
+        world = self._load()
+        assert pod.component == action.node
+        world.nodes = imagine_taken(world.nodes, action)
         self._save(world)
 
     async def prepare(

@@ -149,7 +149,6 @@ FROZEN: dict[str, tuple[Spec, Spec, str]] = {
     "the class of disks": (
         BASE, {**BASE, "shards": {"storage": {"storageClass": "fast"}}}, "storage",
     ),
-    "the number of masters": (BASE, {**BASE, "redis": {"masters": 5}}, "masters"),
 }  # fmt: skip
 
 

@@ -48,6 +48,11 @@ def kept_components(
     return kept
 
 
+def leaving_nodes(spec: TradingClusterSpec, names: Iterable[str]) -> frozenset[str]:
+    """Those of the Redis nodes that the specification no longer asks for."""
+    return frozenset(names) - frozenset(wanted_names(spec, Role.NODE))
+
+
 def _kept_shards(
     spec: TradingClusterSpec, owned: Collection[str], observed: Observed
 ) -> Iterator[tuple[str, str]]:

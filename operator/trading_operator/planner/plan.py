@@ -19,7 +19,7 @@ from trading_operator.planner.autoscale.plan import ScaleMemory, in_effect, reme
 from trading_operator.planner.autoscale.world import Sight
 from trading_operator.planner.conditions import status_of
 from trading_operator.planner.facts import Facts, Obstacle
-from trading_operator.planner.keeping import BALANCER
+from trading_operator.planner.keeping import BALANCER, leaving_nodes
 from trading_operator.planner.load_status import load_status
 from trading_operator.planner.moves.facts import Look, moves_of
 from trading_operator.planner.moves.plan import MovesPlan, move_actions, publish_reason
@@ -125,8 +125,9 @@ def _obstacles(cluster: TradingCluster) -> tuple[Obstacle, ...]:
 def _redis(intent: Intent, wanted: WantedCluster, observed: Observed) -> RedisPlan:
     running = [p.name for p in (observed.processes or {}).values() if p.role == Role.NODE]
     silent = [name for name in running if name not in observed.nodes]
-    masters = intent.cluster.spec.redis.masters
-    return plan_redis(wanted.nodes, masters, observed.nodes, silent, may_reshard=True)
+    spec = intent.cluster.spec
+    leaving = leaving_nodes(spec, (node.name for node in wanted.nodes))
+    return plan_redis(wanted.nodes, spec.redis.masters, observed.nodes, silent, leaving)
 
 
 def _converge(

@@ -201,6 +201,21 @@ def imagine_taken(before: Mapping[str, NodeSeen], action: TakeHashSlots) -> dict
     }
 
 
+def _handed_over(view: Mapping[str, PeerSeen], heir: PeerSeen) -> dict[str, PeerSeen]:
+    """One view after a follower has taken over from its master, whom all others leave, too."""
+    before = view[heir.master_id]
+    after = {
+        node_id: replace(peer, master_id=heir.node_id) if peer.master_id == before.node_id else peer
+        for node_id, peer in view.items()
+    }
+    known = view.get(heir.node_id, heir)
+    after[heir.node_id] = replace(known, is_master=True, master_id="", hash_slots=before.hash_slots)
+    after[before.node_id] = replace(
+        before, is_master=False, master_id=heir.node_id, hash_slots=frozenset()
+    )
+    return after
+
+
 def imagine_command(
     before: Mapping[str, NodeSeen],
     action: CommandNode,
@@ -227,6 +242,13 @@ def imagine_command(
         mine = replace(mine, hash_slots=mine.hash_slots | slots)
     elif words[1] == "REPLICATE":
         mine = replace(mine, is_master=False, master_id=words[2])
+    elif words[1] == "FAILOVER":
+        views = {name: _handed_over(view, mine) for name, view in views.items()}
+        own = {name: views[name][peer.node_id] for name, peer in own.items() if peer is not None}
+        mine = views[action.node][mine.node_id]
+    elif words[1] == "RESET":
+        mine = replace(mine, is_master=True, master_id="")
+        views[action.node] = {mine.node_id: mine}
     elif words[1] == "FORGET":
         views[action.node].pop(words[2], None)
     own[action.node] = mine

@@ -9,7 +9,7 @@ own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -45,14 +45,14 @@ def plan_redis(
     masters: int,
     seen: Mapping[str, NodeSeen],
     silent: Iterable[str] = (),
-    *,
-    may_reshard: bool = False,
+    leaving: Collection[str] = (),
 ) -> RedisPlan:
-    """What to say to which node next.
+    """What to say to which node next, until `masters` of the nodes share all hash slots.
 
     `seen` holds the nodes that answered (also such that are about to be removed), `silent` names
     running ones that did not: while there are any, nothing is forgotten and no hash slot is given
-    out. With `may_reshard` another number of masters is brought about.
+    out or changes hands. `leaving` are those of `wanted` that are there only until they own
+    nothing.
     """
     missing = [node.name for node in wanted if node.name not in seen or not seen[node.name].myself]
     commands = tuple(_meet(wanted, seen))
@@ -64,7 +64,8 @@ def plan_redis(
         commands = tuple(_forget(seen)) or tuple(_claim(wanted, masters, seen))
         if commands:
             return RedisPlan(commands, False, "hash slots are being given out")
-        steps = reshard([node.name for node in wanted], masters, seen) if may_reshard else Steps()
+        staying = [node.name for node in wanted if node.name not in leaving]
+        steps = Steps() if unheard_hash_slots(seen) else reshard(staying, masters, seen)
         if steps.promotions or steps.transfers:
             note = "hash slots go to other masters"
             return RedisPlan(steps.promotions, False, note, steps.transfers)
@@ -76,6 +77,8 @@ def plan_redis(
     not_ok = [node.name for node in wanted if not seen[node.name].state_ok]
     if not_ok:
         return RedisPlan((), False, f"cluster_state is not ok on {', '.join(not_ok)}")
+    if unheard := unheard_hash_slots(seen):
+        return RedisPlan((), False, f"{unheard} hash slots are of nodes that do not answer")
     owners = {p.node_id for node in seen.values() for p in node.peers if p.hash_slots}
     if len(owners) < masters:
         return RedisPlan((), False, f"{len(owners)} of {masters} masters own hash slots")
@@ -124,6 +127,12 @@ def hash_slots_of(name: str, seen: Mapping[str, NodeSeen]) -> int:
     """How many hash slots a node owns by its own account; 0 when it does not answer."""
     node = seen.get(name)
     return len(node.myself.hash_slots) if node and node.myself else 0
+
+
+def unheard_hash_slots(seen: Mapping[str, NodeSeen]) -> int:
+    """How many hash slots nobody who answered owns, but somebody says that another one does."""
+    own = {node.myself.hash_slots for node in seen.values() if node.myself}
+    return len(_claimed(seen) - frozenset[int]().union(*own))
 
 
 def _ids(seen: Mapping[str, NodeSeen]) -> dict[str, str]:
@@ -219,3 +228,22 @@ def _replicate(
             followers[target] += 1
             reason = f"it owns nothing; {owners[target]} has the fewest replicas"
             yield CommandNode(name, ("CLUSTER", "REPLICATE", target), reason)
+    yield from _spread(owners, followers, views, seen)
+
+
+def _spread(
+    owners: Mapping[str, str], followers: Counter[str], views: Mapping[str, PeerSeen | None],
+    seen: Mapping[str, NodeSeen],
+) -> Iterable[CommandNode]:  # fmt: skip
+    """Masters whose followers went with others get one from who has several."""
+    for bare in sorted((each for each in owners if not followers[each]), key=lambda e: owners[e]):
+        crowded = max(owners, key=lambda owner: (followers[owner], owners[owner]))
+        if followers[crowded] < 2:
+            return
+        name = max(name for name, view in views.items() if view and view.master_id == crowded)
+        if any(peer.node_id == bare for peer in seen[name].peers):
+            reason = f"{owners[bare]} has no replica, {owners[crowded]} {followers[crowded]}"
+            followers[crowded] -= 1
+            followers[bare] += 1
+            yield CommandNode(name, ("CLUSTER", "REPLICATE", bare), reason)
+            views = {**views, name: None}

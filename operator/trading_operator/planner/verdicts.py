@@ -13,7 +13,8 @@ from trading_operator.planner.autoscale.limits import limit_of
 from trading_operator.planner.child_actions import ApplyChild, TellPod
 from trading_operator.planner.facts import Facts
 from trading_operator.planner.moves.ownership import doubled_slots
-from trading_operator.planner.observed import Reach, Role
+from trading_operator.planner.observed import Observed, Reach, Role
+from trading_operator.planner.redis_cluster import hash_slots_of
 
 TELLING_MAX = 6
 
@@ -81,8 +82,10 @@ def _turndown(facts: Facts) -> Verdict:
         move.is_planned and not (move.status and move.status.is_finished)
         for move in facts.moves.moves
     )
-    moving = [] if not (is_emptied or facts.moves.makes) else [
-        text for name, text in kept.items() if name.startswith((Role.PARTITION, Role.SHARD))
+    roles = (Role.PARTITION, Role.SHARD) if is_emptied or facts.moves.makes else ()
+    moving = [
+        text for name, text in kept.items()
+        if name.startswith(roles) or hash_slots_of(name, facts.observed.nodes)
     ]  # fmt: skip
     staying = [text for text in kept.values() if text not in moving]
     told = [f"{_list(moving)}: they are being moved"] if moving else []
@@ -226,13 +229,23 @@ def _degraded(facts: Facts, is_rest: bool) -> Verdict:
         return Verdict("True", "MoveNotVerified", text)
     nodes = [each.name for each in facts.wanted.components if each.role is Role.NODE]
     answering = [name for name in nodes if name in facts.observed.nodes]
-    if answering and not facts.redis.is_ok and not facts.redis.commands:
+    is_at_work = facts.redis.commands or facts.redis.transfers or _is_whole(facts.observed)
+    if answering and not facts.redis.is_ok and not is_at_work:
         return Verdict("True", "RedisUnavailable", _list([*failed, facts.redis.note]))
     if failed:
         return Verdict("True", "ComponentFailed", _list(failed))
     if facts.spares_missing:
         return Verdict("True", "ComponentFailed", facts.spares_missing)
     return Verdict("False", "Reconciled" if not is_rest else "Paused")
+
+
+def _is_whole(observed: Observed) -> bool:
+    """Whether who has hash slots serves, and nobody known is missing: new ones are on their way."""
+    told = observed.nodes.values()
+    known = {peer.node_id for node in told for peer in node.peers}
+    answered = {node.myself.node_id for node in told if node.myself}
+    serve = (node.state_ok for node in told if node.myself and node.myself.hash_slots)
+    return known <= answered and all(serve)
 
 
 def _flag(holds: bool, reason: str, message: str) -> Verdict:

@@ -45,8 +45,12 @@ class NodeProbe:
 
     async def tell(self, command: tuple[str, ...], timeout_seconds: float = 2.0) -> None:
         """Say one command; raises RedisError when the node refuses it."""
-        async with asyncio.timeout(timeout_seconds):
-            await self._say(*command)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._say(*command)
+        except TimeoutError:
+            await self.close()  # or the next question would get this one's answer
+            raise
 
     async def take_hash_slots(
         self, hash_slots: Sequence[int], node_id: str, source_id: str, timeout_seconds: float = 5.0
@@ -62,18 +66,25 @@ class NodeProbe:
                 ("CLUSTER", "SETSLOT", str(number), "NODE", node_id),
             )
         ]  # fmt: skip
-        async with asyncio.timeout(timeout_seconds):
-            await self._connection.connect()  # type: ignore[no-untyped-call]
-            packed = self._connection.pack_commands(words)
-            await self._connection.send_packed_command(packed)
-            refusal = None
-            for _ in words:  # every answer is read, or the next question would get it
-                try:
-                    await self._connection.read_response()
-                except ResponseError as problem:
-                    refusal = refusal or problem
-            if refusal is not None:
-                raise refusal
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._say_all(words)
+        except TimeoutError:
+            await self.close()  # or the next question would get an answer of these
+            raise
+
+    async def _say_all(self, words: Sequence[tuple[str, ...]]) -> None:
+        await self._connection.connect()  # type: ignore[no-untyped-call]
+        packed = self._connection.pack_commands(words)
+        await self._connection.send_packed_command(packed)
+        refusal = None
+        for _ in words:  # every answer is read, or the next question would get it
+            try:
+                await self._connection.read_response()
+            except ResponseError as problem:
+                refusal = refusal or problem
+        if refusal is not None:
+            raise refusal
 
     async def _say(self, *words: str) -> object:
         await self._connection.connect()  # type: ignore[no-untyped-call]

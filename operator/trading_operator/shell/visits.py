@@ -20,6 +20,7 @@ from trading_operator.planner.actions import (
     Action,
     CommandNode,
     PrepareShard,
+    TakeHashSlots,
     prepare_task,
     subject,
 )
@@ -194,7 +195,7 @@ class Visitor:
 
 def _at(hook: Callable[[str], None], action: Action) -> None:
     """Calls of the API tell the seam themselves, also what notes a prepared shard."""
-    if isinstance(action, CommandNode | SwitchPrimary | ConfigureShard):
+    if isinstance(action, CommandNode | TakeHashSlots | SwitchPrimary | ConfigureShard):
         hook(action.describe())
 
 

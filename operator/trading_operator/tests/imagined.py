@@ -12,7 +12,14 @@ from trading_contract.manifest import load_cluster
 from trading_contract.status import ClusterStatus
 from trading_contract.symbolmove import SymbolMove
 from trading_contract.tradingcluster import TradingCluster
-from trading_operator.planner.actions import Action, CommandNode, ForgetMove, MakeMove, PrepareShard
+from trading_operator.planner.actions import (
+    Action,
+    CommandNode,
+    ForgetMove,
+    MakeMove,
+    PrepareShard,
+    TakeHashSlots,
+)
 from trading_operator.planner.autoscale.plan import ScaleMemory
 from trading_operator.planner.child_actions import (
     ApplyChild,
@@ -40,7 +47,7 @@ from trading_operator.planner.observed import (
     SlotRow,
 )
 from trading_operator.planner.plan import Plan
-from trading_operator.planner.preview import ALL_KINDS, imagine_command
+from trading_operator.planner.preview import ALL_KINDS, imagine_command, imagine_taken
 from trading_operator.planner.topology import shard_hash
 from trading_operator.substrates.kubernetes.children.all import wanted_children
 from trading_operator.substrates.kubernetes.children.building import ClusterIdentity
@@ -130,6 +137,7 @@ class Imagined:
         for row in (row for rows in self.rows.values() for row in rows.values()):
             self.owners[row.slot_id] = row.partition or self.owners[row.slot_id]
         pods = tuple(self._pods())
+        self._bury({pod.component for pod in pods})
         ready = {pod.component for pod in pods if pod.is_ready}
         shards = {
             name: ShardSeen(
@@ -199,6 +207,8 @@ class Imagined:
             case CommandNode():
                 ips = {pod.ip: pod.component for pod in self._pods()}
                 self.nodes = imagine_command(self.nodes, action, lambda words: ips[words[2]])
+            case TakeHashSlots():
+                self.nodes = imagine_taken(self.nodes, action)
             case SwitchPrimary():
                 pass
             case MakeMove(move=move):
@@ -239,6 +249,15 @@ class Imagined:
         rows = [row for rows in self.rows.values() for row in rows.values()]
         epochs = {row.slot_id: row.epoch for row in rows if row.state == "ACTIVE"}
         return tuple(PartitionSlot(slot, epochs.get(slot, 1)) for slot in owned)
+
+    def _bury(self, living: set[str]) -> None:
+        """Nodes without a pod are gone with their disks, and all others know that they failed."""
+        self.nodes = {
+            name: replace(node, peers=tuple(
+                replace(peer, failed=peer.node_id not in living) for peer in node.peers
+            ))
+            for name, node in self.nodes.items() if name in living
+        }  # fmt: skip
 
     def _node(self, name: str) -> NodeSeen:
         if name not in self.nodes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from trading_contract.autoscaling_status import AutoscalingStatus
 from trading_contract.costs import Counts
@@ -17,9 +17,6 @@ ROLES: Mapping[Tier, Role] = {
     Tier.SHARDS: Role.SHARD,
     Tier.REDIS: Role.NODE,
 }
-SCALABLE = frozenset(Tier)
-# Pods of Redis have their number from the specification alone.
-SCALABLE_ON_KUBERNETES = SCALABLE - {Tier.REDIS}
 WATCHED = frozenset({TierMode.ON, TierMode.DRY_RUN, TierMode.EXTERNAL})
 
 
@@ -29,9 +26,9 @@ def policy_of(spec: TradingClusterSpec, tier: Tier) -> TierAutoscaling:
     return policy
 
 
-def scales(spec: TradingClusterSpec, tier: Tier, scalable: Collection[Tier] = SCALABLE) -> bool:
-    """Whether load sets the count of a tier; `scalable` are those whose count it may set."""
-    return tier in scalable and policy_of(spec, tier).mode is TierMode.ON
+def scales(spec: TradingClusterSpec, tier: Tier) -> bool:
+    """Whether load sets the count of a tier."""
+    return policy_of(spec, tier).mode is TierMode.ON
 
 
 def is_watched(spec: TradingClusterSpec) -> bool:
@@ -41,9 +38,8 @@ def is_watched(spec: TradingClusterSpec) -> bool:
 
 
 def counts_in_effect(
-    spec: TradingClusterSpec, decided: Mapping[Tier, int], there: Mapping[Tier, int],
-    scalable: Collection[Tier] = SCALABLE,
-) -> dict[Tier, int]:  # fmt: skip
+    spec: TradingClusterSpec, decided: Mapping[Tier, int], there: Mapping[Tier, int]
+) -> dict[Tier, int]:
     """Units of each tier that there should be now.
 
     Where load sets the count: the one that was `decided`; else as many as are `there` (the status
@@ -52,7 +48,7 @@ def counts_in_effect(
     wished = Counts.of(spec)
     counts = {tier: int(getattr(wished, tier.value)) for tier in Tier}
     for tier in Tier:
-        if not scales(spec, tier, scalable):
+        if not scales(spec, tier):
             continue
         policy = policy_of(spec, tier)
         first = min(max(counts[tier], policy.min), policy.max)

@@ -6,7 +6,7 @@ as by then the status that tells them was written.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from trading_contract.autoscaling_status import (
@@ -15,10 +15,9 @@ from trading_contract.autoscaling_status import (
     TierScalingStatus,
 )
 from trading_contract.costs import Counts, cores_of
-from trading_contract.policies import PolicyMode, TierMode
+from trading_contract.policies import PolicyMode
 from trading_contract.tradingcluster import TradingCluster, TradingClusterSpec
 from trading_operator.planner.autoscale.counts import (
-    SCALABLE,
     counts_in_effect,
     counts_said,
     is_watched,
@@ -37,7 +36,7 @@ from trading_operator.planner.autoscale.world import Sight, scaling_world
 from trading_operator.planner.moves.asking import Asks
 from trading_operator.planner.moves.times import told as told_time
 from trading_operator.planner.scaling.capacity import sized_capacities
-from trading_operator.planner.scaling.decisions import Blocker, Decision, History, Obstacle
+from trading_operator.planner.scaling.decisions import Decision, History
 from trading_operator.planner.scaling.explain import explain
 from trading_operator.planner.scaling.layout import MoveWhy, MoveWish
 from trading_operator.planner.scaling.memory import Memory, after_restart
@@ -46,7 +45,6 @@ from trading_operator.planner.scaling.signals import Tier
 
 SHOWN_SECONDS = 30.0  # the figures of a decision that holds on
 LOAD_TELLING_MIN = 0.1  # of a partition
-REDIS_IS_TOLD = "on Kubernetes the number of masters does not follow load: it is told, not done"
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,7 @@ class ScaleMemory:
     """What is kept between two passes; without it, the status tells where to go on.
 
     `counts` are those in effect; `looked_at_seconds` is the time of the newest look that was
-    decided about; `shown` are the decisions that the status tells; `scalable` are the tiers whose
-    counts load may set where the cluster runs.
+    decided about; `shown` are the decisions that the status tells.
     """
 
     counts: Mapping[Tier, int]
@@ -64,7 +61,6 @@ class ScaleMemory:
     limiting: str = ""
     balance: BalanceStatus | None = None
     shown: Mapping[Tier, Decision] = field(default_factory=dict)
-    scalable: Collection[Tier] = SCALABLE
 
 
 @dataclass(frozen=True)
@@ -78,27 +74,26 @@ class Scaled:
 
 def remembered(
     cluster: TradingCluster, memory: ScaleMemory | None, said: AutoscalingStatus | None,
-    there: Mapping[Tier, int], scalable: Collection[Tier] = SCALABLE,
+    there: Mapping[Tier, int],
 ) -> ScaleMemory | None:  # fmt: skip
     """What this pass begins with; None where the specification asks for no decision.
 
-    `said` is the last status, `there` how many units of each tier are there, `scalable` the tiers
-    whose counts load may set.
+    `said` is the last status, `there` how many units of each tier are there.
     """
     spec, fresh = cluster.spec, sized_capacities(_cores(cluster.spec))
     if not is_watched(spec):
         return None
     if memory is None:
         planner = after_restart(history_read(said.history) if said else History())
-        counts = counts_in_effect(spec, counts_said(said), there, scalable)
+        counts = counts_in_effect(spec, counts_said(said), there)
         balance = said.balance if said else None
         planner = replace(planner, capacities=fresh)
-        return ScaleMemory(counts, planner, balance=balance, scalable=scalable)
+        return ScaleMemory(counts, planner, balance=balance)
     planner = memory.planner
     if planner.capacities.defaults != fresh.defaults:  # units of another size
         planner = replace(planner, capacities=fresh)
-    counts = counts_in_effect(spec, memory.counts, there, scalable)
-    return replace(memory, counts=counts, planner=planner, scalable=scalable)
+    counts = counts_in_effect(spec, memory.counts, there)
+    return replace(memory, counts=counts, planner=planner)
 
 
 def in_effect(cluster: TradingCluster, memory: ScaleMemory | None) -> TradingCluster:
@@ -116,8 +111,7 @@ def scale(memory: ScaleMemory | None, sight: Sight, now_seconds: float) -> Scale
     if load is None or not is_new or topology is None or is_at_rest:
         return Scaled(_asks(sight.spec, memory), memory, _status(sight.spec, memory))
     world = scaling_world(sight, load.rates, now_seconds)
-    spec = sight.spec if Tier.REDIS in memory.scalable else _told_only(sight.spec)
-    plan = plan_scaling(spec, world, memory.planner, now_seconds)
+    plan = plan_scaling(sight.spec, world, memory.planner, now_seconds)
     counts = {**memory.counts, **plan.counts}
     balance = balance_told(plan.balance, now_seconds)
     kept = memory.balance if says_the_same(memory.balance, balance) else balance
@@ -125,7 +119,6 @@ def scale(memory: ScaleMemory | None, sight: Sight, now_seconds: float) -> Scale
     memory = ScaleMemory(
         counts, plan.memory, load.at_seconds, limiting.value if limiting else "", kept,
         {tier: _shown(memory.shown.get(tier), each) for tier, each in plan.decisions.items()},
-        memory.scalable,
     )  # fmt: skip
     asks = _asks(sight.spec, memory, _wishes(sight.spec, plan))
     return Scaled(asks, memory, _status(sight.spec, memory))
@@ -165,16 +158,6 @@ def _asks(spec: TradingClusterSpec, memory: ScaleMemory, wishes: tuple[MoveWish,
     return Asks(wishes, loads, spares)
 
 
-def _told_only(spec: TradingClusterSpec) -> TradingClusterSpec:
-    """The specification with Redis on `dryRun` where it is on."""
-    redis = spec.autoscaling.redis
-    if redis.mode is not TierMode.ON:
-        return spec
-    redis = redis.model_copy(update={"mode": TierMode.DRY_RUN})
-    autoscaling = spec.autoscaling.model_copy(update={"redis": redis})
-    return spec.model_copy(update={"autoscaling": autoscaling})
-
-
 def _cores(spec: TradingClusterSpec) -> dict[Tier, float]:
     """What one unit asks for."""
     return {
@@ -197,21 +180,9 @@ def _status(spec: TradingClusterSpec, memory: ScaleMemory) -> AutoscalingStatus:
 
 def _tier(spec: TradingClusterSpec, tier: Tier, memory: ScaleMemory) -> TierScalingStatus:
     decision = memory.shown.get(tier) or memory.planner.history.last(tier)
-    does_scale = scales(spec, tier, memory.scalable)
-    if decision and not does_scale and policy_of(spec, tier).mode is TierMode.ON:
-        decision = _in_own_words(decision)
     return TierScalingStatus(
         name=tier.value,
         mode=policy_of(spec, tier).mode.value,
-        count=memory.counts[tier] if does_scale else getattr(Counts.of(spec), tier.value),
+        count=memory.counts[tier] if scales(spec, tier) else getattr(Counts.of(spec), tier.value),
         decision=decision_told(decision) if decision else None,
     )
-
-
-def _in_own_words(decision: Decision) -> Decision:
-    """Redis is on and nothing is done: say why."""
-    obstacles = tuple(
-        Obstacle(each.blocker, REDIS_IS_TOLD) if each.blocker is Blocker.DRY_RUN else each
-        for each in decision.blocked_by
-    )
-    return replace(decision, blocked_by=obstacles)

@@ -14,12 +14,12 @@ from trading_contract.status import Endpoints, TierStatus
 from trading_contract.tradingcluster import ReclaimPolicy
 from trading_operator.planner.actions import Action
 from trading_operator.planner.assessment import Health, health_of
-from trading_operator.planner.autoscale.counts import SCALABLE_ON_KUBERNETES
 from trading_operator.planner.autoscale.plan import in_effect, remembered, scale
 from trading_operator.planner.autoscale.world import Sight
 from trading_operator.planner.child_actions import MakeSecret
 from trading_operator.planner.conditions import status_of
 from trading_operator.planner.facts import Facts
+from trading_operator.planner.keeping import leaving_nodes
 from trading_operator.planner.kubernetes.children import templates
 from trading_operator.planner.kubernetes.converging import World, converge, current_templates
 from trading_operator.planner.kubernetes.intent import KubernetesIntent
@@ -54,7 +54,7 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
     """The next bounded step towards what is wanted. `now` in Unix seconds."""
     said = intent.previous.autoscaling if intent.previous else None
     there = units_there(intent.cluster, seen)
-    memory = remembered(intent.cluster, intent.scale, said, there, SCALABLE_ON_KUBERNETES)
+    memory = remembered(intent.cluster, intent.scale, said, there)
     intent = replace(intent, cluster=as_scaled(in_effect(intent.cluster, memory), seen))
     spec, name = intent.cluster.spec, intent.cluster.metadata.name
     salvaged = None
@@ -84,7 +84,7 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
         world = World(intent, seen, wanted, observed, health, children, moves)
         actions = tuple(converge(world, topology, now))
         if not spec.hibernated:
-            actions = (*actions, *redis.commands, *move_actions(moves))
+            actions = (*actions, *redis.commands, *redis.transfers, *move_actions(moves))
     facts = Facts(
         intent.cluster, intent.is_deleting, wanted, observed, health, redis, actions, False,
         endpoints=_endpoints(intent), tiers=_tiers(intent, wanted, health, redis),
@@ -96,7 +96,7 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
     load_said = intent.previous.load if intent.previous else None
     load = seldom(seen.load, load_said, now, LOAD_SAID_SECONDS)
     status = status.model_copy(update={"load": load})
-    wake = _wake_after_seconds(actions, health, moves)
+    wake = _wake_after_seconds(actions, health, redis, moves)
     if scaled.memory is not None:
         wake = min(wake, WAKE_SECONDS_SCALING)
     return Plan(actions, status, wake, moves, scaled.memory)
@@ -105,12 +105,13 @@ def make_kubernetes_plan(intent: KubernetesIntent, seen: KubernetesSeen, now: fl
 def _redis(intent: KubernetesIntent, wanted: WantedCluster, seen: KubernetesSeen) -> RedisPlan:
     there = [pod.component for pod in seen.pods if pod.role == Role.NODE and pod.ip]
     silent = [name for name in there if name not in seen.nodes]
-    reachable = [node for node in wanted.nodes if node.host]
-    plan = plan_redis(wanted.nodes, intent.cluster.spec.redis.masters, seen.nodes, silent)
-    if len(reachable) == len(wanted.nodes):
-        return plan
-    kept = tuple(each for each in plan.commands if "" not in each.command)
-    return replace(plan, commands=kept)
+    spec = intent.cluster.spec
+    names = {node.name for node in wanted.nodes}
+    leaving = leaving_nodes(spec, names)
+    plan = plan_redis(wanted.nodes, spec.redis.masters, seen.nodes, silent, leaving)
+    # To those that are there and stay: who has no address yet, or goes in this pass, hears nothing.
+    commands = (each for each in plan.commands if each.node in names and "" not in each.command)
+    return replace(plan, commands=tuple(commands))
 
 
 def _missing_secrets(intent: KubernetesIntent, seen: KubernetesSeen) -> Iterator[MakeSecret]:
@@ -177,10 +178,10 @@ def _spares_missing(intent: KubernetesIntent, seen: KubernetesSeen) -> str:
 
 
 def _wake_after_seconds(
-    actions: tuple[Action, ...], health: Mapping[str, Health], moves: MovesPlan
+    actions: tuple[Action, ...], health: Mapping[str, Health], redis: RedisPlan, moves: MovesPlan
 ) -> float:
     if actions or not moves.are_done(moves.orders):
         return WAKE_SECONDS_ACTIVE
-    if any(not each.is_ready for each in health.values()):
+    if not redis.is_ok or any(not each.is_ready for each in health.values()):
         return WAKE_SECONDS_WAITING
     return WAKE_SECONDS_IDLE

@@ -9,12 +9,12 @@ from trading_contract.topology import SlotPlacement, Topology
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.actions import Component
 from trading_operator.planner.autoscale.counts import highest
-from trading_operator.planner.keeping import kept_components, wanted_names
+from trading_operator.planner.keeping import kept_components, leaving_nodes, wanted_names
 from trading_operator.planner.kubernetes.seen import KubernetesSeen
 from trading_operator.planner.moves.ownership import folded_slots
 from trading_operator.planner.observed import Observed, Role
 from trading_operator.planner.placement import initial_slots
-from trading_operator.planner.redis_cluster import NodeWanted
+from trading_operator.planner.redis_cluster import NodeWanted, unheard_hash_slots
 from trading_operator.planner.scaling.signals import Tier
 from trading_operator.planner.topology import (
     WantedCluster,
@@ -84,6 +84,8 @@ def units_there(cluster: TradingCluster, seen: KubernetesSeen) -> dict[Tier, int
         shards, partitions = topology.shards, topology.partitions
         counts[Tier.PARTITIONS] = highest((each.name for each in partitions), Tier.PARTITIONS)
         counts[Tier.SHARDS] = highest((each.name for each in shards), Tier.SHARDS)
+        nodes_of_a_master = 1 + cluster.spec.redis.replicas_per_master
+        counts[Tier.REDIS] = len(topology.redis_nodes) // nodes_of_a_master
     return counts
 
 
@@ -104,7 +106,7 @@ def wanted_on_kubernetes(
     if seen.topology is not None:
         slots = folded_slots(seen.topology.slots, seen.shards)
     looked = Observed(nodes=seen.nodes, shards=seen.shards, topology=seen.topology)
-    kept = kept_components(spec, slots, looked)
+    kept = kept_components(spec, slots, looked) | _unheard_of(cluster, seen)
     names = {role: _with_kept(role, wanted_names(spec, role), kept) for role in PORTS}
     addresses = PodAddresses(cluster.metadata.name, namespace, spec.shards.members)
     topology = wanted_topology(cluster, names, addresses, slots, seen.topology)
@@ -126,6 +128,21 @@ def revised(topology: Topology, published: Topology | None) -> Topology:
         return published
     before = published.revision if published is not None else topology.revision
     return topology.model_copy(update={"revision": before + 1})
+
+
+def _unheard_of(cluster: TradingCluster, seen: KubernetesSeen) -> dict[str, str]:
+    """Nodes that stay as it is not known whether they own hash slots.
+
+    That of each node is known, be it silent, when those that answer own all hash slots.
+    """
+    live = seen.child("StatefulSet", f"{cluster.metadata.name}-redis")
+    count = (live.manifest.get("spec", {}).get("replicas") or 0) if live else 0
+    unheard = unheard_hash_slots(seen.nodes)
+    if seen.nodes and not unheard:
+        return {}
+    why = f"{unheard} hash slots are of nodes that do not answer" if unheard else "no node answers"
+    there = [f"{Role.NODE}-{index}" for index in range(count)]
+    return {name: f"{name} stays as {why}" for name in sorted(leaving_nodes(cluster.spec, there))}
 
 
 def _with_kept(role: Role, names: list[str], kept: Mapping[str, str]) -> list[str]:

@@ -14,6 +14,7 @@ from trading_operator.planner.actions import (
     ForgetMove,
     MakeMove,
     PrepareShard,
+    TakeHashSlots,
 )
 from trading_operator.planner.child_actions import (
     ApplyChild,
@@ -101,6 +102,8 @@ class Applier:
                 await self._prepare(action)
             case CommandNode(node=node, command=command):
                 await self._components.tell_node(self._pod(node), command)
+            case TakeHashSlots():
+                await self._components.take_hash_slots(self._pod(action.node), action)
             case SwitchPrimary(shard=shard, leader=leader, candidate=candidate):
                 pods = self.seen.pods_of(shard)
                 await self._components.switch_over(pods, leader, candidate, self.credentials)

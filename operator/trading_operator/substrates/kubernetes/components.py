@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from trading_contract.errors import WorldError
 from trading_contract.load import NodeLoad, PartitionLoad, ReplicaLoad, ShardLoad
 from trading_contract.topology import Topology
+from trading_operator.planner.actions import TakeHashSlots
 from trading_operator.planner.kubernetes.seen import MemberSeen, PodSeen
 from trading_operator.planner.kubernetes.wanted import (
     NODE_PORT,
@@ -84,6 +85,10 @@ class Components(Protocol):
 
     async def tell_node(self, pod: PodSeen, command: tuple[str, ...]) -> None:
         """Say one command to a Redis node. Raises WorldError."""
+        ...
+
+    async def take_hash_slots(self, pod: PodSeen, action: TakeHashSlots) -> None:
+        """Make a Redis node the owner of hash slots of another one. Raises WorldError."""
         ...
 
     async def prepare(
@@ -177,6 +182,14 @@ class PodComponents:
         except (OSError, TimeoutError, RedisError) as error:
             text = f"{pod.component}: {' '.join(command[:2])}: {error}"
             raise WorldError(text) from error
+
+    async def take_hash_slots(self, pod: PodSeen, action: TakeHashSlots) -> None:
+        """Tells the taker alone: what it claims wins wherever it is heard."""
+        node, numbers = self._node(pod), action.hash_slots
+        try:
+            await node.take_hash_slots(numbers, action.node_id, action.source_id)
+        except (OSError, TimeoutError, RedisError) as error:
+            raise WorldError(f"{action.describe()}: {error}") from error
 
     async def prepare(
         self, shard: str, pods: Sequence[PodSeen], topology: Topology, credentials: Credentials

@@ -63,7 +63,7 @@ async def settle(all_nodes: Sequence[NodeWanted], wanted: Sequence[NodeWanted]) 
             try:
                 told = {name: await probe.ask() for name, probe in probes.items()}
                 seen = {name: node for name, node in told.items() if node}
-                plan = plan_redis(wanted, len(wanted), seen, may_reshard=True)
+                plan = plan_redis(wanted, len(wanted), seen)
                 await _do(plan, probes)
             finally:
                 for probe in probes.values():

@@ -12,6 +12,7 @@ from trading_operator.planner.child_actions import ApplyChild
 from trading_operator.planner.kubernetes.seen import ChildKey
 from trading_operator.planner.observed import Role
 from trading_operator.planner.plan import Plan
+from trading_operator.planner.redis_cluster import hash_slots_of
 from trading_operator.planner.scaling.observed_load import ClusterLoad
 from trading_operator.planner.scaling.signals import Rates, Readings, SlotLoad, Tier, UnitLoad
 from trading_operator.tests.imagined import Imagined, cluster
@@ -50,6 +51,7 @@ def load_of(world: Imagined, wanted: TradingCluster, used: float) -> ClusterLoad
         Tier.BACKENDS: [pod.name for pod in seen.pods if pod.role == "replica"],
         Tier.PARTITIONS: [each.name for each in seen.topology.partitions],
         Tier.SHARDS: [each.name for each in seen.topology.shards],
+        Tier.REDIS: [pod.component for pod in seen.pods if pod.role == Role.NODE],
     }
     units, slots = {}, []
     for tier, those in names.items():
@@ -75,6 +77,11 @@ def ready(wanted: TradingCluster) -> Imagined:
 def replicas(world: Imagined) -> int:
     """What the Deployment asks for."""
     return int(world.children[ChildKey("Deployment", "demo-backend")]["spec"]["replicas"])
+
+
+def owners(world: Imagined) -> set[str]:
+    """Redis nodes that own hash slots."""
+    return {name for name in world.nodes if hash_slots_of(name, world.nodes)}
 
 
 def has(world: Imagined, name: str) -> bool:
@@ -138,17 +145,20 @@ def test_replicas_that_somebody_else_sets_are_left_alone_and_told() -> None:
     assert told.count("backends") == 3
 
 
-def test_redis_is_told_and_not_done_though_it_is_on() -> None:
-    wanted = scaled(autoscaling={"redis": {"mode": "on", "min": 4}})
+def test_redis_gets_as_many_masters_as_load_asks_for_and_loses_them_again() -> None:
+    few = {**ON, "min": 3, "max": 4, "cooldownSeconds": 10}
+    wanted = scaled(autoscaling={**SHORT, "redis": few})
     world = ready(wanted)
-    plan = looks(world, wanted, 0.1, 3)
-    assert len([pod for pod in world.seen().pods if pod.role == Role.NODE]) == 3
+    looks(world, wanted, 0.9, 6)
+    plan = looks(world, wanted, 0.5, 1)
     assert plan.status.autoscaling is not None
-    (redis,) = [each for each in plan.status.autoscaling.tiers if each.name == "redis"]
-    assert redis.count == 3
-    assert redis.decision is not None
-    assert redis.decision.to_count == 4
-    assert "does not follow load" in redis.decision.blocked_by[-1].message
+    assert plan.status.autoscaling.count("redis") == 4
+    assert owners(world) == {f"redis-{at}" for at in range(4)}
+    world.memory, world.said = None, None  # the status was lost
+    assert world.plan(wanted).actions == ()
+    looks(world, wanted, 0.02, 60)
+    assert owners(world) == {f"redis-{at}" for at in range(3)}
+    assert len([pod for pod in world.seen().pods if pod.role == Role.NODE]) == 3
 
 
 def test_each_change_is_news_once() -> None:

@@ -108,3 +108,29 @@ def test_empty_nodes_follow_the_masters_with_the_fewest_followers() -> None:
         ("redis-4", "id-0"),
         ("redis-5", "id-2"),
     ]
+
+
+def test_a_master_whose_followers_went_gets_one_from_who_has_several() -> None:
+    wanted = [NodeWanted(f"redis-{i}", "127.0.0.1", 7000 + i, 17000 + i) for i in range(6)]
+    peers = [
+        *formed(),
+        peer(3, is_master=False, master_id="id-0"),
+        peer(4, is_master=False, master_id="id-0"),
+        peer(5, is_master=False, master_id="id-1"),
+    ]
+    plan = plan_redis(wanted, 3, world(peers, list(range(6))))
+    assert [(each.node, each.command) for each in plan.commands] == [
+        ("redis-4", ("CLUSTER", "REPLICATE", "id-2"))
+    ]
+    assert plan_redis(wanted[:5], 3, world(peers[:5], list(range(5)))).commands != ()
+    one_each = [*formed(), peer(3, is_master=False, master_id="id-0")]
+    assert plan_redis(wanted[:4], 3, world(one_each, list(range(4)))).is_ok
+
+
+def test_nothing_changes_hands_while_somebody_who_owns_something_is_not_heard() -> None:
+    silent = peer(8, range(10922, 13000))
+    peers = [*formed()[:2], peer(2, range(13000, 16384)), peer(3), silent]
+    wanted = [NodeWanted(f"redis-{i}", "127.0.0.1", 7000 + i, 17000 + i) for i in range(4)]
+    plan = plan_redis(wanted, 4, world(peers, [0, 1, 2, 3]))
+    assert (plan.transfers, plan.is_ok) == ((), False)
+    assert plan_redis(wanted, 4, world([*formed(), peer(3)], [0, 1, 2, 3])).transfers
