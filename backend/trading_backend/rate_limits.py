@@ -2,7 +2,9 @@
 
 Decisions are local and immediate: what all replicas had used when last heard, plus what this one
 has used since. About every 100 ms the replica adds its share to the counters in Redis and learns
-the sums. With Redis away each replica grants its part of what was left. Limits of 0 cost nothing.
+the sums. With Redis away each replica grants its part of what was left. A counter that was lost
+with its node or its hash slot begins anew, and replicas remember what it had told them before.
+Limits of 0 cost nothing.
 """
 
 from __future__ import annotations
@@ -38,13 +40,21 @@ class Window:
     number: int = -1  # which window
     known: int = 0  # of all replicas, when last heard
     unsent: int = 0
+    lost: int = 0  # of `known`, what the counter does not know any more
 
     def used(self, now: float) -> int:
         """Use in the window of `now`."""
         number = int(now // self.seconds)
         if number != self.number:
-            self.number, self.known, self.unsent = number, 0, 0
+            self.number, self.known, self.unsent, self.lost = number, 0, 0, 0
         return self.known + self.unsent
+
+    def learn(self, amount: int, total: int) -> None:
+        """The counter's total after `amount` of what was unsent was added to it."""
+        counted = self.known - self.lost + amount
+        self.lost += max(0, counted - total)  # counters only rise: this one has begun anew
+        self.known = self.lost + total
+        self.unsent -= amount
 
     def left(self, limit: int, replicas: int) -> int:
         """What may still be used here; `replicas` share what was left when last heard."""
@@ -197,8 +207,7 @@ class RateLimits:
             if key not in totals:
                 self._unsent.setdefault(*owners[key])
             elif window.number == number:
-                window.unsent -= amount
-                window.known = totals[key]
+                window.learn(amount, totals[key])
 
     async def _call_the_roll(self) -> None:
         """Say that this replica is here, learn how many are."""

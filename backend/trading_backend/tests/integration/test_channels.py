@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import pytest
+from redis import Redis
 
 from trading_backend.channels import Channels, Increment
 from trading_backend.market_books import DepthEvent, MarketBook
@@ -123,6 +124,34 @@ def test_replicas_enforce_one_limit_together(redis_cluster: RedisCluster) -> Non
             await wait_for(lambda: replicas[1].take_orders(77, 0).order_count_1d == 7)
             assert not replicas[1].take_orders(77, 4).allowed
             assert replicas[1].take_orders(77, 0).allowed
+            for each in replicas:
+                await each.close()
+
+    run(scenario())
+
+
+def test_a_limit_holds_though_its_counter_is_lost(redis_cluster: RedisCluster) -> None:
+    async def scenario() -> None:
+        async with channels_of(redis_cluster) as one, channels_of(redis_cluster) as other:
+            replicas = [RateLimits(one, "r1"), RateLimits(other, "r2")]
+            for each in replicas:
+                each.set_limits(Limits(orders_per_day=10))
+                each.start()
+
+            def used() -> list[int]:
+                return [each.take_orders(78, 0).order_count_1d for each in replicas]
+
+            assert [
+                each.take_orders(78, n).allowed for each, n in zip(replicas, (6, 1), strict=True)
+            ]
+            await wait_for(lambda: used() == [7, 7])
+            with Redis(port=port_of(redis_cluster, "{limits:78}")) as node:
+                node.flushall()
+                await wait_for(lambda: bool(used() and node.keys("{limits:78}:orders:86400:*")))
+            assert used() == [7, 7]
+            assert replicas[0].take_orders(78, 1).allowed
+            await wait_for(lambda: used() == [8, 8])
+            assert [each.take_orders(78, 3).allowed for each in replicas] == [False, False]
             for each in replicas:
                 await each.close()
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from trading_backend.channels import Channels
-from trading_backend.rate_limits import RateLimits
+from trading_backend.rate_limits import RateLimits, Window
 from trading_contract.topology import Limits
 
 
@@ -55,3 +55,17 @@ def test_without_limits_everything_passes() -> None:
     made = RateLimits(Channels())
     made.set_limits(Limits())
     assert all(made.take_orders(1, 1000).allowed for _ in range(100))
+
+
+def test_a_counter_that_begins_anew_takes_nothing_back() -> None:
+    window = Window("orders", 10)
+    window.unsent = 5
+    window.learn(5, 7)
+    assert (window.known, window.unsent) == (7, 0)
+    window.unsent = 3
+    window.learn(2, 2)  # its seven are gone
+    assert (window.known, window.unsent) == (9, 1)
+    window.learn(1, 4)  # another replica added one
+    assert window.known == 11
+    window.learn(0, 0)  # and again
+    assert window.known == 11
