@@ -36,8 +36,11 @@ EMPTY_SECOND: dict[str, Any] = {"count": 2, "drained": ["partition-1"]}
 # Before and after. What is removed owns nothing: slots stay where they were placed.
 WORKLOADS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "scale": (START, {**START, "backends": {"replicas": 3}, "partitions": EMPTY_SECOND}),
-    "masters": (START, {**START, "redis": {"masters": 4}}),
-    "fewer masters": ({**START, "redis": {"masters": 4}}, START),
+    "masters": (START, {**START, "redis": {"masters": 4}, "partitions": EMPTY_SECOND}),
+    "fewer masters": (
+        {**ON_ONE, "redis": {"masters": 4}, "partitions": EMPTY_SECOND},
+        {**ON_ONE, "redis": {"masters": 3}, "partitions": {"count": 1}},
+    ),
     "upgrade": (START, {**START, "image": "tradingcluster:0.1.0-next"}),
     "remove": (
         {**ON_ONE, "partitions": EMPTY_SECOND, "backends": {"replicas": 3}},
