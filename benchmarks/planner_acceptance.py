@@ -16,14 +16,15 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 from trading_operator.planner.scaling.signals import Tier
-from trading_operator.simulation.acceptance import SCENARIOS, SMALL, moving_only
+from trading_operator.simulation.acceptance import SMALL, moving_only
 from trading_operator.simulation.run import simulate
+from trading_operator.simulation.shard_acceptance import ALL_SCENARIOS
 from trading_operator.simulation.specs import simulated_spec
 from trading_operator.simulation.strategies import STRATEGIES
 from trading_operator.simulation.traces import TRACES
 from trading_operator.simulation.world import SimulatedWorld
 
-NAMES = list(SCENARIOS)
+NAMES = list(ALL_SCENARIOS)
 COMPARED = ("constant", "zipf", "step", "hot-symbol", "alternation", "dropout")
 COMPARED_SECONDS = 5400.0
 Row = tuple[float, ...]
@@ -35,7 +36,7 @@ COLUMNS = ("moves", "ranges", "imbalance", "served %", "unit hours")
 def held(seed: int) -> tuple[int, str, list[str]]:
     """What one seed broke, in the scenario that is its turn."""
     name = NAMES[seed % len(NAMES)]
-    return seed, name, SCENARIOS[name](seed)
+    return seed, name, ALL_SCENARIOS[name](seed)
 
 
 def compared(task: tuple[str, str, str, int]) -> tuple[str, str, str, Row]:

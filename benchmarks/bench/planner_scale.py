@@ -47,7 +47,7 @@ class PlanTimes:
         """Loads differ from look to look, ranges move meanwhile: what a plan costs in work."""
         shape = Shape(
             partitions, symbols, 16, self.orders_per_second_per_partition * partitions,
-            2 * partitions, max(1, partitions // 2), max(3, partitions // 2),
+            2 * partitions, partitions, max(3, partitions // 2), are_shards_placed=True,
         )  # fmt: skip
         spec = _spec(partitions)
         world, memory, times = SimulatedWorld(1, shape, TRACE), Memory(), []

@@ -82,11 +82,11 @@ class TierScalingStatus(ResourceModel):
 
 
 class MoveWishStatus(ResourceModel):
-    """A move of symbol ranges that load asks for. Utilisations are of partitions."""
+    """A move of symbol ranges that load asks for. Utilisations are of partitions, or of shards."""
 
     symbols: tuple[str, ...] = Field(description="Ranges.")
-    source: str = Field(description="The partition that gives.")
-    target: str = Field(description="The partition that gets.")
+    source: str = Field(description="The partition, or shard, that gives.")
+    target: str = Field(description="The partition, or shard, that gets.")
     reason: str = Field(description="CamelCase word of a closed set.")
     source_before_percent: int = Field(description="Utilisation of the one that gives.")
     source_after_percent: int = Field(description="The same afterwards.")
@@ -95,12 +95,12 @@ class MoveWishStatus(ResourceModel):
 
 
 class BalanceStatus(ResourceModel):
-    """Rebalancing of partitions, as of the last look that said something new."""
+    """Rebalancing of partitions, or of shards, as of the last look that said something new."""
 
     at: str = Field(description="When, RFC 3339, UTC.")
     reason: str = Field(description="CamelCase word of a closed set.")
     mean_percent: int = Field(default=0, description="Mean utilisation.")
-    highest_percent: int = Field(default=0, description="Utilisation of the fullest partition.")
+    highest_percent: int = Field(default=0, description="Utilisation of the fullest one.")
     band_percent: int = Field(default=0, description="How far above the mean is well enough.")
     moves: tuple[MoveWishStatus, ...] = Field(default=(), description="Asked for.")
     unsplittable_symbols: tuple[str, ...] = Field(
@@ -113,7 +113,10 @@ class AutoscalingStatus(ResourceModel):
 
     limiting: str = Field(default="", description="The tier that limits the orders; empty: none.")
     tiers: tuple[TierScalingStatus, ...] = Field(default=(), description="The four tiers.")
-    balance: BalanceStatus | None = Field(default=None, description="Rebalancing.")
+    balance: BalanceStatus | None = Field(default=None, description="Rebalancing of partitions.")
+    shard_balance: BalanceStatus | None = Field(
+        default=None, description="Rebalancing of shards, where there are several."
+    )
     history: tuple[DecisionStatus, ...] = Field(
         default=(), description="Decisions, oldest first; one that repeats is told once."
     )

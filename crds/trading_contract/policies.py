@@ -147,7 +147,10 @@ class PartitionAutoscaling(TierAutoscaling):
 
 
 class ShardAutoscaling(TierAutoscaling):
-    """How the shards follow their load. A new one costs moves of data, so it is rare."""
+    """How the shards follow their load. A new one costs moves of data, so it is rare.
+
+    With the mode on, and `rebalancing.mode` on, ranges also move between shards to even their load.
+    """
 
     cooldown_seconds: int = Field(
         default=21_600, ge=1, le=86_400, description="Least time between two changes of the tier."
@@ -234,12 +237,16 @@ class AutoscalingSpec(ResourceModel):
 
 
 class RebalancingSpec(ResourceModel):
-    """Moves of symbol ranges by load."""
+    """Moves of symbol ranges by load: between partitions, and between shards.
+
+    Between shards only as far as `autoscaling.shards.mode` allows it, too.
+    """
 
     mode: Annotated[PolicyMode, BeforeValidator(_unquoted)] = Field(
         default=PolicyMode.OFF,
-        description="off, dryRun (proposes moves) or on (makes them). Quote on and off for "
-        "kubectl, as YAML reads them as true and false.",
+        description="off, dryRun (proposes moves) or on (makes them). Between shards "
+        "autoscaling.shards.mode must allow it, too. Quote on and off for kubectl, as YAML reads "
+        "them as true and false.",
     )
     windows: tuple[Window, ...] = Field(
         default=(), max_length=14, description="Times when moves may start. Empty: always."

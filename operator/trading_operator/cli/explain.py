@@ -53,7 +53,7 @@ def explain(arguments: argparse.Namespace) -> int:
 def text(
     told: AutoscalingStatus, tiers: list[Tier], at_seconds: float | None = None
 ) -> Iterator[str]:
-    """The answer in lines, for each tier; for partitions also of their balance."""
+    """The answer in lines, for each tier; for partitions and shards also of their balance."""
     history = history_read(told.history)
     if at_seconds is None and told.limiting:
         yield f"{told.limiting} limit what clients get."
@@ -62,11 +62,14 @@ def text(
             yield explain_at(history, tier, at_seconds)
             continue
         yield from _now(told, tier, history)
-    if at_seconds is None and Tier.PARTITIONS in tiers and told.balance is not None:
+    balances = ((Tier.PARTITIONS, told.balance), (Tier.SHARDS, told.shard_balance))
+    for tier, balance in balances:
+        if at_seconds is not None or tier not in tiers or balance is None:
+            continue
         try:
-            yield f"{explain_balance(balance_read(told.balance))} ({told.balance.at})"
+            yield f"{explain_balance(balance_read(balance), tier)} ({balance.at})"
         except ValueError:
-            yield f"rebalancing: {told.balance.reason}"
+            yield f"rebalancing of {tier}: {balance.reason}"
     if at_seconds is None:
         yield from _errors(history, tiers)
 

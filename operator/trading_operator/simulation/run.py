@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 
 from trading_contract.policies import TierAutoscaling
 from trading_contract.tradingcluster import TradingClusterSpec
+from trading_operator.planner.moves.ownership import is_shard
 from trading_operator.planner.scaling.decisions import Decision
 from trading_operator.planner.scaling.layout import MoveWhy, MoveWish
+from trading_operator.planner.scaling.shard_balance import BAND, BAND_MIN
 from trading_operator.planner.scaling.signals import Tier
 from trading_operator.simulation.strategies import Orders, Strategy
 from trading_operator.simulation.world import CAPACITY, PER_ORDER, SimulatedWorld
 
 TICK_SECONDS = 5.0
+NOISE = 0.03  # of a shard: what is told is not quite what is
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Sample:
     mean: float
     moves_under_way: int
     served: float
+    shards: Mapping[str, float] = field(default_factory=dict)  # true loads, where they are placed
 
     @property
     def imbalance(self) -> float:
@@ -49,6 +53,11 @@ class Outcome:
     pauses: list[tuple[float, float]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     decisions: tuple[Decision, ...] = ()
+
+    @property
+    def shard_moves(self) -> list[tuple[float, MoveWish]]:
+        """Those between shards."""
+        return [each for each in self.moves if is_shard(each[1].target)]
 
     @property
     def ranges_moved(self) -> int:
@@ -120,7 +129,10 @@ def _sample(world: SimulatedWorld) -> Sample:
     fit = [used[name] for name in world.partitions()]
     demand = world.demand()
     served = 1.0
-    for tier in (Tier.BACKENDS, Tier.SHARDS):
+    shards = world.shard_loads()
+    if shards:
+        served = sum(min(1.0, each) for each in shards.values()) / sum(shards.values())
+    for tier in (Tier.BACKENDS,) if shards else (Tier.BACKENDS, Tier.SHARDS):
         full = demand * PER_ORDER[tier] / (CAPACITY[tier] * max(1, world.ready(tier)))
         served = min(served, 1 / full if full > 1 else 1.0)
     wanted = sum(used.values())
@@ -129,6 +141,7 @@ def _sample(world: SimulatedWorld) -> Sample:
     return Sample(
         world.now, demand, ready, max(used.values(), default=0.0),
         sum(fit) / max(1, len(fit)), len(world.moves), min(served, through),
+        shards,
     )  # fmt: skip
 
 
@@ -153,6 +166,9 @@ def broken(world: SimulatedWorld, orders: Orders, spec: TradingClusterSpec) -> l
     busy = {name for move in world.moves for name in (move.seen.source, move.seen.target)}
     owner = {(slot.first, slot.past): slot.partition for slot in layout.slots}
     for move in orders.moves:
+        if is_shard(move.target):
+            problems += _broken_shards(world, move)
+            continue
         if {move.source, move.target} & busy:
             problems.append(f"{world.now:.0f} s: {move.source} or {move.target} moves twice")
         busy |= {move.source, move.target}
@@ -163,4 +179,28 @@ def broken(world: SimulatedWorld, orders: Orders, spec: TradingClusterSpec) -> l
             f"{world.now:.0f} s: {first}..{past} is not {move.source}'s"
             for first, past in move.ranges if owner.get((first, past), move.source) != move.source
         ]  # fmt: skip
+    return problems
+
+
+def _broken_shards(world: SimulatedWorld, move: MoveWish) -> list[str]:
+    """What a move between shards breaks, by what their loads really are."""
+    at, layout, loads = f"{world.now:.0f} s", world.view_layout(), world.shard_loads()
+    problems = []
+    if any(is_shard(each.seen.target) for each in world.moves):
+        problems.append(f"{at}: a second move between shards at a time")
+    if len(loads) != world.counts[Tier.SHARDS] or not all(each.is_ready for each in layout.shards):
+        problems.append(f"{at}: ranges move between shards while one comes or goes")
+    if move.target not in loads or move.source not in loads:
+        return [*problems, f"{at}: {move.source} or {move.target} is no shard"]
+    hot, base = world.hot(), world.shape.orders_per_second * world.trace.demand(world.now)
+    orders = base * sum(world.share(first, past, hot) for first, past in move.ranges)
+    then = loads[move.target] + orders * PER_ORDER[Tier.SHARDS] / CAPACITY[Tier.SHARDS]
+    mean = sum(loads.values()) / len(loads)
+    if then > min(1.0, mean + max(BAND * mean, BAND_MIN) + NOISE):
+        problems.append(f"{at}: {move.target} would be {then:.0%} full, the mean is {mean:.0%}")
+    problems += [
+        f"{at}: {slot.first}..{slot.past} is not {move.source}'s"
+        for slot in layout.slots for first, past in move.ranges
+        if first < slot.past and slot.first < past and slot.shard != move.source
+    ]  # fmt: skip
     return problems

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from trading_contract.policies import TierMode
 from trading_contract.tradingcluster import TradingClusterSpec
 from trading_operator.planner.scaling.capacity import default_capacities
 from trading_operator.planner.scaling.layout import MergeWish, MoveWhy, MoveWish, SlotPlace
@@ -63,6 +64,8 @@ class Ours:
         self.memory = plan.memory
         is_on = self.spec.rebalancing.mode.value == "on"
         moves = plan.balance.moves if is_on else ()
+        if is_on and plan.shard_balance and self.spec.autoscaling.shards.mode is TierMode.ON:
+            moves = (*moves, *plan.shard_balance.moves)
         return Orders(plan.counts, moves, plan.balance.merges if is_on else (), plan)
 
 

@@ -15,6 +15,7 @@ from heapq import nlargest
 from itertools import accumulate
 
 from trading_contract.symbols import HIGHEST, LOWEST
+from trading_operator.planner.moves.ownership import is_shard
 from trading_operator.planner.scaling.layout import (
     Layout,
     MergeWish,
@@ -57,14 +58,20 @@ NAMES: Mapping[Tier, str] = {
 }  # fmt: skip
 BEGIN_SECONDS = 4 * 86_400.0  # a Monday
 MOVE_SECONDS = (3.0, 7.0)
+SHARD_MOVE_SECONDS = (60.0, 240.0)
 PAUSE_MILLISECONDS = (4.0, 30.0)
 HOTTEST = 4
+FEW_HOT = 8
 REMEMBERED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The size of the world at the beginning. `orders_per_second` is the base load."""
+    """The size of the world at the beginning. `orders_per_second` is the base load.
+
+    With `are_shards_placed` each slot has its rows on one shard, which does the work of its slots;
+    else all shards do the same.
+    """
 
     partitions: int = 8
     symbols: int = 1000
@@ -73,6 +80,7 @@ class Shape:
     backends: int = 24
     shards: int = 8
     redis: int = 6
+    are_shards_placed: bool = False
 
 
 @dataclass
@@ -114,15 +122,20 @@ class SimulatedWorld:
         self.pauses: list[tuple[float, float]] = []
         self.now, self.begin_seconds = 0.0, BEGIN_SECONDS
         self._places: dict[str, int] = {LOWEST: 0, HIGHEST: len(self.symbols)}
+        self._ranks: Mapping[int, float] = {}
+        self._hot: Mapping[int, float] = {}
+        self._extra: list[float] = []  # sums over the hot ones, where they are many
         self._hottest: dict[tuple[int, int], tuple[float, tuple[SymbolLoad, ...]]] = {}
 
     def _first_slots(self) -> list[SlotPlace]:
         count = min(self.shape.partitions * self.shape.slots_per_partition, self.shape.symbols)
         bounds = [self.shape.symbols * at // count for at in range(count + 1)]
         names = [LOWEST, *(self.symbols[at] for at in bounds[1:-1]), HIGHEST]
+        is_placed = self.shape.are_shards_placed
         return [
             SlotPlace(at + 1, names[at], names[at + 1],
-                      f"partition-{at * self.shape.partitions // count}")
+                      f"partition-{at * self.shape.partitions // count}",
+                      f"shard-{at * self.shape.shards // count}" if is_placed else "")
             for at in range(count)
         ]  # fmt: skip
 
@@ -134,15 +147,23 @@ class SimulatedWorld:
         extra = sum(self.weights[at] * (factor - 1) for at, factor in hot.items())
         return self.shape.orders_per_second * self.trace.demand(self.now) * (1 + extra)
 
-    def hot(self) -> dict[int, float]:
+    def hot(self) -> Mapping[int, float]:
         """Factors of single symbols, by their place."""
         ranks = self.trace.hot(self.now)
-        return {self.of_rank[rank]: f for rank, f in ranks.items() if rank in self.of_rank}
+        if ranks != self._ranks:
+            self._ranks = dict(ranks)
+            self._hot = {self.of_rank[at]: f for at, f in ranks.items() if at in self.of_rank}
+            extra = (self.weights[at] * (self._hot.get(at, 1.0) - 1)
+                     for at in range(len(self.weights)))  # fmt: skip
+            self._extra = [0.0, *accumulate(extra)] if len(self._hot) > FEW_HOT else []
+        return self._hot
 
     def share(self, first: str, past: str, hot: Mapping[int, float]) -> float:
         """Orders of a symbol range as a share of the base load."""
         low, high = self._place(first), self._place(past)
         share = self.sums[high] - self.sums[low]
+        if self._extra and hot is self._hot:
+            return share + self._extra[high] - self._extra[low]
         for at, factor in hot.items():
             if low <= at < high:
                 share += self.weights[at] * (factor - 1)
@@ -162,6 +183,22 @@ class SimulatedWorld:
             load = base * self.share(slot.first, slot.past, hot) * PER_ORDER[Tier.PARTITIONS]
             used[slot.partition] = used.get(slot.partition, 0.0) + load
         return {name: load / CAPACITY[Tier.PARTITIONS] for name, load in used.items()}
+
+    def shard_loads(self) -> dict[str, float]:
+        """What is asked of each shard, as a share of what it can; none where they are alike."""
+        if not self.shape.are_shards_placed:
+            return {}
+        hot, base = self.hot(), self.shape.orders_per_second * self.trace.demand(self.now)
+        used = dict.fromkeys(self.shards(), 0.0)
+        for slot in self.slots:
+            load = base * self.share(slot.first, slot.past, hot) * PER_ORDER[Tier.SHARDS]
+            used[slot.shard] = used.get(slot.shard, 0.0) + load / CAPACITY[Tier.SHARDS]
+        return used
+
+    def shards(self) -> list[str]:
+        """Those that are ready."""
+        ready = self.ready_at[Tier.SHARDS]
+        return [f"shard-{at}" for at, when in enumerate(ready) if when <= self.now]
 
     def partitions(self) -> list[str]:
         """Those that may own slots, ready ones only."""
@@ -200,6 +237,12 @@ class SimulatedWorld:
                        load / CAPACITY[Tier.PARTITIONS])
             for name, load in per_partition.items()
         ]  # fmt: skip
+        if self.shape.are_shards_placed:
+            units[Tier.SHARDS] = [
+                self._unit(name, Tier.SHARDS, min(1.0, load) * CAPACITY[Tier.SHARDS]
+                           * self.chance.gauss(1, 0.02), load)
+                for name, load in self.shard_loads().items()
+            ]  # fmt: skip
         told = {tier: tuple(u for u in of if self.chance.random() >= lost) for tier, of in
                 units.items()}  # fmt: skip
         if lost:
@@ -221,7 +264,13 @@ class SimulatedWorld:
             for n, ready in enumerate(self.ready_at[Tier.PARTITIONS])
         )
         running = [move.seen for move in self.moves]
-        return Layout(tuple(self.slots), places, self.symbols, (*self.ended, *running))
+        shards = [
+            PartitionPlace(f"shard-{n}", ready <= self.now)
+            for n, ready in enumerate(self.ready_at[Tier.SHARDS]) if self.shape.are_shards_placed
+        ]  # fmt: skip
+        return Layout(
+            tuple(self.slots), places, self.symbols, (*self.ended, *running), tuple(shards)
+        )
 
     def asked(self, tier: Tier) -> float:
         """What is asked of each unit of the tier, as a share of what it can."""
@@ -229,8 +278,9 @@ class SimulatedWorld:
         return per_unit / CAPACITY[tier]
 
     def flow(self) -> float:
-        """The share of the demand that backends and shards let through."""
-        return min(1.0, *(1 / max(self.asked(t), 1e-9) for t in (Tier.BACKENDS, Tier.SHARDS)))
+        """The share of the demand that backends, and shards that are alike, let through."""
+        tiers = [Tier.BACKENDS] if self.shape.are_shards_placed else [Tier.BACKENDS, Tier.SHARDS]
+        return min(1.0, *(1 / max(self.asked(tier), 1e-9) for tier in tiers))
 
     def _slot_loads(self, flow: float) -> tuple[list[SlotLoad], dict[str, float]]:
         """What slots and partitions do. A full partition does what it can: its slots wait alike."""
@@ -242,8 +292,9 @@ class SimulatedWorld:
             if ready <= self.now
         }  # fmt: skip
         loads = []
+        full = {name: 1 / load for name, load in self.shard_loads().items() if load > 1}
         for slot in self.slots:
-            orders = base * self.share(slot.first, slot.past, hot)
+            orders = base * self.share(slot.first, slot.past, hot) * full.get(slot.shard, 1.0)
             # As Poisson over five seconds, with something for what else goes on.
             noise = gauss(1, math.sqrt(1 / max(5 * orders, 1.0) + 0.0004))
             load = max(0.0, orders * noise) * cost
@@ -266,7 +317,7 @@ class SimulatedWorld:
     ) -> tuple[SymbolLoad, ...]:
         low, high = self._place(slot.first), self._place(slot.past)
         cached = self._hottest.get((low, high))
-        is_hot = any(low <= at < high for at in hot)
+        is_hot = any(low <= at < high for at in hot) if hot else False
         if cached is not None and cached[0] == per_share and not is_hot:
             return cached[1]
         chosen = set(nlargest(HOTTEST, range(low, high), key=self.weights.__getitem__))
@@ -294,6 +345,8 @@ class SimulatedWorld:
         for move in [each for each in self.moves if each.ends_seconds <= self.now]:
             self.moves.remove(move)
             self._end(move)
+        if self.shape.are_shards_placed:
+            self._turn_shards_over()
         horizon = self.begin_seconds + self.now - REMEMBERED_SECONDS
         self.ended = [m for m in self.ended if (m.finished_at_seconds or 0.0) >= horizon]
         owners = {slot.partition for slot in self.slots}
@@ -302,6 +355,28 @@ class SimulatedWorld:
                 break
             self.leaving.discard(last)
             self.ready_at[Tier.PARTITIONS].pop()
+
+    def _turn_shards_over(self) -> None:
+        """Who is gone has given its slots away, who is new has its share; at once, by load."""
+        shards, loads = self.shards(), self.shard_loads()
+        gone = {slot.shard for slot in self.slots} - set(shards)
+        for slot in [each for each in self.slots if each.shard in gone]:
+            self._give(slot, min(shards, key=lambda name: loads[name]), loads)
+        share = sum(loads.values()) / len(shards)
+        for name in sorted(set(shards) - {slot.shard for slot in self.slots}):
+            while loads[name] < share:
+                donor = max(shards, key=lambda each: loads[each])
+                mine = [slot for slot in self.slots if slot.shard == donor]
+                if donor == name or len(mine) < 2:
+                    break
+                self._give(self.chance.choice(mine), name, loads)
+
+    def _give(self, slot: SlotPlace, target: str, loads: dict[str, float]) -> None:
+        base = self.shape.orders_per_second * self.trace.demand(self.now)
+        load = base * self.share(slot.first, slot.past, self.hot()) * PER_ORDER[Tier.SHARDS]
+        loads[slot.shard] = loads.get(slot.shard, 0.0) - load / CAPACITY[Tier.SHARDS]
+        loads[target] += load / CAPACITY[Tier.SHARDS]
+        self.slots[self.slots.index(slot)] = replace(slot, shard=target)
 
     def _is_busy(self, name: str) -> bool:
         return any(name in {move.seen.source, move.seen.target} for move in self.moves)
@@ -326,7 +401,8 @@ class SimulatedWorld:
                 wish.target,
                 started_at_seconds=self.begin_seconds + self.now,
             )
-            ends = self.now + self.chance.uniform(*MOVE_SECONDS) + 0.5 * len(wish.ranges)
+            seconds = SHARD_MOVE_SECONDS if is_shard(wish.target) else MOVE_SECONDS
+            ends = self.now + self.chance.uniform(*seconds) + 0.5 * len(wish.ranges)
             fails = self.chance.random() < self.failing_moves_share
             pause = self.chance.uniform(*PAUSE_MILLISECONDS)
             self.moves.append(_Move(seen, ends, pause, fails))
@@ -341,26 +417,36 @@ class SimulatedWorld:
             self.assign(first, past, move.seen.source, move.seen.target)
 
     def assign(self, first: str, past: str, source: str, target: str) -> None:
-        """The part of the range that the source owns becomes the target's; slots are cut."""
+        """The part of the range that the source owns becomes the target's; slots are cut.
+
+        The source and the target are partitions, or shards.
+        """
         slots: list[SlotPlace] = []
         for slot in self.slots:
             begin, end = max(first, slot.first), min(past, slot.past)
-            if begin >= end or slot.partition != source:
+            if begin >= end or source not in (slot.partition, slot.shard):
                 slots.append(slot)
                 continue
-            pieces = [(slot.first, begin, source), (begin, end, target), (end, slot.past, source)]
+            given = replace(slot, partition=target)
+            if is_shard(target):
+                given = replace(slot, shard=target)
+            pieces = [(slot.first, begin, slot), (begin, end, given), (end, slot.past, slot)]
             keeps_id = True
-            for low, high, owner in pieces:
+            for low, high, like in pieces:
                 if low < high:
-                    slots.append(SlotPlace(slot.slot_id if keeps_id else self.next_id, low, high,
-                                           owner))  # fmt: skip
+                    slot_id = slot.slot_id if keeps_id else self.next_id
+                    slots.append(replace(like, slot_id=slot_id, first=low, past=high))
                     self.next_id += not keeps_id
                     keeps_id = False
         self.slots = slots
 
     def merge(self, wishes: Iterable[MergeWish]) -> None:
         """Neighbours become one slot, which keeps the left one's id."""
-        gone = {wish.right_id: wish.left_id for wish in wishes}
+        homes = {slot.slot_id: slot.shard for slot in self.slots}
+        gone = {
+            wish.right_id: wish.left_id for wish in wishes
+            if homes.get(wish.right_id) == homes.get(wish.left_id)
+        }  # fmt: skip
         slots: list[SlotPlace] = []
         for slot in self.slots:
             if slots and gone.get(slot.slot_id) == slots[-1].slot_id:

@@ -38,7 +38,7 @@ from trading_operator.planner.moves.times import told as told_time
 from trading_operator.planner.scaling.capacity import sized_capacities
 from trading_operator.planner.scaling.decisions import Decision, History
 from trading_operator.planner.scaling.explain import explain
-from trading_operator.planner.scaling.layout import MoveWhy, MoveWish
+from trading_operator.planner.scaling.layout import BalancePlan, MoveWhy, MoveWish
 from trading_operator.planner.scaling.memory import Memory, after_restart
 from trading_operator.planner.scaling.plan import ScalingPlan, plan_scaling
 from trading_operator.planner.scaling.signals import Tier
@@ -61,6 +61,7 @@ class ScaleMemory:
     limiting: str = ""
     balance: BalanceStatus | None = None
     shown: Mapping[Tier, Decision] = field(default_factory=dict)
+    shard_balance: BalanceStatus | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,9 @@ def remembered(
         counts = counts_in_effect(spec, counts_said(said), there)
         balance = said.balance if said else None
         planner = replace(planner, capacities=fresh)
-        return ScaleMemory(counts, planner, balance=balance)
+        return ScaleMemory(
+            counts, planner, balance=balance, shard_balance=said.shard_balance if said else None
+        )
     planner = memory.planner
     if planner.capacities.defaults != fresh.defaults:  # units of another size
         planner = replace(planner, capacities=fresh)
@@ -113,15 +116,24 @@ def scale(memory: ScaleMemory | None, sight: Sight, now_seconds: float) -> Scale
     world = scaling_world(sight, load.rates, now_seconds)
     plan = plan_scaling(sight.spec, world, memory.planner, now_seconds)
     counts = {**memory.counts, **plan.counts}
-    balance = balance_told(plan.balance, now_seconds)
-    kept = memory.balance if says_the_same(memory.balance, balance) else balance
+    balance = _newest(memory.balance, plan.balance, now_seconds)
+    shards = None
+    if plan.shard_balance is not None:
+        shards = _newest(memory.shard_balance, plan.shard_balance, now_seconds)
     limiting = plan.attribution.limiting
     memory = ScaleMemory(
-        counts, plan.memory, load.at_seconds, limiting.value if limiting else "", kept,
+        counts, plan.memory, load.at_seconds, limiting.value if limiting else "", balance,
         {tier: _shown(memory.shown.get(tier), each) for tier, each in plan.decisions.items()},
+        shards,
     )  # fmt: skip
     asks = _asks(sight.spec, memory, _wishes(sight.spec, plan))
     return Scaled(asks, memory, _status(sight.spec, memory))
+
+
+def _newest(old: BalanceStatus | None, plan: BalancePlan, now_seconds: float) -> BalanceStatus:
+    """The old one while only figures differ."""
+    new = balance_told(plan, now_seconds)
+    return old if old is not None and says_the_same(old, new) else new
 
 
 def _shown(old: Decision | None, new: Decision) -> Decision:
@@ -135,7 +147,10 @@ def _wishes(spec: TradingClusterSpec, plan: ScalingPlan) -> tuple[MoveWish, ...]
     """Who leaves is emptied by turning over, whatever the loads."""
     if spec.rebalancing.mode is not PolicyMode.ON:
         return ()
-    return tuple(wish for wish in plan.balance.moves if wish.why is not MoveWhy.LEAVING)
+    wishes = [wish for wish in plan.balance.moves if wish.why is not MoveWhy.LEAVING]
+    if plan.shard_balance is not None and scales(spec, Tier.SHARDS):
+        wishes += plan.shard_balance.moves
+    return tuple(wishes)
 
 
 def news(before: AutoscalingStatus | None, after: AutoscalingStatus | None) -> list[str]:
@@ -174,6 +189,7 @@ def _status(spec: TradingClusterSpec, memory: ScaleMemory) -> AutoscalingStatus:
         limiting=memory.limiting,
         tiers=tuple(_tier(spec, tier, memory) for tier in Tier),
         balance=memory.balance,
+        shard_balance=memory.shard_balance,
         history=history_told(history),
     )
 

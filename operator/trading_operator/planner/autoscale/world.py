@@ -55,16 +55,22 @@ def scaling_world(sight: Sight, rates: Rates, now_seconds: float) -> ScalingWorl
 
 
 def _layout(sight: Sight, now_seconds: float) -> Layout:
-    stays = set(wanted_names(sight.spec, Role.PARTITION)) - set(sight.spec.partitions.drained)
-    partitions = [
-        PartitionPlace(each.name, sight.health[each.name].is_serving, each.name not in stays)
-        for each in sight.wanted.components
-        if each.role is Role.PARTITION
-    ]
-    slots = [SlotPlace(s.id, s.first, s.past, s.partition) for s in sight.wanted.slots]
+    slots = [SlotPlace(s.id, s.first, s.past, s.partition, s.shard) for s in sight.wanted.slots]
     symbols = sorted(symbol.name for symbol in sight.spec.symbols)
     moves = moves_seen(sight.observed.moves or (), sight.wanted.slots, now_seconds)
-    return Layout(tuple(slots), tuple(partitions), symbols, tuple(moves))
+    return Layout(
+        tuple(slots), _places(sight, Role.PARTITION, sight.spec.partitions.drained), symbols,
+        tuple(moves), _places(sight, Role.SHARD, sight.spec.shards.drained),
+    )  # fmt: skip
+
+
+def _places(sight: Sight, role: Role, drained: Iterable[str]) -> tuple[PartitionPlace, ...]:
+    stays = set(wanted_names(sight.spec, role)) - set(drained)
+    return tuple(
+        PartitionPlace(each.name, sight.health[each.name].is_serving, each.name not in stays)
+        for each in sight.wanted.components
+        if each.role is role
+    )
 
 
 def moves_seen(

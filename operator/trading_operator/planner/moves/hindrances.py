@@ -6,6 +6,7 @@ from trading_contract.symbolmove import MoveReason
 from trading_operator.planner.moves.ownership import is_shard
 from trading_operator.planner.moves.selection import Piece
 from trading_operator.planner.moves.world import MovesWorld
+from trading_operator.planner.scaling.layout import MoveWish
 
 FREE_PER_BYTE = 2  # of disk, for each byte that is copied
 
@@ -36,3 +37,25 @@ def _no_disk(piece: Piece, target: str, world: MovesWorld) -> tuple[MoveReason, 
         return None
     text = f"{target} has {free >> 20} MiB of disk free, the copy needs {FREE_PER_BYTE} x"
     return MoveReason.STORAGE_FULL, f"{text} {wanted >> 20} MiB"
+
+
+def may_be_asked(wish: MoveWish, world: MovesWorld) -> bool:
+    """Whether what load wishes for can begin soon.
+
+    A move that waits keeps all others of the planner from being asked for; so one between shards
+    is only asked for where the partitions can do it and the disk of the target has room.
+    """
+    if not is_shard(wish.target):
+        return True
+    slots = [
+        slot for slot in world.slots
+        if any(slot.first < past and first < slot.past for first, past in wish.ranges)
+    ]  # fmt: skip
+    able = world.ready & world.movers
+    if wish.target not in world.ready or wish.target not in world.staying:
+        return False
+    if any(slot.partition not in able for slot in slots):
+        return False
+    free = world.free_bytes.get(wish.target)
+    copied = sum(world.slot_bytes.get(slot.id, 0) for slot in slots)
+    return free is None or free > FREE_PER_BYTE * copied

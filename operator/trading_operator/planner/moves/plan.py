@@ -15,6 +15,7 @@ from trading_contract.symbolmove import (
 from trading_contract.topology import Topology
 from trading_operator.planner.actions import ForgetMove, MakeMove
 from trading_operator.planner.moves.asking import Cluster, balancing, proposed
+from trading_operator.planner.moves.hindrances import may_be_asked
 from trading_operator.planner.moves.judge import judge
 from trading_operator.planner.moves.merging import merge_orders
 from trading_operator.planner.moves.orders import in_words
@@ -111,7 +112,8 @@ def _own_moves(
     makes = turnover(cluster, world, moves)
     if makes or has_gone_wrong(moves, world.now):
         return makes
-    return tuple(proposed(cluster, balancing(world.asks.wishes), moves))
+    wishes = [wish for wish in world.asks.wishes if may_be_asked(wish, world)]
+    return tuple(proposed(cluster, balancing(wishes), moves))
 
 
 def busy_slots(orders: Iterable[MoveOrder]) -> set[int]:

@@ -32,7 +32,8 @@ class Bench:
     """What candidates are judged by. Loads and utilisations are shares of a partition.
 
     `barred` are, by target, the slots that must not go there. Urgent: the source is nearly full;
-    hurried: the load has shifted.
+    hurried: the load has shifted; careful: no target may be above the band then, not even in
+    between or for a hot symbol.
     """
 
     layout: Layout
@@ -47,6 +48,7 @@ class Bench:
     churn_max: float = 1.0
     barred: Mapping[str, Collection[int]] = field(default_factory=dict)
     is_hurried: bool = False
+    is_careful: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def best_bundle(
     When the load has shifted, room is made for what is hot rather than to move what is cold away.
     """
     offers = _Offers(bench, source, slots)
+    if bench.is_careful:
+        return _careful(offers, targets)
     found = None
     for way in (Way.FITS, Way.IN_BAND):
         found = found or _best(offers.fill(target, way) for target in targets)
@@ -95,6 +99,14 @@ def best_bundle(
     if found is None or (bench.is_hurried and not is_solved):
         found = _best((found, *(offers.exchange(target, targets) for target in targets)))
     return found or _best(offers.fill(target, Way.HELPS) for target in targets)
+
+
+def _careful(offers: _Offers, targets: Sequence[str]) -> Bundle | None:
+    """What fits; where that leaves the source above the band, what brings both into it."""
+    fits = _best(offers.fill(target, Way.FITS) for target in targets)
+    if fits is not None and offers.full - fits.load <= offers.bench.mean + offers.bench.band:
+        return fits
+    return _best(offers.fill(target, Way.IN_BAND) for target in targets) or fits
 
 
 def _best(bundles: Iterable[Bundle | None]) -> Bundle | None:
@@ -131,7 +143,8 @@ class _Offers:
 
     def _may_fill(self, slot: SlotPlace, load: float) -> float:
         """A symbol that is too much for any share may have an empty partition for itself."""
-        return max(self.top, load) if self._is_single(slot) else self.top
+        is_alone = self._is_single(slot) and not self.bench.is_careful
+        return max(self.top, load) if is_alone else self.top
 
     def _is_single(self, slot: SlotPlace) -> bool:
         return len(self.bench.layout.symbols_of(slot.first, slot.past)) == 1
@@ -235,7 +248,7 @@ class _Cut:
     """One slot with the sums of its symbols' loads, for cutting it."""
 
     def __init__(self, bench: Bench, slot: SlotPlace, load: float, top: float) -> None:
-        self.slot, self.top = slot, top
+        self.slot, self.top, self.is_careful = slot, top, bench.is_careful
         self.names = bench.layout.symbols_of(slot.first, slot.past)
         self.loads = symbol_loads(bench.readings.get(slot.slot_id), load, self.names)
         self.sums = [0.0, *accumulate(self.loads)]
@@ -264,7 +277,8 @@ class _Cut:
             first = self.names[at] if at else self.slot.first
             past = self.names[at + 1] if at + 1 < len(self.names) else self.slot.past
             load = self.loads[at]
-            yield Piece(load, first, past, self.slot, max(self.top, load))
+            may_fill = self.top if self.is_careful else max(self.top, load)
+            yield Piece(load, first, past, self.slot, may_fill)
 
 
 def _overlaps(piece: Piece, chosen: Sequence[Piece]) -> bool:

@@ -39,6 +39,23 @@ _BALANCE = {
 }
 
 
+_SHARD_BALANCE = _BALANCE | {
+    BalanceWhy.BALANCED: "every shard is within the band",
+    BalanceWhy.MOVES_WANTED: "a shard has been above the band for long enough",
+    BalanceWhy.TIER_SWITCHED_OFF: "autoscaling.shards.mode is off, so load moves nothing there",
+    BalanceWhy.NOT_WORTH_IT: "even the fullest shard has little to do",
+    BalanceWhy.TOO_LITTLE_KNOWN: "a shard told nothing that can be believed, or was not watched "
+    "for long enough yet",
+    BalanceWhy.SHARDS_CHANGE: "a shard comes, goes, is not ready, or did so lately",
+    BalanceWhy.MOVES_UNDER_WAY: "a move between shards is under way, and there is one at a time",
+    BalanceWhy.PARTITIONS_FIRST: "ranges move between partitions first",
+    BalanceWhy.RESTING: "a shard is above the band, but a move has just changed it",
+    BalanceWhy.LOOKING: "a shard is above the band, but not for long enough yet",
+    BalanceWhy.OPTIONS_EXHAUSTED: "a shard is above the band, and no move would help: what fits "
+    "nowhere stays, and so does what was moved within the hour",
+}
+
+
 def explain(decision: Decision) -> str:
     """One decision, in a few lines."""
     return "\n".join(_lines(decision))
@@ -52,12 +69,14 @@ def explain_at(history: History, tier: Tier, at_seconds: float) -> str:
     return explain(decision)
 
 
-def explain_balance(plan: BalancePlan) -> str:
+def explain_balance(plan: BalancePlan, tier: Tier = Tier.PARTITIONS) -> str:
     """The round of rebalancing, with the moves it asks for."""
-    lines = [f"rebalancing: {_BALANCE[plan.why]}."]
-    if plan.utilisation:
+    why = _SHARD_BALANCE if tier is Tier.SHARDS else _BALANCE
+    head = "rebalancing of shards" if tier is Tier.SHARDS else "rebalancing"
+    lines = [f"{head}: {why[plan.why]}."]
+    if plan.mean:
         lines.append(
-            f"  Partitions use {plan.mean:.0%} on average, the fullest "
+            f"  {tier.capitalize()} use {plan.mean:.0%} on average, the fullest "
             f"{max(plan.utilisation.values()):.0%}; the band is {plan.band:.0%} wide."
         )
     lines += [

@@ -15,17 +15,18 @@ from trading_operator.planner.scaling.signals import SlotLoad
 
 @dataclass(frozen=True)
 class SlotPlace:
-    """One slot `[first, past)` with its owner."""
+    """One slot `[first, past)` with its owner and the shard of its rows; "" = nobody tells."""
 
     slot_id: int
     first: str
     past: str
     partition: str
+    shard: str = ""
 
 
 @dataclass(frozen=True)
 class PartitionPlace:
-    """A partition that may own slots. `is_leaving`: it is drained or goes."""
+    """A partition, or a shard, that may own slots. `is_leaving`: it is drained or goes."""
 
     name: str
     is_ready: bool = True
@@ -56,6 +57,7 @@ class Layout:
     partitions: tuple[PartitionPlace, ...] = ()
     symbols: Sequence[str] = ()
     moves: tuple[MoveSeen, ...] = ()
+    shards: tuple[PartitionPlace, ...] = ()
 
     def symbols_of(self, first: str, past: str) -> Sequence[str]:
         """The listed symbols of a range."""
@@ -105,17 +107,25 @@ class BalanceWhy(StrEnum):
     LOOKING = "OverfullNotLongEnough"
     OPTIONS_EXHAUSTED = "PlannerOptionsExhausted"
     WOULD_BREAK = "PlanWouldBreakInvariants"
+    # Of shards alone.
+    TIER_SWITCHED_OFF = "TierSwitchedOff"
+    SHARDS_CHANGE = "ShardsChange"
+    PARTITIONS_FIRST = "PartitionsFirst"
+    RESTING = "MovedLately"
 
 
 @dataclass(frozen=True)
 class MoveWish:
-    """Ranges of one partition that should go to another, together. Utilisations are shares."""
+    """Ranges of one partition, or shard, that should go to another, together.
+
+    Utilisations are shares.
+    """
 
     ranges: tuple[tuple[str, str], ...]
     source: str
     target: str
     why: MoveWhy
-    load: float  # of what moves, as a share of a partition's capacity
+    load: float  # of what moves, as a share of a unit's capacity
     source_before: float
     source_after: float
     target_before: float

@@ -34,6 +34,18 @@ class TierMemory:
 
 
 @dataclass(frozen=True)
+class ShardMemory:
+    """What the balance of shards remembers.
+
+    `averages` are the utilisations of shards by their number; `over_since_seconds` tells by shard
+    since when it has been above the band.
+    """
+
+    averages: Averages = field(default_factory=Averages)
+    over_since_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Memory:
     """All of it.
 
@@ -51,6 +63,7 @@ class Memory:
     capacities: Capacities = field(default_factory=default_capacities)
     looks_overfull: Mapping[str, int] = field(default_factory=dict)
     history: History = field(default_factory=History)
+    shards: ShardMemory = field(default_factory=ShardMemory)
 
     def tier(self, tier: Tier) -> TierMemory:
         """Of one tier."""

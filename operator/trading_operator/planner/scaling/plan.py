@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from trading_contract.costs import Counts
 from trading_contract.policies import PartitionAutoscaling, TierAutoscaling, TierMode
 from trading_contract.tradingcluster import TradingClusterSpec
 from trading_operator.planner.scaling.averages import (
@@ -19,30 +18,23 @@ from trading_operator.planner.scaling.averages import (
     fold_loads,
 )
 from trading_operator.planner.scaling.balance import rebalance
-from trading_operator.planner.scaling.budgets import (
-    affordable,
-    cost_change,
-    relative_cost,
-    with_count,
-)
 from trading_operator.planner.scaling.capacity import Capacities, learn
 from trading_operator.planner.scaling.counts import SHRINK_BELOW, TierCase, wish, with_need
-from trading_operator.planner.scaling.decisions import (
-    Action,
-    Blocker,
-    Decision,
-    Obstacle,
-    Why,
-)
+from trading_operator.planner.scaling.decisions import Decision
+from trading_operator.planner.scaling.granting import within_limits
 from trading_operator.planner.scaling.layout import BalancePlan, Layout
 from trading_operator.planner.scaling.memory import Memory, TierMemory
 from trading_operator.planner.scaling.packing import bins_needed, highest_after_removal
-from trading_operator.planner.scaling.predictions import expected, remember
-from trading_operator.planner.scaling.round_sums import SETTLING_SECONDS, BalanceCase
+from trading_operator.planner.scaling.predictions import remember
+from trading_operator.planner.scaling.round_sums import (
+    HOUR_SECONDS,
+    SETTLING_SECONDS,
+    BalanceCase,
+)
+from trading_operator.planner.scaling.shard_balance import ShardCase, balance_shards, shard_work
 from trading_operator.planner.scaling.signals import Rates, Tier
 from trading_operator.planner.scaling.slot_work import slot_work
 from trading_operator.planner.scaling.tier_state import (
-    ORDER_PATH,
     Attribution,
     TierCount,
     TierState,
@@ -74,6 +66,7 @@ class ScalingPlan:
     attribution: Attribution
     memory: Memory
     states: Mapping[Tier, TierState] = field(default_factory=dict)
+    shard_balance: BalancePlan | None = None
 
 
 def plan_scaling(
@@ -101,7 +94,7 @@ def plan_scaling(
         for tier in states
     }
     wishes = {tier: wish(case) for tier, case in cases.items()}
-    decisions = _within_limits(spec, world, wishes, states, attribution)
+    decisions = within_limits(spec, world.counts, wishes, states, attribution)
     balance, looks = rebalance(
         BalanceCase(
             spec.rebalancing, world.layout, slots, seen.loads, capacities.room(Tier.PARTITIONS),
@@ -119,10 +112,32 @@ def plan_scaling(
     for tier in counts:
         remembered[tier] = replace(remembered[tier], changed_at_seconds=now_seconds, looks_above=0)
     history = remember(memory.history, decisions, states, attribution, now_seconds)
+    shard_balance, of_shards = balance_shards(
+        ShardCase(
+            spec.rebalancing, spec.autoscaling.shards.mode, world.layout, slots, seen.loads,
+            *shard_work(capacities, world.rates), now_seconds, seen.unknown,
+            _are_shards_changing(spec, decisions, remembered, now_seconds),
+            not balance.moves, spec.autoscaling.scale_in_after_seconds,
+        ),
+        memory.shards,
+    )  # fmt: skip
     memory = replace(
-        memory, tiers={**memory.tiers, **remembered}, looks_overfull=looks, history=history
-    )
-    return ScalingPlan(decisions, counts, balance, attribution, memory, states)
+        memory, tiers={**memory.tiers, **remembered}, looks_overfull=looks, history=history,
+        shards=of_shards,
+    )  # fmt: skip
+    return ScalingPlan(decisions, counts, balance, attribution, memory, states, shard_balance)
+
+
+def _are_shards_changing(
+    spec: TradingClusterSpec, decisions: Mapping[Tier, Decision],
+    remembered: Mapping[Tier, TierMemory], now_seconds: float,
+) -> bool:  # fmt: skip
+    """Whether their number changes, or did so lately."""
+    decision, memory = decisions.get(Tier.SHARDS), remembered.get(Tier.SHARDS)
+    changed = memory.changed_at_seconds if memory else None
+    lately = spec.autoscaling.scale_in_after_seconds
+    is_new = changed is not None and 0 <= now_seconds - changed < min(lately, HOUR_SECONDS)
+    return is_new or (decision is not None and decision.is_change and not decision.is_dry)
 
 
 def _changing(layout: Layout, now_seconds: float) -> Collection[int]:
@@ -224,75 +239,3 @@ def _with_packing(
 def _ordinal(name: str) -> tuple[int, str]:
     digits = name.rpartition("-")[2]
     return (int(digits) if digits.isdigit() else 0, name)
-
-
-def _within_limits(
-    spec: TradingClusterSpec, world: ScalingWorld, wishes: Mapping[Tier, Decision],
-    states: Mapping[Tier, TierState], attribution: Attribution,
-) -> dict[Tier, Decision]:  # fmt: skip
-    """The wishes after budgets and benefits. The tier that limits is served first."""
-    present = {tier: world.counts[tier].wanted if tier in world.counts else 0 for tier in Tier}
-    counts = Counts(*(present[tier] for tier in Tier))
-    more = {
-        tier: each.to_count / max(1, each.from_count)
-        for tier, each in wishes.items()
-        if each.action is Action.GROW and tier in ORDER_PATH
-    }
-    done: dict[Tier, Decision] = {}
-    for tier in sorted(wishes, key=lambda each: (each is not attribution.limiting, each)):
-        decision = wishes[tier]
-        if decision.action is Action.GROW:
-            decision = _grown(spec, counts, decision, attribution, more)
-        if decision.is_change:
-            then = with_count(counts, tier, decision.to_count)
-            decision = replace(
-                decision,
-                expected=expected(decision, states[tier], attribution, more),
-                cost_per_month_change=cost_change(spec, counts, then),
-            )
-            policy: TierAutoscaling = getattr(spec.autoscaling, tier.value)
-            if policy.mode is TierMode.DRY_RUN:
-                dry = Obstacle(Blocker.DRY_RUN, "mode is dryRun: it is told, not done")
-                decision = replace(decision, blocked_by=(*decision.blocked_by, dry))
-            else:
-                counts = then
-        done[tier] = decision
-    return done
-
-
-def _grown(
-    spec: TradingClusterSpec, counts: Counts, decision: Decision, attribution: Attribution,
-    more: Mapping[Tier, float],
-) -> Decision:  # fmt: skip
-    tier = decision.tier
-    to, obstacles = affordable(spec, counts, tier, decision.to_count)
-    if to > decision.from_count and decision.why is not Why.FEWER_THAN_MIN:
-        small = _benefit_obstacle(spec, counts, replace(decision, to_count=to), attribution, more)
-        if small is not None:
-            to, obstacles = decision.from_count, (*obstacles, small)
-    action = Action.GROW if to > decision.from_count else Action.HOLD
-    return replace(
-        decision, to_count=to, action=action, blocked_by=(*decision.blocked_by, *obstacles)
-    )
-
-
-def _benefit_obstacle(
-    spec: TradingClusterSpec, counts: Counts, decision: Decision, attribution: Attribution,
-    more: Mapping[Tier, float],
-) -> Obstacle | None:  # fmt: skip
-    """Why another unit brings too little, if it does: gain in throughput over rise in cost."""
-    tier = decision.tier
-    with_it = attribution.limit({**more, tier: decision.to_count / max(1, decision.from_count)})
-    without = attribution.limit({key: each for key, each in more.items() if key is not tier})
-    if tier not in ORDER_PATH or with_it is None or not without:
-        return None
-    gain = with_it / without - 1
-    cost = relative_cost(spec, counts, with_count(counts, tier, decision.to_count))
-    least = spec.autoscaling.benefit_per_cost_percent_min
-    if gain * 100 >= least * cost:
-        return None
-    text = (
-        f"{decision.to_count} would raise what the cluster can carry by {gain:.1%} and its cost by "
-        f"{cost:.1%}; benefitPerCostPercentMin is {least}"
-    )
-    return Obstacle(Blocker.BENEFIT_TOO_SMALL, text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trading_contract.policies import PolicyMode, RebalancingSpec
@@ -143,15 +143,8 @@ class RoundSums:
         case, now = self.case, self.case.now_seconds
         if case.policy.mode is PolicyMode.OFF:
             return BalanceWhy.SWITCHED_OFF
-        ended = sorted(
-            (m for m in self.moves if m.finished_at_seconds is not None),
-            key=lambda move: (move.finished_at_seconds or 0.0, move.source),
-        )
-        failed = [m for m in ended[-5:] if m.has_failed and self.since(m) < FAILURES_SECONDS]
-        if len(failed) >= 2:
-            return BalanceWhy.TOO_MANY_FAILED
-        if any(self.since(move) < BACKOFF_SECONDS for move in failed):
-            return BalanceWhy.JUST_FAILED
+        if (failed := stopped_by_failures(self.moves, now)) is not None:
+            return failed
         if case.policy.windows and not is_open(case.policy.windows, now):
             return BalanceWhy.OUTSIDE_WINDOW
         unknown = sum(self.used.get(name, 0.0) for name in case.missing)
@@ -168,13 +161,11 @@ class RoundSums:
 
     def started_last_hour(self) -> int:
         """Moves that began within an hour."""
-        now = self.case.now_seconds
-        return sum(1 for move in self.moves if now - move.started_at_seconds < HOUR_SECONDS)
+        return started_last_hour(self.moves, self.case.now_seconds)
 
     def since(self, move: MoveSeen) -> float:
         """Seconds since it ended; 0 while it runs."""
-        ended = move.finished_at_seconds
-        return 0.0 if ended is None else max(0.0, self.case.now_seconds - ended)
+        return seconds_since(move, self.case.now_seconds)
 
     def room(self) -> int:
         """How many moves may begin now."""
@@ -197,3 +188,27 @@ class RoundSums:
 
 def _has_shifted(now: float, usual: float, least: float) -> bool:
     return max(now, usual) > JUMP * min(now, usual) + least
+
+
+def seconds_since(move: MoveSeen, now_seconds: float) -> float:
+    """Seconds since it ended; 0 while it runs."""
+    ended = move.finished_at_seconds
+    return 0.0 if ended is None else max(0.0, now_seconds - ended)
+
+
+def started_last_hour(moves: Iterable[MoveSeen], now_seconds: float) -> int:
+    """Moves that began within an hour."""
+    return sum(1 for move in moves if now_seconds - move.started_at_seconds < HOUR_SECONDS)
+
+
+def stopped_by_failures(moves: Iterable[MoveSeen], now_seconds: float) -> BalanceWhy | None:
+    """Why nothing is moved after moves that failed; None: few did, or long ago."""
+    ended = sorted(
+        (move for move in moves if move.finished_at_seconds is not None),
+        key=lambda move: (move.finished_at_seconds or 0.0, move.source),
+    )
+    ages = [seconds_since(move, now_seconds) for move in ended[-5:] if move.has_failed]
+    if sum(age < FAILURES_SECONDS for age in ages) >= 2:
+        return BalanceWhy.TOO_MANY_FAILED
+    is_new = any(age < BACKOFF_SECONDS for age in ages)
+    return BalanceWhy.JUST_FAILED if is_new else None

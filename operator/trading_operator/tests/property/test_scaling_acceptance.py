@@ -7,28 +7,30 @@ from __future__ import annotations
 
 import pytest
 
-from trading_operator.simulation.acceptance import SCENARIOS
 from trading_operator.simulation.run import simulate
+from trading_operator.simulation.shard_acceptance import ALL_SCENARIOS, SHARD_SCENARIOS
 from trading_operator.simulation.specs import simulated_spec
 from trading_operator.simulation.strategies import STRATEGIES
 from trading_operator.simulation.traces import TRACES, Trace
 from trading_operator.simulation.world import Shape, SimulatedWorld
 
 SEEDS = (1, 2)
-SEEDS_LONG = 150  # of each, none of them twice: over a thousand in all
+SEEDS_LONG = 150  # of each, none of them twice
+SHARD_SEEDS_LONG = 15  # hours of each, as moves between shards are slow
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", ALL_SCENARIOS)
 def test_the_planner_holds_what_it_must(name: str, seed: int) -> None:
-    assert SCENARIOS[name](seed) == []
+    assert ALL_SCENARIOS[name](seed) == []
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("at", "name"), list(enumerate(SCENARIOS)))
+@pytest.mark.parametrize(("at", "name"), list(enumerate(ALL_SCENARIOS)))
 def test_the_planner_holds_what_it_must_for_many_seeds(at: int, name: str) -> None:
-    seeds = range(1000 + at * SEEDS_LONG, 1000 + (at + 1) * SEEDS_LONG)
-    broken = {seed: told for seed in seeds if (told := SCENARIOS[name](seed))}
+    count = SHARD_SEEDS_LONG if name in SHARD_SCENARIOS else SEEDS_LONG
+    seeds = range(1000 + at * SEEDS_LONG, 1000 + at * SEEDS_LONG + count)
+    broken = {seed: told for seed in seeds if (told := ALL_SCENARIOS[name](seed))}
     assert broken == {}
 
 
