@@ -50,7 +50,7 @@ _SHARD_BALANCE = _BALANCE | {
     BalanceWhy.MOVES_UNDER_WAY: "a move between shards is under way, and there is one at a time",
     BalanceWhy.PARTITIONS_FIRST: "ranges move between partitions first",
     BalanceWhy.RESTING: "a shard is above the band, but a move has just changed it",
-    BalanceWhy.LOOKING: "a shard is above the band, but not for long enough yet",
+    BalanceWhy.LOOKING: "a shard came above the band, but has not been there for long enough",
     BalanceWhy.OPTIONS_EXHAUSTED: "a shard is above the band, and no move would help: what fits "
     "nowhere stays, and so does what was moved within the hour",
 }

@@ -38,7 +38,7 @@ class ShardMemory:
     """What the balance of shards remembers.
 
     `averages` are the utilisations of shards by their number; `over_since_seconds` tells by shard
-    since when it has been above the band.
+    since when it has been above the band, or not below half of it again.
     """
 
     averages: Averages = field(default_factory=Averages)

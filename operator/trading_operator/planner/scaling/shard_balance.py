@@ -75,7 +75,7 @@ class ShardCase:
 
     @property
     def lasting_seconds(self) -> float:
-        """For how long a shard must have been above the band."""
+        """For how long a shard must have been above the band, or not far below it again."""
         return LASTING_SECONDS * min(1.0, self.window_seconds / WINDOW_SECONDS)
 
     @property
@@ -106,6 +106,7 @@ def balance_shards(case: ShardCase, before: ShardMemory) -> tuple[BalancePlan | 
     lasting = [
         name for name, begun in since.items()
         if case.now_seconds - begun >= case.lasting_seconds
+        and round_.used[name] > round_.mean + round_.band
     ]  # fmt: skip
     if not lasting:
         return replace(plan, why=BalanceWhy.LOOKING if since else BalanceWhy.BALANCED), memory
@@ -174,15 +175,12 @@ class _Round:
         self.moves = [m for m in layout.moves if m.target in names or m.source in names]
 
     def over_since(self, before: Mapping[str, float]) -> dict[str, float]:
-        """Schmitt trigger: it sets above the band for long enough, and ends below half of it."""
-        case, now = self.case, self.case.now_seconds
-        since = {}
+        """Schmitt trigger: it begins above the band, and ends below half of it."""
+        now, since = self.case.now_seconds, {}
         for name in self.fit if self.averages.is_warm and not self._are_changing() else ():
-            begun = min(before.get(name, now), now)
-            is_set = name in before and now - begun >= case.lasting_seconds
-            width = self.band / 2 if is_set else self.band
+            width = self.band / 2 if name in before else self.band
             if self.least[name] > self.mean + width:
-                since[name] = begun
+                since[name] = min(before.get(name, now), now)
         return since
 
     def _are_changing(self) -> bool:

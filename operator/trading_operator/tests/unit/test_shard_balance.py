@@ -162,8 +162,9 @@ def test_less_than_half_of_the_band_ends_it() -> None:
     assert set(memory.over_since_seconds) == {"shard-0"}
     then = NOON + WARM + LASTING + 5
     near = {"shard-0": [0.155] * 4, "shard-1": [0.12] * 4, "shard-2": [0.12] * 4}
-    _, after = watched(replace(case_of(near), now_seconds=then), 1200, memory)
+    plan, after = watched(replace(case_of(near), now_seconds=then), 2400, memory)
     assert set(after.over_since_seconds) == {"shard-0"}  # within the band, beyond half of it
+    assert (plan.why, plan.moves) == (BalanceWhy.LOOKING, ())
     even = {shard: [0.125] * 4 for shard in UNEVEN}
     _, after = watched(replace(case_of(even), now_seconds=then), 1200, memory)
     assert after.over_since_seconds == {}
