@@ -110,6 +110,17 @@ def test_partitions_and_shards_get_stateful_sets_and_lose_them_again_when_empty(
     assert not has(world, "shard-1")
 
 
+def test_the_balance_of_shards_is_judged_in_pods_too() -> None:
+    two = {"mode": "on", "min": 2, "max": 2}
+    wanted = scaled(
+        autoscaling={**SHORT, "shards": two}, shards={"count": 2}, rebalancing={"mode": "on"}
+    )
+    told = looks(ready(wanted), wanted, 0.4, 30).status.autoscaling
+    assert told is not None
+    assert told.shard_balance is not None
+    assert (told.shard_balance.reason, told.shard_balance.moves) == ("Balanced", ())
+
+
 def test_a_new_operator_reads_the_counts_from_the_status_else_from_the_objects() -> None:
     wanted = scaled("backends", "partitions")
     world = ready(wanted)
