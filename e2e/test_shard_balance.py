@@ -23,7 +23,7 @@ SECONDS_MAX = 300
 # Nine of the twelve symbols on one shard; units so small that this load is much for them; no
 # growth, and so short that a test can wait for it.
 UNEVEN: dict[str, Any] = {
-    "shards": {"count": 2, "resources": {"cpu": "20m"}},
+    "shards": {"count": 2, "resources": {"cpu": "8m"}},
     "placement": [
         {"range": "..T", "shard": 0, "partition": 0},
         {"range": "T..", "shard": 1, "partition": 0},
