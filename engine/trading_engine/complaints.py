@@ -23,3 +23,9 @@ class Complaints:
         """`what` went well."""
         if self._known.pop(what, None) is not None:
             self._logger.info("%s: well again", what)
+
+
+def first_line(problem: Exception) -> str:
+    """What went wrong, without hints and positions."""
+    lines = str(problem).strip().splitlines()
+    return lines[0] if lines else type(problem).__name__

@@ -10,9 +10,11 @@ slices, and serves in between.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -21,10 +23,15 @@ from psycopg import pq, sql
 from trading_contract.errors import InvariantError, WorldError
 from trading_contract.topology import Idempotency
 from trading_engine._core import Sequencer, SlotRows
+from trading_engine.complaints import first_line
 from trading_engine.spares import SPARES, Connection
-from trading_engine.taking import TakenSlot, first_line
+from trading_engine.taking import TakenSlot
 
 PART_BYTES = 1 << 20
+# Of slots that another partition serves meanwhile: nobody waits for the load, but orders on the
+# slots that are served here for Python's lock and the processor. Parts of some 2 ms, then a rest.
+PART_BYTES_BESIDE = 1 << 16
+SHARE_BESIDE = 0.3  # of the time
 STREAMS_MAX = 4  # connections that read the open orders of a slot
 PAGES_PER_STREAM_MIN = 2000
 PAGE_MAX = (1 << 32) - 2  # beyond all
@@ -47,7 +54,9 @@ def fetch_slots(
     now_us: int,
     snapshot: str = "",
 ) -> SlotRows:
-    """Read the slots' books, counters and recent client ids, as of an exported snapshot or now.
+    """Read the slots' books, counters and recent client ids.
+
+    As of now, or of an exported snapshot: slowly then, as another one serves them.
 
     Raises `WorldError` when the shard is away, `InvariantError` when its rows cannot be read.
     """
@@ -67,12 +76,13 @@ def _fetch(
         "AND ended_us >= %s ORDER BY ended_us DESC LIMIT %s"
     )
     since_us = now_us - remember.window_seconds * 1_000_000
+    copy = partial(_copy, beside=bool(snapshot))
 
     def read_rest(connection: Connection) -> SlotRows:
         rows = SlotRows()
         states = f"SELECT {_STATE_COLUMNS} FROM symbol_state WHERE {where}"
-        _copy(connection, states, bounds, rows.add_states)
-        _copy(connection, ended, (*bounds, since_us, remember.entries_max), rows.add_closed_orders)
+        copy(connection, states, bounds, rows.add_states)
+        copy(connection, ended, (*bounds, since_us, remember.entries_max), rows.add_closed_orders)
         return rows
 
     def read_open(connection: Connection, pages: tuple[int, int]) -> SlotRows:
@@ -81,7 +91,7 @@ def _fetch(
         query = (
             f"SELECT {_ORDER_COLUMNS} FROM open_orders WHERE ({where}) AND ctid >= %s AND ctid < %s"
         )
-        _copy(connection, query, (*bounds, *within), rows.add_open_orders)
+        copy(connection, query, (*bounds, *within), rows.add_open_orders)
         return rows
 
     def read_part(pages: tuple[int, int]) -> SlotRows:
@@ -171,6 +181,8 @@ def _copy(
     query: str,
     values: tuple[Any, ...],
     add: Callable[[bytearray], bool],
+    *,
+    beside: bool,
 ) -> None:
     """All of a COPY, by libpq's own calls: a million rows are a million small messages."""
     text = psycopg.ClientCursor(connection).mogrify(query, values)
@@ -179,15 +191,20 @@ def _copy(
     good = True
     if begun.status == pq.ExecStatus.COPY_OUT:
         part = bytearray()
+        size_max = PART_BYTES_BESIDE if beside else PART_BYTES
+        part_begun = time.monotonic()
         receive = libpq.get_copy_data
         while True:
             size, message = receive(0)
             if size < 0:
                 break
             part += message
-            if len(part) > PART_BYTES:
+            if len(part) > size_max:
                 good = good and add(part)
                 part = bytearray()
+                if beside:
+                    time.sleep((time.monotonic() - part_begun) * (1 / SHARE_BESIDE - 1))
+                    part_begun = time.monotonic()
         good = good and add(part)
     ended = libpq.get_result() if begun.status == pq.ExecStatus.COPY_OUT else begun
     while libpq.get_result() is not None:

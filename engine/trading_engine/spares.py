@@ -35,12 +35,15 @@ class Spares:
     def borrow(self, conninfo: str) -> Iterator[Connection]:
         """A connection that commits each statement by itself. Raises what psycopg raises.
 
-        One whose borrower raised anything is closed: who asks again gets another one.
+        One whose borrower raised anything is closed, one that the borrower closed is not kept: who
+        asks again gets another one.
         """
         connection = self._spare(conninfo) or psycopg.connect(conninfo, autocommit=True)
         try:
             yield connection
-            if connection.info.transaction_status is not TransactionStatus.IDLE:
+            if not connection.closed and (
+                connection.info.transaction_status is not TransactionStatus.IDLE
+            ):
                 connection.rollback()
         except BaseException:
             connection.close()

@@ -17,6 +17,7 @@ import psycopg
 
 from trading_contract.errors import WorldError
 from trading_contract.topology import SlotPlacement
+from trading_engine.complaints import first_line
 from trading_engine.moving.decide import may_take
 from trading_engine.spares import SPARES
 
@@ -135,9 +136,3 @@ def release_slots(conninfo: str, held: Sequence[TakenSlot], incarnation: uuid.UU
                 )
     except psycopg.Error as problem:
         raise WorldError(f"cannot give slots back: {first_line(problem)}") from problem
-
-
-def first_line(problem: Exception) -> str:
-    """What went wrong, without hints and positions."""
-    lines = str(problem).strip().splitlines()
-    return lines[0] if lines else type(problem).__name__

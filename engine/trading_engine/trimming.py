@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 import psycopg
 
 from trading_contract.errors import TradingError, WorldError
-from trading_engine.taking import TakenSlot, first_line
+from trading_engine.complaints import first_line
+from trading_engine.taking import TakenSlot
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from trading_engine.moving.copying import CopyJob
 
 LOOK_SECONDS = 0.25
 SLOWER_MAX = 1.5  # commits, while something is copied
-SHARE_FIRST = 0.3  # of its time it works until it was seen what that does to commits
+SHARE_FIRST = 0.4  # of its time it works until it was seen what that does to commits
+SHARE_MIN, SHARE_MAX = 0.1, 0.5  # commits are not all that has to wait for a processor
 COMMIT_SECONDS_MIN = 0.003  # below this nothing is slow
 
 
@@ -47,7 +48,7 @@ class Throttle:
         batches, seconds = now[0] - self._seen[0], now[1] - self._seen[1]
         self._seen = now
         slow = batches > 0 and seconds / batches > SLOWER_MAX * self._usual
-        self.share = max(0.02, self.share / 2) if slow else min(1.0, self.share * 1.25)
+        self.share = max(SHARE_MIN, self.share / 2) if slow else min(SHARE_MAX, self.share * 1.25)
         return self.share
 
 
@@ -61,7 +62,7 @@ async def copy_beside(job: CopyJob, throttle: Throttle) -> AsyncGenerator[News, 
     assert child.stdout is not None
     asked = asyncio.ensure_future(child.stdout.readline())
     try:
-        _tell(child.stdin, job.model_dump_json().encode() + b"\n%.3f\n" % throttle.share)
+        _tell(child.stdin, job.line().encode() + b"\n%.3f\n" % throttle.share)
         looked = time.monotonic()
         while True:
             await asyncio.wait([asked], timeout=LOOK_SECONDS)

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 TURNS_MAX = 10
+COLLECT_SHARE = 0.3  # of the time, as that of the copier
 _COLD = (
     "SELECT slot_id FROM slot_owner WHERE (partition = %s AND state = 'FOLLOWER')"
     " OR (slot_id = ANY (%s) AND state = 'ACTIVE' AND move_id IS NOT NULL)"
@@ -190,7 +191,7 @@ class Soaks:
             elif action is Action.TOMB:
                 shards[follower].take(slot, tomb(was))
             elif action is Action.CLEAR_TARGET and move is not None:
-                shards[follower].collect(slot, move)
+                shards[follower].collect(slot, move, COLLECT_SHARE)
                 shards[owner].take(slot, set_move(now, None))
                 logger.info("slot %s: %s is cleaned up", slot, follower)
                 return

@@ -8,28 +8,31 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from trading_contract.errors import WorldError
+from trading_engine.complaints import first_line
+from trading_engine.moving.copying import SUMS
 from trading_engine.moving.rows import ShardRows
 from trading_engine.moving.shadow import Shadow, ShadowLine
-from trading_engine.taking import first_line
+from trading_engine.spares import SPARES
 
 POLL_SECONDS = 0.002
 HOLD_SECONDS_MAX = 10.0
 # Counts and digests of the state of a range, for `first` and `past`.
-HOT = """
-SELECT 'open_orders', count(*), bit_xor(hashtextextended(t::text, 0)) FROM open_orders t
+HOT = f"""
+SELECT 'open_orders', {SUMS} FROM open_orders t
  WHERE symbol >= %(first)s AND symbol < %(past)s
 UNION ALL
-SELECT 'symbol_state', count(*), bit_xor(hashtextextended(t::text, 0)) FROM symbol_state t
+SELECT 'symbol_state', {SUMS} FROM symbol_state t
  WHERE symbol >= %(first)s AND symbol < %(past)s
 ORDER BY 1
 """
-_COLD = """
-SELECT 'closed_orders', count(*), bit_xor(hashtextextended(t::text, 0)) FROM closed_orders t
+_COLD = f"""
+SELECT 'closed_orders', {SUMS} FROM closed_orders t
  WHERE symbol >= %(first)s AND symbol < %(past)s AND seq <= %(end)s
 UNION ALL
-SELECT 'trades', count(*), bit_xor(hashtextextended(t::text, 0)) FROM trades t
+SELECT 'trades', {SUMS} FROM trades t
  WHERE symbol >= %(first)s AND symbol < %(past)s AND seq <= %(end)s
 ORDER BY 1
 """
@@ -41,7 +44,8 @@ class Snapshot:
     """One moment of a shard. Blocking; for threads."""
 
     def __init__(self, conninfo: str) -> None:
-        self._connection: psycopg.Connection[Any] = psycopg.connect(conninfo, autocommit=True)
+        self._lent = SPARES.borrow(conninfo)
+        self._connection = self._lent.__enter__()
         self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
     def ends(self, ids: list[int]) -> dict[int, int]:
@@ -52,15 +56,19 @@ class Snapshot:
         return {row[0]: row[1] for row in rows}
 
     def hot(self, ranges: Ranges) -> dict[int, list[tuple[Any, ...]]]:
-        """Counts and digests of the slots' state."""
-        return {
+        """Counts and digests of the slots' state; ends the moment."""
+        sums = {
             id_: self._connection.execute(HOT, {"first": first, "past": past}).fetchall()
             for id_, (first, past) in ranges.items()
         }
+        self._connection.execute("COMMIT")
+        return sums
 
     def close(self) -> None:
-        """The moment is over."""
-        self._connection.close()
+        """Give the connection back, unless it is still in that moment."""
+        if self._connection.info.transaction_status is not TransactionStatus.IDLE:
+            self._connection.close()
+        self._lent.__exit__(None, None, None)
 
 
 async def hot_differences(

@@ -74,6 +74,14 @@ def test_one_that_failed_is_not_used_again(
         assert again is not failed[0]
 
 
+def test_one_that_its_borrower_closed_is_not_kept(spares: Spares, info: str) -> None:
+    with spares.borrow(info) as first:
+        first.execute("BEGIN")
+        first.close()
+    with spares.borrow(info) as again:
+        assert not again.closed
+
+
 def test_one_that_the_server_ended_meanwhile_is_not_used_again(
     spares: Spares, info: str, postgres: PostgresServer
 ) -> None:
