@@ -157,9 +157,10 @@ def _converge(
 def _wake_after_seconds(
     actions: tuple[Action, ...], health: Mapping[str, Health], observed: Observed, moves: MovesPlan
 ) -> float:
-    if actions or observed.busy or not moves.are_done(moves.orders):
+    if actions or observed.busy:
         return WAKE_SECONDS_ACTIVE
-    waiting = any(not each.is_ready for each in health.values())
+    # Partitions do not wait for us while they move slots, and a pass takes the processor from them.
+    waiting = any(not each.is_ready for each in health.values()) or not moves.are_done(moves.orders)
     return WAKE_SECONDS_WAITING if waiting else WAKE_SECONDS_IDLE
 
 

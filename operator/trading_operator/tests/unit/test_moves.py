@@ -11,6 +11,11 @@ from trading_contract.symbolmove import MoveReason, MoveState, SymbolMove
 from trading_contract.topology import Topology
 from trading_operator.planner.moves.attempts import ATTEMPT_SECONDS_MAX
 from trading_operator.planner.moves.soak import SOAK_SECONDS
+from trading_operator.planner.plan import (
+    WAKE_SECONDS_ACTIVE,
+    WAKE_SECONDS_IDLE,
+    WAKE_SECONDS_WAITING,
+)
 from trading_operator.tests.builders import cluster, verdict
 from trading_operator.tests.scenes import LETTERS, MANY, TWO, Scene, move
 
@@ -53,6 +58,15 @@ def test_a_whole_slot_moves_and_the_topology_follows_the_rows() -> None:
     assert scene.verdict() == (MoveState.DONE, MoveReason.COMPLETED)
     assert scene.status().percent == 100
     assert scene.step().actions == ()
+
+
+def test_passes_are_rarer_while_partitions_move_and_nothing_else_is_to_be_done() -> None:
+    scene = Scene(TWO, move(symbols="ADAUSDT"))
+    assert scene.plan().wake_after_seconds == WAKE_SECONDS_ACTIVE  # there are orders to publish
+    scene = begun()
+    assert scene.plan().wake_after_seconds == WAKE_SECONDS_WAITING
+    scene.settle()
+    assert scene.plan().wake_after_seconds == WAKE_SECONDS_IDLE
 
 
 def test_the_cluster_stays_available_and_ready_all_along() -> None:
