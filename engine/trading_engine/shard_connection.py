@@ -43,6 +43,22 @@ class Outcome:
 LOST = Outcome(lost=True, message="the connection was lost")
 
 Done = Callable[[Outcome], None]
+Sending = Callable[[pq.abc.PGconn], None]  # puts one statement on its way
+
+
+def statement(text: str, values: Sequence[bytes | None] = ()) -> Sending:
+    """With parameters and results as text."""
+    return lambda pgconn: pgconn.send_query_params(text.encode(), list(values) or None)
+
+
+def prepared(
+    values: Sequence[bytes], formats: Sequence[int], name: bytes = STATEMENT
+) -> Sending:  # fmt: skip
+    """One that was prepared on this connection."""
+    return lambda pgconn: pgconn.send_query_prepared(name, values, formats)
+
+
+_BEGIN, _COMMIT = statement("BEGIN"), statement("COMMIT")
 
 
 class ShardConnection:
@@ -58,6 +74,7 @@ class ShardConnection:
         self._warning = ""
         self._timer: asyncio.TimerHandle | None = None
         self._writing = False
+        self._is_pipeline = False  # several statements are under way, a sync behind them
         pgconn.nonblocking = 1
         pgconn.notice_handler = self._on_notice
         self._loop.add_reader(self._socket, self._on_readable)
@@ -91,10 +108,30 @@ class ShardConnection:
         self, text: str, values: Sequence[bytes | None] = (), seconds_max: float = 10
     ) -> Outcome:
         """Run one statement with parameters and results as text."""
-        return await self._run(
-            lambda: self._pgconn.send_query_params(text.encode(), list(values) or None),
-            seconds_max,
-        )
+        return await self.run(statement(text, values), seconds_max)
+
+    async def run(self, sending: Sending, seconds_max: float) -> Outcome:
+        """Run one statement."""
+        return await self._run(lambda: sending(self._pgconn), seconds_max)
+
+    async def transact(self, sendings: Sequence[Sending], seconds_max: float) -> Outcome:
+        """Run statements as one transaction, in one round trip.
+
+        The outcome is that of the first one that did not go well, else that of the COMMIT; it is
+        rolled back by then, unless it is lost.
+        """
+
+        def send() -> None:
+            self._pgconn.enter_pipeline_mode()
+            self._is_pipeline = True
+            for each in (_BEGIN, *sendings, _COMMIT):
+                each(self._pgconn)
+            self._pgconn.pipeline_sync()
+
+        outcome = await self._run(send, seconds_max)
+        if self.alive and self._pgconn.transaction_status != pq.TransactionStatus.IDLE:
+            await self.ask("ROLLBACK")
+        return outcome
 
     def start(
         self,
@@ -173,10 +210,17 @@ class ShardConnection:
             self._pgconn.consume_input()
             while not self._pgconn.is_busy():
                 result = self._pgconn.get_result()
+                if result is None and self._is_pipeline and self._pgconn.status == pq.ConnStatus.OK:
+                    continue  # the end of one of them
+                if result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC:
+                    self._pgconn.exit_pipeline_mode()
+                    self._is_pipeline = False
+                    result = None
                 if result is None:
                     self._finish_statement()
                     return
-                self._last = _outcome_of(result, self._warning)
+                if result.status != pq.ExecStatus.PIPELINE_ABORTED:  # not even tried
+                    self._last = _outcome_of(result, self._warning)
         except psycopg.Error as error:
             self._fail(str(error))
             return

@@ -18,7 +18,14 @@ from collections.abc import Awaitable, Callable
 from trading_contract.errors import InvariantError, WorldError
 from trading_engine._core import Batch
 from trading_engine.moving.steps import REFUSED, SlotRow, Step, array
-from trading_engine.shard_connection import Outcome, ShardConnection, ShardLostError
+from trading_engine.shard_connection import (
+    Outcome,
+    Sending,
+    ShardConnection,
+    ShardLostError,
+    prepared,
+    statement,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -111,21 +118,15 @@ class ShardWriter:
         logger.warning("shard %s: commit in doubt: %s", self.shard, outcome)
         return False
 
-    async def transact(self, owner: bytes, batch: Batch, statement: Statement) -> Outcome:
-        """A batch, if it changes anything, and a step: one transaction, each answer is awaited."""
+    async def transact(self, owner: bytes, batch: Batch, step: Statement) -> Outcome:
+        """A batch, if it changes anything, and a step: one transaction, in one round trip."""
         connection = self._connection
         if connection is None or not connection.alive:
             return Outcome(lost=True, message="not connected")
-        outcome = await connection.ask("BEGIN")
-        if outcome.good and batch.changes:
-            outcome = await self.send(owner, batch)
-        if outcome.good:
-            outcome = await connection.ask(*statement)
-        if outcome.good:
-            return await connection.ask("COMMIT", seconds_max=COMMIT_SECONDS_MAX)
-        if not outcome.lost:
-            await connection.ask("ROLLBACK")
-        return outcome
+        sendings: list[Sending] = []
+        if batch.changes:
+            sendings.append(prepared([owner, *batch.parameters(self._types)], _BINARY))
+        return await connection.transact([*sendings, statement(*step)], COMMIT_SECONDS_MAX)
 
     async def resolve(self, owner: bytes, batch: Batch) -> None:
         """Find out whether the batch was committed; send the same rows again until it is."""
@@ -141,14 +142,12 @@ class ShardWriter:
                 return
             await asyncio.sleep(0.05)
 
-    async def commit_with(
-        self, owner: bytes, batch: Batch, step: Step, statement: Statement
-    ) -> bool:
+    async def commit_with(self, owner: bytes, batch: Batch, step: Step, with_it: Statement) -> bool:
         """Commit a batch and a step. False: the batch alone, the step was refused.
 
         Raises as `resolve` does.
         """
-        outcome = await self.transact(owner, batch, statement)
+        outcome = await self.transact(owner, batch, with_it)
         deadline = time.monotonic() + self.reconnect_seconds_max
         while not outcome.good:
             if outcome.sqlstate == REFUSED:
@@ -159,7 +158,7 @@ class ShardWriter:
             landed = await self._is_landed(batch, step)
             if landed is not None:
                 return landed
-            outcome = await self.transact(owner, batch, statement)
+            outcome = await self.transact(owner, batch, with_it)
         else:
             return True
         while batch.changes and not self.is_committed(await self.send(owner, batch)):

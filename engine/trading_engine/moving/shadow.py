@@ -18,13 +18,24 @@ from typing import TypeVar
 from trading_contract.errors import InvariantError
 from trading_contract.moves import MoveProblem
 from trading_engine._core import Batch
-from trading_engine.shard_connection import Outcome, ShardConnection, ShardLostError
+from trading_engine.shard_connection import (
+    Outcome,
+    Sending,
+    ShardConnection,
+    ShardLostError,
+    prepared,
+    statement,
+)
 from trading_engine.shard_writer import RETRY, ROW_TYPES, UNKNOWN, row_types
 
 logger = logging.getLogger(__name__)
 
 QUEUE_BYTES_MAX = 256 << 20  # of one slot
 BATCHES_MAX = 64  # in one transaction
+BYTES_MAX = 4 << 20
+# While nobody waits for the target several batches go in one transaction: that costs its server,
+# and this partition, more than the rows of a small batch do.
+LEISURE_SECONDS = 0.05
 RETRY_SECONDS = 0.1
 APPEND_SECONDS_MAX = 30.0
 ANOTHER_HISTORY = ("TC005", "TC007")
@@ -51,6 +62,7 @@ class Shadow:
     waiting_bytes: int = 0
     appended_bytes: int = 0
     last: int = 0  # sequence of the newest batch that was given
+    close: bool = False  # the target is to be no more than a batch behind
 
     @property
     def lag(self) -> int | None:
@@ -129,6 +141,10 @@ class ShadowLine:
                 outcome = await self._append_some()
             if not outcome.good:
                 await asyncio.sleep(RETRY_SECONDS)
+            elif not any(
+                each.close or len(each.waiting) > BATCHES_MAX for each in self.shadows.values()
+            ):
+                await asyncio.sleep(LEISURE_SECONDS)
         self._hang_up()
 
     async def warm(self) -> None:
@@ -146,7 +162,7 @@ class ShadowLine:
         async with self._busy:
             return await work()
 
-    async def finish(self, slots: Sequence[int], statement: Statement) -> Outcome:
+    async def finish(self, slots: Sequence[int], step: Statement) -> Outcome:
         """Append all that these slots have, then the statement: one transaction.
 
         Lost: nobody knows whether it happened; ask the rows.
@@ -156,7 +172,7 @@ class ShadowLine:
                 (shadow, entry[3]) for shadow in map(self.shadows.__getitem__, slots)
                 for entry in shadow.waiting
             ]  # fmt: skip
-            outcome = await self._transact(todo, statement)
+            outcome = await self._transact(todo, step)
             if outcome.good:
                 for shadow, _ in todo:
                     shadow.appended()
@@ -164,14 +180,17 @@ class ShadowLine:
 
     async def _append_some(self) -> Outcome:
         todo: list[tuple[Shadow, Batch]] = []
+        bytes_todo = 0
         for shadow in list(self.shadows.values()):
             if shadow.next() is None:
                 continue
-            for _, sequence, _, batch in shadow.waiting:
+            for _, sequence, size, batch in shadow.waiting:
                 if shadow.until is not None and sequence > shadow.until:
                     break
-                if len(todo) < BATCHES_MAX:
-                    todo.append((shadow, batch))
+                if todo and (len(todo) == BATCHES_MAX or bytes_todo + size > BYTES_MAX):
+                    break
+                todo.append((shadow, batch))
+                bytes_todo += size
         outcome = await self._transact(todo, None)
         if outcome.good:
             for shadow, _ in todo:
@@ -195,40 +214,24 @@ class ShadowLine:
                 shadow.fail(f"{outcome.sqlstate} {outcome.message}", code)
 
     async def _transact(
-        self, todo: Sequence[tuple[Shadow, Batch]], statement: Statement | None
+        self, todo: Sequence[tuple[Shadow, Batch]], step: Statement | None
     ) -> Outcome:
         try:
             connection = await self._connected()
         except ShardLostError as problem:
             return Outcome(lost=True, message=str(problem))
-        if statement is None and len(todo) == 1:
-            return await self._append(connection, *todo[0])
-        outcome = await connection.ask("BEGIN")
-        for shadow, batch in todo:
-            if outcome.good:
-                outcome = await self._append(connection, shadow, batch)
-        if outcome.good and statement is not None:
-            outcome = await connection.ask(*statement)
-        if outcome.good:
-            return await connection.ask("COMMIT", seconds_max=APPEND_SECONDS_MAX)
-        if not outcome.lost:
-            await connection.ask("ROLLBACK")
-        return outcome
+        sendings = [self._appending(*each) for each in todo]
+        if step is None and len(sendings) == 1:
+            return await connection.run(sendings[0], APPEND_SECONDS_MAX)
+        if step is not None:
+            sendings.append(statement(*step))
+        return await connection.transact(sendings, APPEND_SECONDS_MAX)
 
-    async def _append(
-        self, connection: ShardConnection, shadow: Shadow, batch: Batch
-    ) -> Outcome:  # fmt: skip
-        known: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    def _appending(self, shadow: Shadow, batch: Batch) -> Sending:
         parameters = batch.mirror_parameters(shadow.slot, self._types)
         if len(parameters) != len(ROW_TYPES):
             raise InvariantError(f"a batch has no rows of slot {shadow.slot}")
-
-        def done(outcome: Outcome) -> None:
-            if not known.done():
-                known.set_result(outcome)
-
-        connection.start([shadow.move.bytes, *parameters], _BINARY, done, APPEND_SECONDS_MAX, _NAME)
-        return await known
+        return prepared([shadow.move.bytes, *parameters], _BINARY, _NAME)
 
     async def _connected(self) -> ShardConnection:
         if self._connection is not None and self._connection.alive:

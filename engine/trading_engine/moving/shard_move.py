@@ -163,6 +163,8 @@ class ShardMove:
         if fresh:
             await self._copy(move, fresh, pipeline)
         self.state = "Following"
+        for shadow in self._shadows():
+            shadow.close = True
         await self._caught_up()
         self.state = "Verifying"
         await self._verify(line)

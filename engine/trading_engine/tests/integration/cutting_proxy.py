@@ -6,7 +6,12 @@ import contextlib
 import socket
 import threading
 
-from trading_engine.tests.integration.forwarding import ForwardingProxy, hang_up
+from trading_engine.tests.integration.forwarding import (
+    ForwardingProxy,
+    before_commit_and_rest,
+    connected,
+    hang_up,
+)
 
 COMMIT = b"statement"  # the name of the prepared commit in its Bind message
 STEP = b"COMMIT"  # of a batch that carries a step; the text in its Parse message
@@ -26,18 +31,20 @@ class CuttingProxy(ForwardingProxy):
         super().__init__(port)
 
     def _serve(self, client: socket.socket) -> None:
-        server = socket.create_connection(("127.0.0.1", self._server_port))
+        server = connected(self._server_port)
         muted = threading.Event()
         threading.Thread(target=self._answers, args=(server, client, muted), daemon=True).start()
         with contextlib.suppress(OSError):
             while data := client.recv(1 << 20):
-                if self.lose and data[:1] in b"BP" and self.cut_at in data[:40]:
-                    how, self.lose = self.lose, ""
-                    self.cuts += 1
-                    if how == "commit":
-                        break
-                    muted.set()
-                server.sendall(data)
+                for part in before_commit_and_rest(data):
+                    if self.lose and part[:1] in b"BP" and self.cut_at in part[:40]:
+                        how, self.lose = self.lose, ""
+                        self.cuts += 1
+                        if how == "commit":
+                            hang_up(client, server)
+                            return
+                        muted.set()
+                    server.sendall(part)
         if not muted.is_set():
             hang_up(client, server)
 

@@ -34,6 +34,23 @@ class ForwardingProxy(ABC):
     def _serve(self, client: socket.socket) -> None: ...
 
 
+# A transaction may come in one piece; what counts is whether its last message was heard.
+_COMMIT = b"P\x00\x00\x00\x0e\x00COMMIT\x00\x00\x00"
+
+
+def before_commit_and_rest(data: bytes) -> list[bytes]:
+    """What a client sent, cut before the Parse message of its COMMIT."""
+    at = data.find(_COMMIT)
+    return [data[:at], data[at:]] if at > 0 else [data]
+
+
+def connected(port: int) -> socket.socket:
+    """To a server, which hears each piece at once. Raises OSError when it is down."""
+    server = socket.create_connection(("127.0.0.1", port))
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return server
+
+
 def hang_up(*sockets: socket.socket) -> None:
     """Close both directions, so that threads which read there wake up."""
     for each in sockets:

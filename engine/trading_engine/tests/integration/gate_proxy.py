@@ -8,7 +8,12 @@ import threading
 from dataclasses import dataclass, field
 from typing import Literal
 
-from trading_engine.tests.integration.forwarding import ForwardingProxy, hang_up
+from trading_engine.tests.integration.forwarding import (
+    ForwardingProxy,
+    before_commit_and_rest,
+    connected,
+    hang_up,
+)
 
 Moment = Literal["before", "after"]
 WAIT_SECONDS_MAX = 60.0
@@ -79,7 +84,7 @@ class GateProxy(ForwardingProxy):
 
     def _serve(self, client: socket.socket) -> None:
         try:
-            server = socket.create_connection(("127.0.0.1", self._server_port))
+            server = connected(self._server_port)
         except OSError:  # it is down
             client.close()
             return
@@ -87,13 +92,19 @@ class GateProxy(ForwardingProxy):
         threading.Thread(target=self._answers, args=(link,), daemon=True).start()
         with contextlib.suppress(OSError):
             while data := client.recv(1 << 20):
-                gate = self._gate_at(link, data)
-                if gate is not None and gate.moment == "after":
-                    link.answer_gate = gate
-                elif gate is not None and not gate.hold():
+                if not all(self._pass_on(link, part) for part in before_commit_and_rest(data)):
                     break
-                server.sendall(data)
         link.hang_up()
+
+    def _pass_on(self, link: _Link, data: bytes) -> bool:
+        """False: what was held is dropped."""
+        gate = self._gate_at(link, data)
+        if gate is not None and gate.moment == "after":
+            link.answer_gate = gate
+        elif gate is not None and not gate.hold():
+            return False
+        link.server.sendall(data)
+        return True
 
     def _gate_at(self, link: _Link, data: bytes) -> Gate | None:
         """The gate, if this is what it waits for."""

@@ -47,6 +47,13 @@ def gate(pair: Pair) -> Iterator[Callable[[], None]]:
         yield lambda: wait_for(lambda: pair.rows(waiting))
 
 
+def lose_what_waits(pair: Pair) -> None:
+    """The transaction at the gate is rolled back."""
+    waiting = f"FROM pg_locks WHERE objid = {GATE} AND NOT granted"
+    pair.rows(f"SELECT pg_terminate_backend(pid) {waiting}")
+    wait_for(lambda: not pair.rows(f"SELECT 1 {waiting}"))
+
+
 def freeze(process: PartitionProcess) -> None:
     """SIGSTOP."""
     process.process.send_signal(signal.SIGSTOP)
@@ -108,11 +115,25 @@ def test_a_source_that_dies_before_the_decision_has_the_slot_still(pair: Pair) -
         move = pair.order("engine", (2,), "p0", target_partition="p1")
         waits()
         pair.processes["p0"].kill()
+        lose_what_waits(pair)  # its COMMIT is there already
         assert pair.status("p1")["slots"] == []
     pair.start("p0", ready=False)
     wait_for(lambda: pair.told("p1", move).get("state") == "Done")  # tried again by itself
     assert pair.rows("SELECT epoch FROM slot_owner WHERE slot_id = 2") == [(3,)]
     served(pair, "p1")
+
+
+def test_a_source_that_dies_with_the_decision_on_its_way_has_handed_over(pair: Pair) -> None:
+    first(pair)
+    with decision_waits(pair) as waits:
+        move = pair.order("engine", (2,), "p0", target_partition="p1")
+        waits()
+        pair.processes["p0"].kill()
+    wait_for(lambda: pair.told("p1", move).get("state") == "Done")
+    assert pair.rows("SELECT epoch FROM slot_owner WHERE slot_id = 2") == [(2,)]
+    pair.start("p0")
+    served(pair, "p1")
+    assert [slot["id"] for slot in pair.status("p0")["slots"]] == [1]
 
 
 def test_a_source_that_is_frozen_over_the_decision_learns_of_it(
