@@ -125,10 +125,14 @@ class Soaks:
             if (is_over or broken) and slot not in self.moving:
                 await self._retire(slot)
         if not self._looked:
-            for slot in await asyncio.to_thread(self._left_over):
-                if slot not in self._until and slot not in self.moving:
-                    await self._retire(slot)
-            self._looked = True
+            self._looked = True  # before: who asks for another look meanwhile is heard
+            try:
+                for slot in await asyncio.to_thread(self._left_over):
+                    if slot not in self._until and slot not in self.moving:
+                        await self._retire(slot)
+            except BaseException:
+                self._looked = False
+                raise
 
     def look(self) -> None:
         """Slots were taken: an earlier owner may have left something."""
