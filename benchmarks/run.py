@@ -73,7 +73,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME,..", default="", help="figures: " + ", ".join(ALL))
     parser.add_argument("--runs", type=int, default=10, help="runs of each side (default: 10)")
     parser.add_argument(
-        "--replicas", type=int, default=2, help="backends of the headline (default: 2)"
+        "--replicas", type=int, default=1, help="backends of the headline (default: 1)"
     )
     parser.add_argument(
         "--move-rounds", type=int, default=4,
