@@ -16,11 +16,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from trading_backend._native import COMPLETE, NEED_MORE
 from trading_backend.balancer_link import BalancerLink
-from trading_backend.order_entry import OrderEntry
+from trading_backend.order_entry import OrderEntry, error_body
 from trading_backend.routes.order_stream import STREAM_PATH, OrderStreamProtocol
 
 HELD_BYTES_PAUSE = 256 * 1024
 PARTIAL_SECONDS_MAX = 10
+HEAD_BYTES_MAX = 64 * 1024  # of a request's first line and headers
+REFUSED_SECONDS = 1.0  # to read the answer while still sending
+HEAD_TOO_LARGE = (
+    f"The URL and headers of a request may have {HEAD_BYTES_MAX} bytes: send long parameters in a"
+    " form body."
+)
 FROM_CLIENTS = "from_clients"
 
 
@@ -39,6 +45,8 @@ class OrderLaneProtocol(HttpToolsProtocol):
         self._paused = False
         self._draining = False
         self._active_us = time.time_ns() // 1000
+        self._head_bytes = -1  # that uvicorn's parser was fed of a head that is not whole
+        self._refused = False  # what comes now is thrown away
 
     def connection_made(self, transport: Any) -> None:
         """Look at it now and then: idle connections are closed."""
@@ -55,6 +63,8 @@ class OrderLaneProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Serve at once what can be served at once."""
+        if self._refused:
+            return
         if self._held or self._answering:
             self._held += data
         else:
@@ -96,6 +106,23 @@ class OrderLaneProtocol(HttpToolsProtocol):
         self._held = b""
         self._wanted = 0
         super().data_received(data)
+        if self._head_bytes >= 0:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._refuse_head(b"431 Request Header Fields Too Large", HEAD_TOO_LARGE)
+
+    def _refuse_head(self, status: bytes, message: str) -> None:
+        """The parser keeps all of a head until it is whole: answer now, and hang up."""
+        if self._refused or self.transport.is_closing():
+            return
+        self._refused = True
+        body = error_body(-1000, message)
+        self.transport.write(
+            b"HTTP/1.1 %s\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            b"content-length: %d\r\n\r\n%s" % (status, len(body), body)
+        )
+        self.transport.write_eof()
+        self.loop.call_later(REFUSED_SECONDS, self.transport.abort)
 
     def _serve(self, request: int, account: int, orders: int) -> None:
         self._unset_keepalive_if_required()
@@ -152,7 +179,14 @@ class OrderLaneProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """From here on the bytes belong to uvicorn."""
         self._between = False
+        self._head_bytes = 0
+        self._active_us = time.time_ns() // 1000
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Whatever follows is a body, which its reader bounds."""
+        self._head_bytes = -1
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The next message may take the lane."""
@@ -190,6 +224,9 @@ class OrderLaneProtocol(HttpToolsProtocol):
 
     def check_idle(self, now_us: int) -> None:
         """Close a connection that is idle, or that never finishes its request."""
+        if self._head_bytes >= 0 and now_us - self._active_us > PARTIAL_SECONDS_MAX * 1_000_000:
+            self._refuse_head(b"408 Request Timeout", "The request was not whole in time.")
+            return
         limit = PARTIAL_SECONDS_MAX if self._held else self.timeout_keep_alive
         if (
             not (self._answering or self._server_busy())

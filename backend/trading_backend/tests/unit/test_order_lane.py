@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from trading_backend import order_lane
 from trading_backend.tests.unit.live_replica import (
     http,
     live_replica,
@@ -296,5 +297,39 @@ def test_the_routes_are_in_the_api_description() -> None:
             assert {"symbol", "price", "signature", "X-MBX-APIKEY"} <= names
             assert "504" in order["post"]["responses"]
             assert "/api/v3/batchOrders" in paths
+
+    run(check())
+
+
+@pytest.mark.parametrize("endless", [b"GET /api/v3/ping?a=", b"GET /api/v3/ping HTTP/1.1\r\nA: "])
+def test_a_head_without_end_is_431_and_not_held(endless: bytes) -> None:
+    async def check() -> None:
+        async with live_replica() as replica:
+            reader, writer = await asyncio.open_connection("127.0.0.1", replica.port)
+            writer.write(endless)
+            for _ in range(40):
+                writer.write(b"x" * 10_000)
+                await writer.drain()
+                await asyncio.sleep(0.001)
+            answer = await read_response(reader)
+            assert answer.startswith(b"HTTP/1.1 431")
+            assert b"65536 bytes" in answer
+            assert await reader.read() == b""
+            writer.close()
+            assert (await replica.exchange(order_http(MINE))).startswith(b"HTTP/1.1 200")
+
+    run(check())
+
+
+def test_a_head_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order_lane, "PARTIAL_SECONDS_MAX", 0.2)
+
+    async def check() -> None:
+        async with live_replica() as replica:
+            reader, writer = await asyncio.open_connection("127.0.0.1", replica.port)
+            writer.write(b"GET /api/v3/ping HTTP/1.1\r\nHost: ")
+            assert (await read_response(reader)).startswith(b"HTTP/1.1 408")
+            assert await reader.read() == b""
+            writer.close()
 
     run(check())
