@@ -89,6 +89,17 @@ def test_the_top_level_holds_nothing_else() -> None:
     )
 
 
+def test_no_file_holds_both_sides_of_a_merge() -> None:
+    mark = re.compile(rb"^(<{7}|>{7}) ", re.MULTILINE)
+    refuse(
+        [
+            f"{path}: a merge was not brought to its end"
+            for path in tracked()
+            if mark.search((ROOT / path).read_bytes())
+        ]
+    )
+
+
 def test_no_file_is_too_long() -> None:
     refuse(
         [
