@@ -215,9 +215,14 @@ def _outside(told: Sequence[Balance]) -> Iterator[tuple[float, float]]:
 
 
 def figures_of(watch: Watch) -> list[Figure]:
-    """Seconds into the band, worst first; what else happened is in the details."""
+    """Seconds into the band by change; what else happened is in the details.
+
+    A change that stayed outside counts with the whole of its phase, which is the least it took.
+    """
     times = seconds_into_band(watch)
-    known = [round(value, 1) for value in times.values() if value is not None]
+    ends = [at for at, _ in watch.begins[1:]] + [watch.samples[-1].seconds]
+    lengths = {name: end - at for (at, name), end in zip(watch.begins, ends, strict=True)}
+    known = [round(lengths[name] if value is None else value, 1) for name, value in times.items()]
     pauses = [pause for _, _, pause in watch.moves if pause is not None]
     peak = {
         tier: max(sample.counts.get(tier, 0) for sample in watch.samples) for tier in watch.least
