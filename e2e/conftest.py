@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange import SPEC, Exchange, Key, Trader
+from exchange import SPEC, Exchange, Key, Trader, brought_up
 
 
 @pytest.fixture(scope="session")
@@ -60,12 +60,5 @@ def other_trader(exchange: Exchange, other_key: Key) -> Iterator[Trader]:
 @pytest.fixture(scope="module")
 def own_exchange() -> Iterator[Exchange]:
     """A cluster that nobody else trades on, as its whole history is judged."""
-    home = Path(tempfile.mkdtemp(prefix="tc-e2e-", dir="/var/tmp"))
-    home.chmod(0o755)
-    running = Exchange(home, "small")
-    try:
-        running.ctl("up", "-f", str(SPEC))
+    with brought_up("small", SPEC) as running:
         yield running
-    finally:
-        running.ctl("down", "--purge", "--yes")
-        shutil.rmtree(home, ignore_errors=True)

@@ -6,9 +6,13 @@ import hashlib
 import hmac
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +115,20 @@ class Exchange:
         """A new API key with an account of its own."""
         made = json.loads(self.ctl("keys", "create", name, "--scopes", scopes, "-o", "json"))
         return Key(made["apiKey"], made["secret"], made["account"])
+
+
+@contextmanager
+def brought_up(name: str, spec: Path) -> Iterator[Exchange]:
+    """A cluster of its own from this file, Ready; all of it is removed afterwards."""
+    home = Path(tempfile.mkdtemp(prefix="tc-e2e-", dir="/var/tmp"))
+    home.chmod(0o755)  # PostgreSQL runs as another user below it
+    running = Exchange(home, name)
+    try:
+        running.ctl("up", "-f", str(spec))
+        yield running
+    finally:
+        running.ctl("down", "--purge", "--yes")
+        shutil.rmtree(home, ignore_errors=True)
 
 
 class Trader:

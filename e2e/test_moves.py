@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exchange import Exchange
+from exchange import Exchange, brought_up
 from judged import crowd_of, judge, pid_of, unclear_after_one_retry, wait_for_acknowledgements
 from reading import Reader
 
@@ -26,15 +24,8 @@ RATE = 100  # calls a second of each of the two clients
 @pytest.fixture
 def moving() -> Iterator[Exchange]:
     """The example's cluster, for one test alone: its whole history is judged."""
-    home = Path(tempfile.mkdtemp(prefix="tc-e2e-", dir="/var/tmp"))
-    home.chmod(0o755)
-    running = Exchange(home, "moving")
-    try:
-        running.ctl("up", "-f", str(EXAMPLE))
+    with brought_up("moving", EXAMPLE) as running:
         yield running
-    finally:
-        running.ctl("down", "--purge", "--yes")
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def scaled(folder: Path, **counts: int) -> str:

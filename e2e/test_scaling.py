@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exchange import Exchange
+from exchange import Exchange, brought_up
 from judged import (
     crowd_of,
     judge,
@@ -40,19 +38,12 @@ QUICK: dict[str, Any] = {
 @pytest.fixture
 def breathing(tmp_path: Path) -> Iterator[Exchange]:
     """The example's cluster with smaller units, for one test alone."""
-    home = Path(tempfile.mkdtemp(prefix="tc-e2e-", dir="/var/tmp"))
-    home.chmod(0o755)
     document = yaml.safe_load(EXAMPLE.read_text())
     document["spec"] |= {"partitions": UNIT, "redis": NODE, "autoscaling": QUICK}
     path = tmp_path / "breathing.yaml"
     path.write_text(json.dumps(document))  # JSON is YAML without aliases
-    running = Exchange(home, "breathing")
-    try:
-        running.ctl("up", "-f", str(path))
+    with brought_up("breathing", path) as running:
         yield running
-    finally:
-        running.ctl("down", "--purge", "--yes")
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def until(holds: Callable[[], bool], exchange: Exchange, what: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exchange import Exchange
+from exchange import Exchange, brought_up
 from judged import crowd_of, judge, unclear_after_one_retry, wait_for_acknowledgements
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "11-scaling-by-load" / "cluster.yaml"
@@ -37,19 +35,12 @@ pytestmark = pytest.mark.long
 @pytest.fixture
 def uneven(tmp_path: Path) -> Iterator[Exchange]:
     """The example's symbols on two shards, for one test alone."""
-    home = Path(tempfile.mkdtemp(prefix="tc-e2e-", dir="/var/tmp"))
-    home.chmod(0o755)
     document = yaml.safe_load(EXAMPLE.read_text())
     document["spec"] = {"symbols": document["spec"]["symbols"], **UNEVEN}
     path = tmp_path / "uneven.yaml"
     path.write_text(json.dumps(document))  # JSON is YAML without aliases
-    running = Exchange(home, "breathing")
-    try:
-        running.ctl("up", "-f", str(path))
+    with brought_up("breathing", path) as running:
         yield running
-    finally:
-        running.ctl("down", "--purge", "--yes")
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def until(holds: Callable[[], bool], exchange: Exchange, what: str) -> None:

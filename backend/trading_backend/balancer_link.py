@@ -52,7 +52,6 @@ class BalancerLink:
         self._replica = replica
         self._channel: Channel | None = None
         self._taken = 0
-        self._told: Serves | None = None
         self._lost = asyncio.Event()
         self._returnable: set[Returnable] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,10 +92,8 @@ class BalancerLink:
     def report(self) -> None:
         """Tell the balancer how things are, at once."""
         if self._channel is not None:
-            self._told = self.state()
-            self._channel.send(
-                Report(self._replica, self._told, self.connections(), self._taken).packed()
-            )
+            told = Report(self._replica, self.state(), self.connections(), self._taken)
+            self._channel.send(told.packed())
 
     async def _keep(self) -> None:
         """One connection to the balancer, from the attempt to its end."""

@@ -191,14 +191,20 @@ def seconds_into_band(watch: Watch) -> dict[str, float | None]:
     count; None = it was outside for longer at the end of the phase.
     """
     told, found = list(balances(watch)), {}
-    ends = [at for at, _ in watch.begins[1:]] + [watch.samples[-1].seconds]
-    for (begin, name), end in zip(watch.begins, ends, strict=True):
+    for name, begin, end in _phases(watch):
         if name in BUSY:
             inside = [each for each in told if begin <= each.seconds < end]
             outside = [each for each in _outside(inside) if each[1] - each[0] >= HELD_SECONDS]
             last = outside[-1][1] if outside else begin
             found[name] = None if inside and last == inside[-1].seconds else last - begin
     return found
+
+
+def _phases(watch: Watch) -> Iterator[tuple[str, float, float]]:
+    """Name, begin and end of each."""
+    ends = [at for at, _ in watch.begins[1:]] + [watch.samples[-1].seconds]
+    for (begin, name), end in zip(watch.begins, ends, strict=True):
+        yield name, begin, end
 
 
 def _outside(told: Sequence[Balance]) -> Iterator[tuple[float, float]]:
@@ -220,8 +226,7 @@ def figures_of(watch: Watch) -> list[Figure]:
     A change that stayed outside counts with the whole of its phase, which is the least it took.
     """
     times = seconds_into_band(watch)
-    ends = [at for at, _ in watch.begins[1:]] + [watch.samples[-1].seconds]
-    lengths = {name: end - at for (at, name), end in zip(watch.begins, ends, strict=True)}
+    lengths = {name: end - begin for name, begin, end in _phases(watch)}
     known = [round(lengths[name] if value is None else value, 1) for name, value in times.items()]
     pauses = [pause for _, _, pause in watch.moves if pause is not None]
     peak = {

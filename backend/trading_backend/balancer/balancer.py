@@ -45,7 +45,7 @@ BACKLOG = 4096
 
 @dataclass(eq=False)
 class _Replica:
-    channel: Channel | None = None
+    channel: Channel
     report: Report | None = None
     heard: float = 0.0
     sent: int = 0
@@ -122,13 +122,13 @@ class Balancer:
     def _welcome(self, replicas: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError, InterruptedError):
             end, _ = replicas.accept()
-            replica = _Replica()
-            replica.channel = Channel(
+            channel = Channel(
                 end,
                 lambda data, descriptors: self._on_message(replica, data, descriptors),
                 lambda: self._replicas.discard(replica),
             )
-            replica.channel.send(WELCOME)
+            replica = _Replica(channel)
+            channel.send(WELCOME)
             self._replicas.add(replica)
 
     def _on_message(self, replica: _Replica, data: bytes, descriptors: list[int]) -> None:
@@ -151,7 +151,7 @@ class Balancer:
         members = self._members()
         counts = surplus([member for member, _ in members])
         for (_, replica), count in zip(members, counts, strict=True):
-            if count and replica.channel is not None:
+            if count:
                 replica.channel.send(Give(count).packed())
 
     # Clients
@@ -199,7 +199,7 @@ class Balancer:
                 return False
             place = next(n for n, (member, _) in enumerate(members) if member is best)
             replica = members.pop(place)[1]
-            if replica.channel is not None and replica.channel.send(TAKE, [descriptor]):
+            if replica.channel.send(TAKE, [descriptor]):
                 replica.sent += 1
                 os.close(descriptor)
                 return True
@@ -220,5 +220,4 @@ class Balancer:
         if self._refusals:
             await asyncio.wait(self._refusals)
         for replica in tuple(self._replicas):
-            if replica.channel is not None:
-                replica.channel.close()
+            replica.channel.close()

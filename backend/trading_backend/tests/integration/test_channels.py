@@ -111,39 +111,41 @@ def test_totals_are_those_of_all_replicas(redis_cluster: RedisCluster) -> None:
     run(scenario())
 
 
+@contextlib.asynccontextmanager
+async def two_of_a_limit(redis_cluster: RedisCluster) -> AsyncIterator[list[RateLimits]]:
+    """Two replicas that share a limit of ten orders a day."""
+    async with channels_of(redis_cluster) as one, channels_of(redis_cluster) as other:
+        replicas = [RateLimits(one, "r1"), RateLimits(other, "r2")]
+        for each in replicas:
+            each.set_limits(Limits(orders_per_day=10))
+            each.start()
+        yield replicas
+        for each in replicas:
+            await each.close()
+
+
 def test_replicas_enforce_one_limit_together(redis_cluster: RedisCluster) -> None:
     async def scenario() -> None:
-        async with channels_of(redis_cluster) as one, channels_of(redis_cluster) as other:
-            replicas = [RateLimits(one, "r1"), RateLimits(other, "r2")]
-            for each in replicas:
-                each.set_limits(Limits(orders_per_day=10))
-                each.start()
+        async with two_of_a_limit(redis_cluster) as replicas:
             assert replicas[0].take_orders(77, 6).allowed
             assert replicas[1].take_orders(77, 1).allowed
             # Sums are learned with each use, whoever shared first.
             await wait_for(lambda: replicas[1].take_orders(77, 0).order_count_1d == 7)
             assert not replicas[1].take_orders(77, 4).allowed
             assert replicas[1].take_orders(77, 0).allowed
-            for each in replicas:
-                await each.close()
 
     run(scenario())
 
 
 def test_a_limit_holds_though_its_counter_is_lost(redis_cluster: RedisCluster) -> None:
     async def scenario() -> None:
-        async with channels_of(redis_cluster) as one, channels_of(redis_cluster) as other:
-            replicas = [RateLimits(one, "r1"), RateLimits(other, "r2")]
-            for each in replicas:
-                each.set_limits(Limits(orders_per_day=10))
-                each.start()
+        async with two_of_a_limit(redis_cluster) as replicas:
 
             def used() -> list[int]:
                 return [each.take_orders(78, 0).order_count_1d for each in replicas]
 
-            assert [
-                each.take_orders(78, n).allowed for each, n in zip(replicas, (6, 1), strict=True)
-            ]
+            for each, count in zip(replicas, (6, 1), strict=True):
+                assert each.take_orders(78, count).allowed
             await wait_for(lambda: used() == [7, 7])
             with Redis(port=port_of(redis_cluster, "{limits:78}")) as node:
                 node.flushall()
@@ -152,8 +154,6 @@ def test_a_limit_holds_though_its_counter_is_lost(redis_cluster: RedisCluster) -
             assert replicas[0].take_orders(78, 1).allowed
             await wait_for(lambda: used() == [8, 8])
             assert [each.take_orders(78, 3).allowed for each in replicas] == [False, False]
-            for each in replicas:
-                await each.close()
 
     run(scenario())
 
