@@ -232,7 +232,8 @@ def _slot_loads(
 ) -> Iterator[SlotLoad]:
     """The partition's CPU time, shared out: by the core's time, else by commands.
 
-    A slot that came, or came back, since the last reading has no rate yet: it is left out.
+    A slot that came, or came back, since the last reading has no rate yet: it is left out. What
+    such slots and those that went took is nobody's: by the commands that no known slot had.
     """
     old = {slot.slot_id: slot for slot in before.slots}
     known = [
@@ -246,7 +247,9 @@ def _slot_loads(
     commands = {new.slot_id: new.commands_total - was.commands_total for was, new in known}
     parts = busy if sum(busy.values()) > 0 else commands
     whole = sum(parts.values())
-    cpu = load.loads["cpu_milliseconds_per_second"]
+    done = reading.commands_total - before.commands_total
+    of_known = min(1.0, sum(commands.values()) / done) if done > 0 else 1.0
+    cpu = load.loads["cpu_milliseconds_per_second"] * of_known
     for was, new in known:
         mine = cpu * parts[new.slot_id] / whole if whole > 0 else 0.0
         hottest = tuple(_hottest(was, new, mine, busy[new.slot_id]))

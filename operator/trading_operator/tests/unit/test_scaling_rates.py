@@ -174,7 +174,16 @@ def test_a_slot_that_came_or_came_back_has_no_rate_yet() -> None:
     after = replace(after, partitions=(replace(partition, slots=slots),))
     rates = rates_of((before, 1000), (after, 1005))
     assert [slot.slot_id for slot in rates.slots] == [1]
-    assert rates.slots[0].cpu_milliseconds_per_second == pytest.approx(400)
+
+
+def test_what_a_slot_that_came_or_went_took_is_not_counted_as_the_others() -> None:
+    """Slot 2 had 40 of 100 commands a second, and went just before the second look."""
+    before, after = look(1000, 10), look(1005, 15)
+    (partition,) = after.partitions
+    after = replace(after, partitions=(replace(partition, slots=partition.slots[:1]),))
+    (one,) = rates_of((before, 1000), (after, 1005)).slots
+    assert one.cpu_milliseconds_per_second == pytest.approx(240)
+    assert [each.cpu_milliseconds_per_second for each in one.hottest] == pytest.approx([160, 80])
 
 
 def test_without_times_of_the_core_commands_share_out() -> None:
