@@ -49,6 +49,7 @@ def rebalance(
     plan = BalancePlan(
         BalanceWhy.BALANCED, utilisation=round_.used, mean=round_.mean, band=round_.band,
         unsplittable_hot_symbols=tuple(round_.unsplittable()),
+        shifted_at_seconds=round_.shifted_at_seconds,
     )  # fmt: skip
     stop = round_.stop()
     if stop is not None and not round_.leaving:
@@ -134,8 +135,11 @@ class _Round(RoundSums):
         return lately >= MOVES_OF_A_SLOT or min(ages, default=math.inf) < PARTITION_COOLDOWN_SECONDS
 
     def _barred(self, source: str) -> dict[str, frozenset[int]]:
-        """By target, the slots that came from there lately: none goes back, or not for little."""
-        is_much = self.used[source] > self.mean + 2 * self.band
+        """By target, the slots that came from there lately: none goes back, or not for little.
+
+        After a shift of load, what came before it came for another reason.
+        """
+        is_much = self.is_hurried or self.used[source] > self.mean + 2 * self.band
         within = (SLOT_COOLDOWN_SECONDS if is_much else UNDO_SECONDS) * self.case.pace
         barred: defaultdict[str, set[int]] = defaultdict(set)
         for move in self.moves:

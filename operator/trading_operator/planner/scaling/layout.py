@@ -142,7 +142,10 @@ class MergeWish:
 
 @dataclass(frozen=True)
 class BalancePlan:
-    """What one round asks for, and why not more."""
+    """What one round asks for, and why not more.
+
+    `shifted_at_seconds` is for the next round: when the load was last seen to shift.
+    """
 
     why: BalanceWhy
     moves: tuple[MoveWish, ...] = ()
@@ -151,6 +154,7 @@ class BalancePlan:
     mean: float = 0.0
     band: float = 0.0
     unsplittable_hot_symbols: tuple[str, ...] = ()
+    shifted_at_seconds: float | None = None
 
     @property
     def highest_over_mean(self) -> float:

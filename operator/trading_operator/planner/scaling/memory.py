@@ -51,7 +51,8 @@ class Memory:
 
     `places` are the slots that the averages are of; `unread` those of which nothing was told yet;
     `work` and `loads` are what the last look said of each;
-    `looks_overfull` counts by partition how long it has been above the band.
+    `looks_overfull` counts by partition how long it has been above the band; the load was last
+    seen to shift at `shifted_at_seconds`.
     """
 
     tiers: Mapping[Tier, TierMemory] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class Memory:
     loads: Mapping[int, SlotLoad] = field(default_factory=dict)
     capacities: Capacities = field(default_factory=default_capacities)
     looks_overfull: Mapping[str, int] = field(default_factory=dict)
+    shifted_at_seconds: float | None = None
     history: History = field(default_factory=History)
     shards: ShardMemory = field(default_factory=ShardMemory)
 

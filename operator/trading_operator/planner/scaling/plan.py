@@ -100,6 +100,7 @@ def plan_scaling(
             spec.rebalancing, world.layout, slots, seen.loads, capacities.room(Tier.PARTITIONS),
             now_seconds, _unknown(world, seen.unknown), _spares(spec.autoscaling.partitions),
             window_seconds=spec.autoscaling.scale_in_after_seconds,
+            shifted_at_seconds=memory.shifted_at_seconds,
         ),
         memory.looks_overfull,
     )  # fmt: skip
@@ -123,7 +124,7 @@ def plan_scaling(
     )  # fmt: skip
     memory = replace(
         memory, tiers={**memory.tiers, **remembered}, looks_overfull=looks, history=history,
-        shards=of_shards,
+        shards=of_shards, shifted_at_seconds=balance.shifted_at_seconds,
     )  # fmt: skip
     return ScalingPlan(decisions, counts, balance, attribution, memory, states, shard_balance)
 

@@ -30,6 +30,7 @@ PARTITION_COOLDOWN_SECONDS = 60.0
 BACKOFF_SECONDS = 120.0
 FAILURES_SECONDS = 1800.0
 HOUR_SECONDS = 3600.0
+SHIFT_SECONDS = 90.0  # so long a shift of load lasts at most, while somebody is too full
 SETTLING_SECONDS = 12.0  # after a move: two looks, of which the first one is half of before
 
 
@@ -38,7 +39,8 @@ class BalanceCase:
     """All that a round depends on.
 
     `averages` and `capacity` are in the unit of the slots' loads; `missing` names partitions of
-    which too little is known; `spares` is the number of partitions that should own nothing.
+    which too little is known; `spares` is the number of partitions that should own nothing; the
+    load was last seen to shift at `shifted_at_seconds`.
     """
 
     policy: RebalancingSpec
@@ -51,6 +53,7 @@ class BalanceCase:
     spares: int = 0
     may_evacuate: bool = True
     window_seconds: float = WINDOW_SECONDS
+    shifted_at_seconds: float | None = None
 
     @property
     def pace(self) -> float:
@@ -83,7 +86,9 @@ class RoundSums:
         )
         ages = [self.since(move) for move in self.moves]
         is_settling = min(ages, default=math.inf) < SETTLING_SECONDS
-        self.is_hurried = has_shifted or is_settling or bool(self.emergencies)
+        is_shifting = has_shifted or bool(self.emergencies)
+        self.shifted_at_seconds = case.now_seconds if is_shifting else case.shifted_at_seconds
+        self.is_hurried = is_shifting or is_settling or self._is_uneven_since_shift(present)
         loads = averages.fast if self.is_hurried else averages.present()
         shares = [load / capacity for load in loads]
         self.load = dict(zip(averages.ids, shares, strict=True))
@@ -97,6 +102,16 @@ class RoundSums:
         self.mean = self.total / max(1, len(self.fit))
         self.band = max(BAND * self.mean, BAND_MIN)
         self.exhausted = False
+
+    def _is_uneven_since_shift(self, present: Mapping[str, float]) -> bool:
+        """Whether a shift of load is not made good yet. The averages forget sooner that it was."""
+        case, at = self.case, self.shifted_at_seconds
+        if at is None or not 0 <= case.now_seconds - at < SHIFT_SECONDS:
+            return False
+        places = (e.name for e in case.layout.partitions if e.is_ready and not e.is_leaving)
+        used = [present[name] / case.capacity for name in places]
+        mean = sum(used) / max(1, len(used))
+        return max(used, default=0.0) > mean + max(BAND * mean, BAND_MIN) / 2
 
     def _sums(self, load: Mapping[int, float]) -> dict[str, float]:
         """The load of each partition. A move under way counts at its target from the start."""

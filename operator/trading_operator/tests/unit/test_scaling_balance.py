@@ -193,6 +193,30 @@ def test_a_slot_goes_on_to_another_partition_but_not_back_for_little() -> None:
     assert (move.source, move.target) == ("p0", "p2")
 
 
+@pytest.mark.parametrize(("shifted_seconds_ago", "target"), [(None, "p2"), (60, "p1"), (95, "p2")])
+def test_after_a_shift_of_load_a_slot_may_go_back_until_all_is_even(
+    shifted_seconds_ago: float | None, target: str
+) -> None:
+    case = moved(case_of({"p0": [0.5, 0.09], "p1": [0.42], "p2": [0.46]}), 1, "p1", "p0", 700.0)
+    if shifted_seconds_ago is not None:
+        case = replace(case, shifted_at_seconds=case.now_seconds - shifted_seconds_ago)
+    (move,) = third_look(case).moves
+    assert (move.source, move.target) == ("p0", target)
+
+
+def test_the_time_of_a_shift_of_load_is_remembered() -> None:
+    steady = two_slots(SlotLoad(1, 400.0), SlotLoad(2, 400.0))
+    memory = Memory()
+    for at in range(100):
+        memory = plan_scaling(moving_only(), steady, memory, NOON + 5 * at).memory
+    assert memory.shifted_at_seconds is None
+    hot = two_slots(SlotLoad(1, 700.0), SlotLoad(2, 100.0))
+    memory = plan_scaling(moving_only(), hot, memory, NOON + 500).memory
+    assert memory.shifted_at_seconds == NOON + 500
+    memory = plan_scaling(moving_only(), steady, memory, NOON + 505).memory
+    assert memory.shifted_at_seconds is not None
+
+
 def test_a_slot_that_just_left_a_partition_does_not_go_back_for_anything() -> None:
     case = case_of({"p0": [0.5, 0.3], "p1": [0.29], "p2": [0.3]}, {0: [0.5], 1: [0.3]})
     (move,) = third_look(moved(case, 0, "p1", "p0", 700.0)).moves
