@@ -134,5 +134,7 @@ def is_held_back_by(states: Mapping[Tier, TierState], limiting: Tier | None, tie
     mine, theirs = states[tier], states[limiting]
     if theirs.waiting_units and not mine.waiting_units:
         return True
+    # Every backend can take every order: a busier one has connections that others could have.
+    fullest = theirs.mean if limiting is Tier.BACKENDS else theirs.highest
     # Above 1 it says how much is asked for, not how much fuller it is.
-    return min(1.0, theirs.highest) > min(1.0, mine.highest) + CLEARLY
+    return min(1.0, fullest) > min(1.0, mine.highest) + CLEARLY

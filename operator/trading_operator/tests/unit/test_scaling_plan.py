@@ -114,6 +114,21 @@ def test_the_trap_of_the_seed_a_full_shard_gets_company_and_the_backends_do_not(
     assert "work waits up to 40 ms there; more backends would wait" in explain(backends)
 
 
+@pytest.mark.parametrize(("others", "count"), [(0.25, 3), (0.98, None)])
+def test_a_backend_that_has_most_connections_holds_no_partitions_back(
+    others: float, count: int | None
+) -> None:
+    seen = world({Tier.PARTITIONS: 0.8})
+    used = (1.2, others, others, others)
+    backends = tuple(unit(Tier.BACKENDS, at, each, 1.0) for at, each in enumerate(used))
+    units = {**seen.rates.units, Tier.BACKENDS: backends}
+    plan = looks(spec_of(), replace(seen, rates=replace(seen.rates, units=units)), 2)
+    assert plan.attribution.limiting is Tier.BACKENDS
+    is_held = Blocker.TIER_DOES_NOT_LIMIT in blockers(plan.decisions[Tier.PARTITIONS])
+    assert is_held == (count is None)
+    assert plan.counts.get(Tier.PARTITIONS) == count
+
+
 def test_backends_that_limit_are_scaled_to_the_target_after_two_looks() -> None:
     seen = world({Tier.BACKENDS: 0.80})
     assert looks(spec_of(), seen, 1).counts == {}
