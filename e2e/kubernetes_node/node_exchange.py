@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
 from exchange import TRADINGCTL, Key
@@ -90,6 +91,13 @@ class NodeExchange:
             self.namespace, self.name, "Ready", timeout_seconds=timeout_seconds
         )
         return time.monotonic() - begun
+
+    def is_reached(self) -> bool:
+        """Whether the Service leads to a replica that answers."""
+        try:
+            return httpx.get(f"{self.rest}/api/v3/ping", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
 
     def topology(self) -> dict[str, Any]:
         """What replicas and partitions read."""

@@ -40,7 +40,12 @@ def test_without_an_operator_trading_goes_on_and_all_can_be_deleted_within_a_min
 ) -> None:
     exchange = NodeExchange(operator, namespace, "orphan")
     operator("apply", "-n", namespace, "-f", "-", stdin=small_document("orphan"))
-    exchange.wait_ready(240)  # the API server was away just before
+    # The API server was away just before. Kubernetes' own controllers and kube-proxy ask it again
+    # after pauses that have grown to a minute: who fills the Service may come back last of all.
+    exchange.wait_ready(240)
+    begun = time.monotonic()
+    until(exchange.is_reached, "the Service leads to the replicas", 180)
+    times["service_leads_after_ready"] = round(time.monotonic() - begun, 1)
     key = exchange.create_key("steady")
     until(lambda: exchange.knows(key.api_key), "the replicas know the key", 120)
     trader = Trader(exchange.rest, key)
