@@ -23,6 +23,7 @@ import psycopg
 from psycopg import pq, sql
 
 from trading_engine.complaints import first_line
+from trading_engine.moving.bites import COLD, HOT, Key, Table
 
 # In one transaction of the target, between two rests. Both servers and the copier work at once
 # then, at the cost of everybody else on the machine: some 30 ms.
@@ -34,7 +35,6 @@ SLEEP_SECONDS_MAX = 2.0
 SUMS = "count(*), bit_xor(hashint8extended(hash_record_extended(t, 0), 0))"
 
 Connection = psycopg.Connection[Any]
-Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -55,40 +55,6 @@ class CopyJob:
         """From that line."""
         told = json.loads(line)
         return cls(**{**told, "slots": tuple(tuple(slot) for slot in told["slots"])})
-
-
-@dataclass(frozen=True)
-class _Table:
-    name: str
-    key: tuple[str, ...]
-    seq: str = "seq"
-    of_symbols: bool = True
-
-    def rows_of(self, slot: tuple[int, str, str], after: Key | None) -> sql.Composed:
-        """The condition for the slot's rows beyond a key."""
-        id_, first, past = slot
-        own = (
-            sql.SQL("symbol >= {} AND symbol < {}").format(first, past)
-            if self.of_symbols
-            else sql.SQL("slot_id = {}").format(id_)
-        )
-        if after is None:
-            return sql.Composed([own])
-        return sql.SQL("{} AND {} > {}").format(own, self.keys, _row(after))
-
-    @property
-    def keys(self) -> sql.Composed:
-        """The key as a row."""
-        names = sql.SQL(", ").join(map(sql.Identifier, self.key))
-        return sql.SQL("({})").format(names)
-
-
-HOT = (_Table("symbol_state", ("symbol",)), _Table("open_orders", ("symbol", "order_id")))
-COLD = (
-    _Table("closed_orders", ("symbol", "account", "order_id")),
-    _Table("trades", ("symbol", "trade_id")),
-    _Table("slot_log", ("slot_id", "seq_hi"), "seq_hi", of_symbols=False),
-)
 
 
 class DifferenceError(Exception):
@@ -156,7 +122,7 @@ class Copier:
                 )
         return {row[0]: row[1] for row in rows}
 
-    def _table(self, slot: tuple[int, str, str], table: _Table, end: int | None) -> None:
+    def _table(self, slot: tuple[int, str, str], table: Table, end: int | None) -> None:
         for condition in self._bites(slot, table, end):
             begun = time.monotonic()
             with self._target.transaction():
@@ -170,31 +136,29 @@ class Copier:
             self._pace.rest_after(time.monotonic() - begun)
 
     def _bites(
-        self, slot: tuple[int, str, str], table: _Table, end: int | None
+        self, slot: tuple[int, str, str], table: Table, end: int | None
     ) -> Iterator[sql.Composed]:
         """Conditions that cut the table by its key."""
         after: Key | None = None
         while True:
-            beyond = table.rows_of(slot, after)
             last = self._source.execute(
                 sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {} OFFSET {} LIMIT 1").format(
                     sql.SQL(", ").join(map(sql.Identifier, table.key)),
                     sql.Identifier(table.name),
-                    beyond,
+                    table.rows_of(slot, after, None),
                     sql.SQL(", ").join(map(sql.Identifier, table.key)),
                     BITE_ROWS - 1,
                 )
             ).fetchone()
-            within = beyond
+            within = table.rows_of(slot, after, last)
             if end is not None:
-                within = sql.SQL("{} AND {} <= {}").format(beyond, sql.Identifier(table.seq), end)
+                within = sql.SQL("{} AND {} <= {}").format(within, sql.Identifier(table.seq), end)
+            yield within
             if last is None:
-                yield within
                 return
-            yield sql.SQL("{} AND {} <= {}").format(within, table.keys, _row(last))
             after = last
 
-    def _copy(self, table: _Table, condition: sql.Composed) -> None:
+    def _copy(self, table: Table, condition: sql.Composed) -> None:
         """By libpq's own calls: each row is a message, which a driver's cursor makes dear."""
         name = sql.Identifier(table.name)
         query = sql.SQL("COPY (SELECT * FROM {} WHERE {}) TO STDOUT (FORMAT binary)")
@@ -233,10 +197,6 @@ class Copier:
             )
 
 
-def _row(values: Key) -> sql.Composed:
-    return sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, values)))
-
-
 def _begun(connection: Connection, query: sql.Composed, wanted: pq.ExecStatus) -> pq.abc.PGconn:
     """A COPY that has begun."""
     result = connection.pgconn.exec_(query.as_bytes(connection))
@@ -255,7 +215,7 @@ def _end(copy: pq.abc.PGconn) -> None:
         raise psycopg.OperationalError(f"COPY: {text}")
 
 
-def _digest(connection: Connection, table: _Table, condition: sql.Composed) -> tuple[Any, ...]:
+def _digest(connection: Connection, table: Table, condition: sql.Composed) -> tuple[Any, ...]:
     row = connection.execute(
         sql.SQL("SELECT {} FROM {} t WHERE {}").format(
             sql.SQL(SUMS), sql.Identifier(table.name), condition

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import io
+import random
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from trading_engine.moving.copying import HOT, SUMS, Copier, CopyJob, Pace
+from trading_engine.moving import copying
+from trading_engine.moving.bites import COLD, HOT
+from trading_engine.moving.copying import SUMS, Copier, CopyJob, Pace
 from trading_engine.spares import Connection
 from trading_engine.tests.integration.postgres_server import PASSWORD, PostgresServer
 
 ORDERS = next(table for table in HOT if table.name == "open_orders")
+CLOSED, _, LOG = COLD
+HISTORY = """CREATE TEMPORARY TABLE closed_orders (symbol text COLLATE "C", account bigint,
+  order_id bigint, seq bigint, PRIMARY KEY (symbol, account, order_id))"""
 SCHEMA = "CREATE TEMPORARY TABLE open_orders (symbol text, order_id bigint, price bigint)"
 
 
@@ -95,3 +101,68 @@ def test_sums_tell_other_rows_and_not_another_order(
     target.execute("TRUNCATE open_orders")
     target.execute(f"INSERT INTO open_orders VALUES {other}")
     assert source.execute(query).fetchone() != target.execute(query).fetchone()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_bites_take_each_row_of_a_slot_once(
+    shards: tuple[Connection, Connection], monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    source, target = shards
+    chance = random.Random(seed)
+    monkeypatch.setattr(copying, "BITE_ROWS", chance.choice((1, 3, 10, 100)))
+    source.execute(HISTORY)
+    rows = {
+        (chance.choice(("", "A", "AA", "AB", "B", "C")), chance.randrange(4), chance.randrange(40))
+        for _ in range(chance.randrange(200))
+    }
+    for row in rows:
+        source.execute("INSERT INTO closed_orders VALUES (%s, %s, %s, 1)", row)
+    found = [
+        row
+        for condition in copier(source, target)._bites((1, "A", "B"), CLOSED, 1)
+        for row in source.execute(
+            sql.SQL("SELECT symbol, account, order_id FROM closed_orders WHERE {}").format(
+                condition
+            )
+        ).fetchall()
+    ]
+    assert sorted(found) == sorted(row for row in rows if "A" <= row[0] < "B")
+
+
+def test_bites_take_each_batch_of_the_log_once(
+    shards: tuple[Connection, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = shards
+    monkeypatch.setattr(copying, "BITE_ROWS", 7)
+    source.execute("CREATE TEMPORARY TABLE slot_log (slot_id int, seq_hi bigint)")
+    source.execute(
+        "INSERT INTO slot_log SELECT s, n FROM generate_series(0, 2) s, generate_series(1, 50) n"
+    )
+    found = [
+        row
+        for condition in copier(source, target)._bites((1, "A", "B"), LOG, 45)
+        for row in source.execute(
+            sql.SQL("SELECT * FROM slot_log WHERE {}").format(condition)
+        ).fetchall()
+    ]
+    assert found == [(1, n) for n in range(1, 46)]
+
+
+def test_a_bite_does_not_read_the_others(
+    shards: tuple[Connection, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a history of ten times as many rows costs a hundred times as much."""
+    source, target = shards
+    monkeypatch.setattr(copying, "BITE_ROWS", 200)
+    source.execute(HISTORY)
+    source.execute(
+        "INSERT INTO closed_orders SELECT 'A', n % 2, n, 1 FROM generate_series(1, 40000) n"
+    )
+    source.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+    blocks = []
+    for condition in copier(source, target)._bites((1, "A", "B"), CLOSED, 1):
+        explain = sql.SQL("EXPLAIN (ANALYZE, BUFFERS, FORMAT json) SELECT * FROM {} WHERE {}")
+        query = explain.format(sql.Identifier("closed_orders"), condition)
+        ((told,),) = source.execute(query).fetchall()
+        blocks.append(told[0]["Plan"]["Local Hit Blocks"])
+    assert sorted(blocks)[len(blocks) * 9 // 10] < 20
