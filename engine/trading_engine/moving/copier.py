@@ -6,19 +6,31 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from trading_contract.durations import quantile_seconds
 from trading_contract.moves import MoveProblem
 from trading_engine.commit import CommitPipeline
 from trading_engine.moving.copying import CopyJob
 
 LOOK_SECONDS = 0.25
 SLOWER_MAX = 1.5  # commits, while something is copied
-SHARE_FIRST = 0.4  # of its time it works until it was seen what that does to commits
-SHARE_MIN, SHARE_MAX = 0.1, 0.5  # commits are not all that has to wait for a processor
 COMMIT_SECONDS_MIN = 0.003  # below this nothing is slow
+
+
+class Shares(NamedTuple):
+    """Of its time that the copier works."""
+
+    first: float  # until it was seen what that does to commits
+    least: float
+    most: float
+
+
+RESTING = Shares(0.4, 0.1, 0.5)  # commits are not all that has to wait for a processor
+YIELDING = Shares(1.0, 0.3, 1.0)  # where everybody else has the processor first
 
 
 @dataclass(frozen=True)
@@ -33,23 +45,36 @@ class News:
 
 
 class Throttle:
-    """How much of its time the copier may work, by what the source's commits take."""
+    """How much of its time the copier may work, by what commits on both shards take."""
 
-    def __init__(self, pipeline: CommitPipeline) -> None:
-        self._pipeline = pipeline
-        self._seen = (pipeline.batches, pipeline.commit_seconds)
-        batches = max(1, pipeline.batches)
-        self._usual = max(COMMIT_SECONDS_MIN, pipeline.commit_seconds / batches)
-        self.share = SHARE_FIRST
+    def __init__(self, *pipelines: CommitPipeline) -> None:
+        self._durations = [pipeline.commit_durations for pipeline in pipelines]
+        # Of a moment ago: what is usual on a machine that has other work, too, is so only for now.
+        self._usual = [_high_seconds(each.recent()) for each in self._durations]
+        self._seen = [list(each.counts) for each in self._durations]
+        self._shares = RESTING
+        self.share = RESTING.first
+
+    def yields(self) -> None:
+        """What works for the copier lets everybody else have the processor first."""
+        self._shares = YIELDING
+        self.share = YIELDING.first
 
     def look(self) -> float:
         """The share from now on."""
-        now = (self._pipeline.batches, self._pipeline.commit_seconds)
-        batches, seconds = now[0] - self._seen[0], now[1] - self._seen[1]
-        self._seen = now
-        slow = batches > 0 and seconds / batches > SLOWER_MAX * self._usual
-        self.share = max(SHARE_MIN, self.share / 2) if slow else min(SHARE_MAX, self.share * 1.25)
+        slow = False
+        for n, each in enumerate(self._durations):
+            counts = [now - then for now, then in zip(each.counts, self._seen[n], strict=True)]
+            self._seen[n] = list(each.counts)
+            slow = slow or _high_seconds(counts) > SLOWER_MAX * self._usual[n]
+        least, most = self._shares.least, self._shares.most
+        self.share = max(least, self.share / 2) if slow else min(most, self.share * 1.25)
         return self.share
+
+
+def _high_seconds(counts: Sequence[int]) -> float:
+    """What nine of ten commits stay below."""
+    return max(COMMIT_SECONDS_MIN, quantile_seconds(counts, 0.9) or 0.0)
 
 
 async def copy_beside(job: CopyJob, throttle: Throttle) -> AsyncGenerator[News, None]:
@@ -77,6 +102,10 @@ async def copy_beside(job: CopyJob, throttle: Throttle) -> AsyncGenerator[News, 
                 break
             asked = asyncio.ensure_future(child.stdout.readline())
             told = json.loads(line)
+            if told["event"] == "yields":
+                throttle.yields()
+                _tell(child.stdin, b"%.3f\n" % throttle.share)
+                continue
             whole = told["event"] == "done"
             if told["event"] == "failed":
                 yield News(failed=told["text"], code=told["code"])

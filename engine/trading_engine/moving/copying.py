@@ -23,11 +23,12 @@ import psycopg
 from psycopg import pq, sql
 
 from trading_engine.complaints import first_line
+from trading_engine.moving.background import step_back
 from trading_engine.moving.bites import COLD, HOT, Key, Table
 
 # In one transaction of the target, between two rests. Both servers and the copier work at once
-# then, at the cost of everybody else on the machine: some 30 ms.
-BITE_ROWS = 4_000
+# then; a commit of somebody else may have to bring the log of all of it to the disk.
+BITE_ROWS = 2_000
 PART_BYTES = 1 << 18
 SLEEP_SECONDS_MAX = 2.0
 # Of rows `t`: how many, and a number that does not depend on their order. The hash of a record
@@ -98,6 +99,7 @@ class Copier:
                 self._table(slot, table, ends[slot[0]])
                 done += 1
                 tell(event="progress", bytes=self._bytes, percent=done * 100 // self._parts)
+        self._make_durable()
         tell(event="done", bytes=self._bytes)
 
     def _hot(self) -> dict[int, int]:
@@ -116,11 +118,22 @@ class Copier:
                 for table in HOT:
                     self._table(slot, table, None)
         with self._target.transaction():
+            self._target.execute("SET LOCAL synchronous_commit TO DEFAULT")
             for id_, sequence, chain in rows:
                 self._target.execute(
                     "SELECT finish_copy(%s, %s, %s, %s)", (id_, move, sequence, chain)
                 )
         return {row[0]: row[1] for row in rows}
+
+    def _make_durable(self) -> None:
+        """One commit that waits for the disk, and for standbys: what came before it is there, too.
+
+        Bites are not waited for one by one: a log is durable from its beginning on.
+        """
+        with self._target.transaction():
+            self._target.execute("SET LOCAL synchronous_commit TO DEFAULT")
+            for slot in self._job.slots:
+                self._target.execute("SELECT copy_fence(%s, %s, false)", (slot[0], self._job.move))
 
     def _table(self, slot: tuple[int, str, str], table: Table, end: int | None) -> None:
         for condition in self._bites(slot, table, end):
@@ -240,8 +253,12 @@ def copy_slots() -> int:
             psycopg.connect(job.source, autocommit=True) as source,
             psycopg.connect(job.target, autocommit=True) as target,
         ):
+            stepped_back = [step_back(each) for each in (source, target)]
+            if all(stepped_back):
+                tell(event="yields")
             for each in (source, target):  # what statistics say of a range is of before the copy
                 each.execute("SET enable_seqscan = off")
+            target.execute("SET synchronous_commit = off")
             Copier(job, source, target, pace).run()
     except DifferenceError as problem:
         tell(event="failed", code="differs", text=str(problem))

@@ -19,6 +19,7 @@ from trading_contract.errors import WorldError
 from trading_contract.move_protocol.rows import RowPair, SlotRow, SlotState, pair_at_one_moment
 from trading_contract.move_protocol.steps import RowStep
 from trading_engine.complaints import first_line
+from trading_engine.moving.background import step_back
 from trading_engine.spares import SPARES
 
 COLLECT_ROWS = 1000  # of each table in one bite: some milliseconds of the server
@@ -112,19 +113,27 @@ def step_values(id_: int, step: RowStep) -> list[Any]:
 
 
 @contextmanager
-def opened(conninfos: Mapping[str, str], fresh: bool = False) -> Iterator[dict[str, ShardRows]]:
+def opened(
+    conninfos: Mapping[str, str], fresh: bool = False, nice: bool = False
+) -> Iterator[dict[str, ShardRows]]:
     """Connections to these shards by name. Raises `WorldError`.
 
     `fresh`: made for this, as one that was kept may be to a server that hangs by now.
+    `nice`: made for this, too, and everybody else goes first; lock nothing that is traded on.
     """
     try:
         with ExitStack() as stack:
             made = {
                 name: stack.enter_context(
-                    psycopg.connect(conninfo, autocommit=True) if fresh else SPARES.borrow(conninfo)
+                    psycopg.connect(conninfo, autocommit=True)
+                    if fresh or nice
+                    else SPARES.borrow(conninfo)
                 )
                 for name, conninfo in conninfos.items()
             }
+            if nice:
+                for each in made.values():
+                    step_back(each)
             yield {name: ShardRows(name, each) for name, each in made.items()}
     except psycopg.Error as problem:
         raise WorldError(first_line(problem)) from problem

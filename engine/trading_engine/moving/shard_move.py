@@ -203,16 +203,15 @@ class ShardMove:
         line.poke()
         return [id_ for id_, made in self._prepared.items() if not made.kept]
 
-    async def _copy(
-        self, move: uuid.UUID, ids: list[int], pipeline: CommitPipeline
-    ) -> None:  # fmt: skip
+    async def _copy(self, move: uuid.UUID, ids: list[int], pipeline: CommitPipeline) -> None:
         held = self.home.held(tuple(ids))
         infos = self.home.conninfos(self.source, self.target)
         job = CopyJob(
             source=infos[self.source], target=infos[self.target], move=str(move),
             slots=tuple((id_, each.first, each.past) for id_, each in held.items()),
         )  # fmt: skip
-        async with aclosing(copy_beside(job, Throttle(pipeline))) as told:
+        throttle = Throttle(pipeline, self.home.pipeline_to(self.target))
+        async with aclosing(copy_beside(job, throttle)) as told:
             async for news in told:
                 self._heard(news)
 

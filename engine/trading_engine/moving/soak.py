@@ -187,7 +187,8 @@ class Soaks:
                 return
             move: UUID | None = was.move_id
             if action is Action.VERIFY and move is not None:
-                differs = store_verification(shards[follower], shards[owner], slot, move)
+                with opened(self._home.conninfos(follower, owner), nice=True) as nice:
+                    differs = store_verification(nice[follower], nice[owner], slot, move)
                 if differs:
                     logger.critical("%s: kept as evidence", differs)
                     self.differs[slot] = differs
@@ -195,7 +196,8 @@ class Soaks:
             elif action is Action.TOMB:
                 shards[follower].take(slot, tomb(was))
             elif action is Action.CLEAR_TARGET and move is not None:
-                shards[follower].collect(slot, move, COLLECT_SHARE)
+                with opened(self._home.conninfos(follower), nice=True) as nice:
+                    nice[follower].collect(slot, move, COLLECT_SHARE)
                 shards[owner].take(slot, set_move(now, None))
                 logger.info("slot %s: %s is cleaned up", slot, follower)
                 return

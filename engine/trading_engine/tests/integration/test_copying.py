@@ -166,3 +166,30 @@ def test_a_bite_does_not_read_the_others(
         ((told,),) = source.execute(query).fetchall()
         blocks.append(told[0]["Plan"]["Local Hit Blocks"])
     assert sorted(blocks)[len(blocks) * 9 // 10] < 20
+
+
+def test_what_was_made_durable_survives_a_crash_of_the_target() -> None:
+    """Bites do not wait for the disk one by one; what is told to be copied is there."""
+    server = PostgresServer("wal_writer_delay=10s")
+    server.start()
+    try:
+        with server.connect("postgres") as source:
+            source.execute("CREATE DATABASE target")
+            source.execute("CREATE TABLE open_orders AS SELECT 'A' symbol, 1::bigint order_id")
+            with server.connect("target") as target:
+                target.execute("CREATE TABLE open_orders (symbol text, order_id bigint)")
+                target.execute("CREATE TABLE slot_owner AS SELECT 1 slot_id")
+                target.execute(
+                    "CREATE FUNCTION copy_fence(int, text, boolean) RETURNS void LANGUAGE plpgsql"
+                    " AS 'BEGIN PERFORM 1 FROM slot_owner FOR SHARE; END'"
+                )
+                made = copier(source, target)
+                target.execute("SET synchronous_commit = off")
+                made._copy(ORDERS, sql.Composed([sql.SQL("true")]))
+                made._make_durable()
+                server.kill()
+        server.start()
+        with server.connect("target") as target:
+            assert target.execute("SELECT count(*) FROM open_orders").fetchone() == (1,)
+    finally:
+        server.remove()

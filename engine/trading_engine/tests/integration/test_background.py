@@ -1,0 +1,72 @@
+"""Servers' processes that let everybody else on the machine go first."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from trading_engine.moving.background import NICENESS, step_back
+from trading_engine.moving.rows import opened
+from trading_engine.tests.integration.postgres_server import PASSWORD, PostgresServer
+
+PROCESSES = Path("/proc")
+
+
+@pytest.fixture(params=["address", "socket file"])
+def info(postgres: PostgresServer, request: pytest.FixtureRequest) -> str:
+    """As its administrator."""
+    host = "127.0.0.1" if request.param == "address" else str(postgres.folder)
+    return f"host={host} port={postgres.port} user=postgres password={PASSWORD} dbname=postgres"
+
+
+def niceness(pid: int) -> int:
+    """Of a process."""
+    return os.getpriority(os.PRIO_PROCESS, pid)
+
+
+def test_the_servers_process_of_one_connection_steps_back(info: str) -> None:
+    with psycopg.connect(info) as one, psycopg.connect(info) as other:
+        usual = niceness(other.info.backend_pid)
+        assert step_back(one)
+        assert niceness(one.info.backend_pid) == NICENESS
+        assert niceness(other.info.backend_pid) == usual
+
+
+@pytest.mark.parametrize(
+    ("title", "stat"),
+    [
+        (rb"python3\0-m\0http.server\0", b"7 (a) b) S 1 7 7 0"),
+        (rb"postgres: \1(1\2) idle", b"7 (postgres) S 0 7 7 0"),  # of somebody else's connection
+        (rb"nginx: \1(\2) idle", b"7 (nginx) S"),
+        (b"", b""),
+        (b"\xff", b"\xff"),
+        (None, None),
+    ],
+)
+def test_a_process_that_only_has_the_number_is_left_alone(
+    info: str, tmp_path: Path, title: bytes | None, stat: bytes | None
+) -> None:
+    """As where the server is in another pod, or on another machine."""
+    with psycopg.connect(info) as connection:
+        pid = str(connection.info.backend_pid)
+        usual = niceness(int(pid))
+        (tmp_path / pid).mkdir()
+        if title is not None and stat is not None:
+            told = (PROCESSES / pid / "cmdline").read_bytes().rstrip(b"\0")
+            changed = re.sub(rb".* (\S+)\((\d+)\).*", title, told) if b"(" in told else title
+            (tmp_path / pid / "cmdline").write_bytes(changed)
+            (tmp_path / pid / "stat").write_bytes(stat)
+        assert not step_back(connection, tmp_path)
+        assert niceness(int(pid)) == usual
+
+
+def test_what_stepped_back_is_not_lent_again(info: str) -> None:
+    with opened({"x": info}, nice=True) as shards:
+        ((pid,),) = shards["x"].execute("SELECT pg_backend_pid()")
+        assert niceness(pid) == NICENESS
+    with opened({"x": info}) as shards:
+        assert shards["x"].execute("SELECT pg_backend_pid()") != [(pid,)]

@@ -1,0 +1,88 @@
+"""How much of its time a copier works, by what commits take meanwhile."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from trading_contract.durations import Durations
+from trading_engine.moving.copier import RESTING, YIELDING, Throttle
+
+FAST, SLOW = 0.004, 0.04
+LOOKS = 30
+
+
+class Pipeline(SimpleNamespace):
+    """What a throttle sees of one."""
+
+    def __init__(self) -> None:
+        super().__init__(commit_durations=Durations())
+        self.commit(FAST)
+
+    def commit(self, seconds: float) -> None:
+        """Some commits that took so long."""
+        for _ in range(100):
+            self.commit_durations.add(seconds)
+
+
+def throttle(*pipelines: Any) -> Throttle:
+    """One that begins now."""
+    return Throttle(*pipelines)
+
+
+def test_it_works_more_while_commits_are_as_usual() -> None:
+    pipeline = Pipeline()
+    made = throttle(pipeline)
+    assert made.share == RESTING.first
+    for _ in range(LOOKS):
+        pipeline.commit(FAST)
+        made.look()
+    assert made.share == RESTING.most
+
+
+@pytest.mark.parametrize("slow", [0, 1])
+def test_slow_commits_on_either_shard_make_it_rest(slow: int) -> None:
+    pipelines = [Pipeline(), Pipeline()]
+    made = throttle(*pipelines)
+    for _ in range(LOOKS):
+        pipelines[slow].commit(SLOW)
+        pipelines[1 - slow].commit(FAST)
+        made.look()
+    assert made.share == RESTING.least
+
+
+def test_where_nothing_is_committed_nothing_is_slow() -> None:
+    made = throttle(Pipeline())
+    for _ in range(LOOKS):
+        made.look()
+    assert made.share == RESTING.most
+
+
+def test_one_that_lets_everybody_go_first_rests_less() -> None:
+    pipeline = Pipeline()
+    made = throttle(pipeline)
+    made.yields()
+    assert made.share == YIELDING.first
+    for _ in range(LOOKS):
+        made.look()
+    assert made.share == YIELDING.most
+    for _ in range(LOOKS):
+        pipeline.commit(SLOW)
+        made.look()
+    assert made.share == YIELDING.least
+
+
+@pytest.mark.parametrize(("before", "lately"), [(FAST, SLOW), (SLOW, FAST)])
+def test_usual_is_what_commits_took_a_moment_ago(before: float, lately: float) -> None:
+    pipeline = Pipeline()
+    pipeline.commit(before)
+    for _ in range(2):
+        pipeline.commit_durations.turn()
+        pipeline.commit(lately)
+    made = throttle(pipeline)
+    for _ in range(LOOKS):
+        pipeline.commit(SLOW)
+        made.look()
+    assert made.share == (RESTING.most if lately == SLOW else RESTING.least)
