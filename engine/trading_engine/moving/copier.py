@@ -39,6 +39,7 @@ class News:
 
     bytes: int = 0
     percent: int = 0
+    rested_seconds: float = 0.0
     at: dict[int, int] = field(default_factory=dict)  # by slot: the hot state is whole up to here
     failed: str = ""
     code: MoveProblem = ""
@@ -111,7 +112,9 @@ async def copy_beside(job: CopyJob, throttle: Throttle) -> AsyncGenerator[News, 
                 yield News(failed=told["text"], code=told["code"])
                 return
             at = {int(slot): sequence for slot, sequence in told.get("at", {}).items()}
-            yield News(told["bytes"], 100 if whole else told.get("percent", 0), at)
+            yield News(
+                told["bytes"], 100 if whole else told.get("percent", 0), told.get("rested", 0.0), at
+            )
             if whole:
                 return
         yield News(failed="the copier ended early", code="other")

@@ -67,6 +67,7 @@ class Pace:
 
     def __init__(self, source: TextIO) -> None:
         self._share = 1.0
+        self.rested_seconds = 0.0
         self._source = source
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -77,7 +78,9 @@ class Pace:
 
     def rest_after(self, seconds: float) -> None:
         """Sleep in proportion."""
-        time.sleep(min(SLEEP_SECONDS_MAX, seconds * (1 / self._share - 1)))
+        rest_seconds = min(SLEEP_SECONDS_MAX, seconds * (1 / self._share - 1))
+        time.sleep(rest_seconds)
+        self.rested_seconds += rest_seconds
 
 
 class Copier:
@@ -100,7 +103,7 @@ class Copier:
                 done += 1
                 tell(event="progress", bytes=self._bytes, percent=done * 100 // self._parts)
         self._make_durable()
-        tell(event="done", bytes=self._bytes)
+        tell(event="done", bytes=self._bytes, rested=round(self._pace.rested_seconds, 2))
 
     def _hot(self) -> dict[int, int]:
         """The state of all slots at one moment; their sequences there."""

@@ -23,6 +23,7 @@ from trading_engine.complaints import Complaints
 from trading_engine.moving.copier import News, Throttle, copy_beside
 from trading_engine.moving.copying import CopyJob
 from trading_engine.moving.cutover import Cutover
+from trading_engine.moving.laps import Laps
 from trading_engine.moving.mirrors import Mirrors
 from trading_engine.moving.preparing import Prepared, Try, prepare
 from trading_engine.moving.rows import opened
@@ -72,6 +73,7 @@ class ShardMove:
     copied_percent: int = 0
     _tries: int = 0
     _verified: bool = False
+    _rested_seconds: float = 0.0
     _prepared: dict[int, Prepared] = field(default_factory=dict)
 
     @property
@@ -148,8 +150,10 @@ class ShardMove:
     async def _bring_over(self, move: uuid.UUID) -> None:
         pipeline = self.home.pipeline_to(self.source)
         self.state, self.copied_percent = "Copying", 0
+        laps = Laps()
         for id_ in self.order.slots:
             await self.soaks.end_others(id_, self.target)
+        laps.end("the end of earlier moves")
         line = self.mirrors.line(self.target)
         await line.warm()
         # Warm by the time it is needed; not before the target answers, as a pipeline that cannot
@@ -160,14 +164,19 @@ class ShardMove:
             self.mirrors.begin(id_, self.target, move)
             self.home.mirror(id_, mirrored=True)
         await pipeline.settled()  # what is not mirrored is durable, hence copied
+        laps.end("preparing")
         if fresh:
             await self._copy(move, fresh, pipeline)
+            copied, rested = self.copied_bytes / 1e6, self._rested_seconds
+            laps.end(f"copying {copied:.1f} MB with {rested:.2f} s of rest")
         self.state = "Following"
         for shadow in self._shadows():
             shadow.close = True
         await self._caught_up()
+        laps.end("following")
         self.state = "Verifying"
         await self._verify(line)
+        laps.end("verifying")
         self.state = "Ready"
         await self._caught_up(READY_POLLS)
         cutover = Cutover(
@@ -177,6 +186,8 @@ class ShardMove:
         pause_milliseconds = await cutover.run(pipeline, line, self)
         if pause_milliseconds is not None:
             self.pause_milliseconds, self.state = pause_milliseconds, "Done"
+            laps.end("getting ready and changing over")
+            logger.info("move %s: %s; pause %.0f ms", self.order.id, laps, pause_milliseconds)
 
     async def _prepare(self, move: uuid.UUID, line: ShadowLine) -> list[int]:
         """Rows for the target; the slots that are to be copied."""
@@ -224,6 +235,7 @@ class ShardMove:
             raise WorldError(news.failed)
         self.copied_bytes = max(self.copied_bytes, news.bytes)
         self.copied_percent = max(self.copied_percent, news.percent)
+        self._rested_seconds = max(self._rested_seconds, news.rested_seconds)
         for id_, sequence in news.at.items():
             shadow = self.mirrors.shadow(id_)
             if shadow is not None:

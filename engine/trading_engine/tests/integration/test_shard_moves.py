@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from trading_contract.wire import Code, Side
 from trading_engine.tests.integration.moving_load import Load
 from trading_engine.tests.integration.moving_site import wait_for
@@ -20,6 +22,7 @@ def test_a_slot_moves_to_another_shard_with_all_it_has(shards: Shards) -> None:
         before = shards.content(X)
         told = shards.move(Y)
         assert told["verified"] and told["pause_milliseconds"] is not None
+        assert re.search(r"copying 0\.\d MB with \d+\.\d\d s of rest", shards.process.log)
         assert shards.content(Y) == before
         wait_for(lambda: shards.states() == ("FOLLOWER 2", "ACTIVE 2"))
         assert shards.states(1) == ("ACTIVE 1", "")
