@@ -34,11 +34,11 @@ TRADED = ("MSFT", "ZZZ", "AAPL")
 FILL = """
 INSERT INTO closed_orders SELECT '{symbol}', n, 1 + n % 500, 'old-' || n, 3 << 16 | 1 << 20,
   1 + n % 40, 1 + n % 9, 0, 0, 0, n, 0, n * 7919, 1, 0, 1 + n
-  FROM generate_series(1, {closed}) n;
+  FROM generate_series(1::bigint, {closed}) n;
 INSERT INTO trades SELECT '{symbol}', n, n, n + 1, 1 + n % 500, 1 + (n + 1) % 500, 1 + n % 40, 1, 0,
-  1 + n, 0 FROM generate_series(1, {trades}) n;
+  1 + n, 0 FROM generate_series(1::bigint, {trades}) n;
 INSERT INTO open_orders SELECT '{symbol}', {closed} + n, 1 + n % 500, 'open-' || n, 0, 1 + n % 40,
-  1 + n % 9, 0, 0, 0, n, 0, n * 7919, 1, 0 FROM generate_series(1, {open}) n;
+  1 + n % 9, 0, 0, 0, n, 0, n * 7919, 1, 0 FROM generate_series(1::bigint, {open}) n;
 INSERT INTO symbol_state VALUES ('{symbol}', {closed} + {open}, {trades}, 0, {open}, 1,
   {closed} + {open}, 1, false, 0);
 """
