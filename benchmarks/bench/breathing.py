@@ -17,7 +17,7 @@ from trading_contract.status import ClusterStatus
 from trading_contract.tradingcluster import TradingCluster
 from trading_operator.planner.moves.times import seconds_of
 from trading_operator.planner.scaling.capacity import DEFAULTS
-from trading_operator.planner.scaling.round_sums import BAND, BAND_MIN
+from trading_operator.planner.scaling.round_sums import BAND, BAND_MIN, band_of
 from trading_operator.planner.scaling.signals import Tier
 from trading_operator.simulation.picture import Line, Panel
 from trading_operator.substrates.processes.layout import Layout
@@ -180,7 +180,7 @@ def balances(watch: Watch) -> Iterator[Balance]:
         if not used:
             continue
         mean, highest = sum(used) / len(used), max(used)
-        is_inside = highest <= mean + max(BAND * mean, BAND_MIN) and len(used) == len(sample.cpu)
+        is_inside = highest <= mean + band_of(mean) and len(used) == len(sample.cpu)
         yield Balance(sample.seconds, highest, mean, is_inside)
 
 

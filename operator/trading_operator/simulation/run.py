@@ -10,7 +10,7 @@ from trading_contract.tradingcluster import TradingClusterSpec
 from trading_operator.planner.moves.ownership import is_shard
 from trading_operator.planner.scaling.decisions import Decision
 from trading_operator.planner.scaling.layout import MoveWhy, MoveWish
-from trading_operator.planner.scaling.shard_balance import BAND, BAND_MIN
+from trading_operator.planner.scaling.shard_balance import band_of
 from trading_operator.planner.scaling.signals import Tier
 from trading_operator.simulation.strategies import Orders, Strategy
 from trading_operator.simulation.world import CAPACITY, PER_ORDER, SimulatedWorld
@@ -196,7 +196,7 @@ def _broken_shards(world: SimulatedWorld, move: MoveWish) -> list[str]:
     orders = base * sum(world.share(first, past, hot) for first, past in move.ranges)
     then = loads[move.target] + orders * PER_ORDER[Tier.SHARDS] / CAPACITY[Tier.SHARDS]
     mean = sum(loads.values()) / len(loads)
-    if then > min(1.0, mean + max(BAND * mean, BAND_MIN) + NOISE):
+    if then > min(1.0, mean + band_of(mean) + NOISE):
         problems.append(f"{at}: {move.target} would be {then:.0%} full, the mean is {mean:.0%}")
     problems += [
         f"{at}: {slot.first}..{slot.past} is not {move.source}'s"

@@ -9,7 +9,7 @@ from typing import Any
 
 from trading_contract.policies import TierMode
 from trading_contract.tradingcluster import TradingClusterSpec
-from trading_operator.planner.scaling.shard_balance import BAND, BAND_MIN
+from trading_operator.planner.scaling.shard_balance import band_of
 from trading_operator.planner.scaling.signals import Tier
 from trading_operator.simulation.acceptance import SCENARIOS, moving_only
 from trading_operator.simulation.run import NOISE, Outcome, Sample, simulate
@@ -45,7 +45,7 @@ def shards_in_band(sample: Sample, grain: float) -> bool:
     """Within the band, as finely as the busiest symbol allows."""
     loads = sample.shards.values()
     mean = sum(loads) / len(loads)
-    return max(loads) <= mean + max(BAND * mean, BAND_MIN) + max(NOISE, grain)
+    return max(loads) <= mean + band_of(mean) + max(NOISE, grain)
 
 
 def busiest_symbol(world: SimulatedWorld) -> float:

@@ -34,6 +34,11 @@ SHIFT_SECONDS = 90.0  # so long a shift of load lasts at most, while somebody is
 SETTLING_SECONDS = 12.0  # after a move: two looks, of which the first one is half of before
 
 
+def band_of(mean: float) -> float:
+    """How far above the mean a partition may be, both as shares of one's capacity."""
+    return max(BAND * mean, BAND_MIN)
+
+
 @dataclass(frozen=True)
 class BalanceCase:
     """All that a round depends on.
@@ -88,30 +93,29 @@ class RoundSums:
         is_settling = min(ages, default=math.inf) < SETTLING_SECONDS
         is_shifting = has_shifted or bool(self.emergencies)
         self.shifted_at_seconds = case.now_seconds if is_shifting else case.shifted_at_seconds
-        self.is_hurried = is_shifting or is_settling or self._is_uneven_since_shift(present)
+        fit = [e.name for e in layout.partitions if e.is_ready and not e.is_leaving]
+        uneven = self._is_uneven_since_shift([present[name] / capacity for name in fit])
+        self.is_hurried = is_shifting or is_settling or uneven
         loads = averages.fast if self.is_hurried else averages.present()
         shares = [load / capacity for load in loads]
         self.load = dict(zip(averages.ids, shares, strict=True))
         self.used = self._sums(self.load)
         self.leaving = {e.name for e in layout.partitions if e.is_leaving and self.slots_of[e.name]}
-        fit = [e.name for e in layout.partitions if e.is_ready and not e.is_leaving]
         empty = sorted(name for name in fit if not self.slots_of[name] and not self.used[name])
         self.kept_empty = set(empty[len(empty) - min(case.spares, len(empty)) :])
         self.fit = [name for name in fit if name not in self.kept_empty]
         self.total = sum(self.used.values())
         self.mean = self.total / max(1, len(self.fit))
-        self.band = max(BAND * self.mean, BAND_MIN)
+        self.band = band_of(self.mean)
         self.exhausted = False
 
-    def _is_uneven_since_shift(self, present: Mapping[str, float]) -> bool:
+    def _is_uneven_since_shift(self, used: Sequence[float]) -> bool:
         """Whether a shift of load is not made good yet. The averages forget sooner that it was."""
-        case, at = self.case, self.shifted_at_seconds
-        if at is None or not 0 <= case.now_seconds - at < SHIFT_SECONDS:
+        at = self.shifted_at_seconds
+        if at is None or not 0 <= self.case.now_seconds - at < SHIFT_SECONDS:
             return False
-        places = (e.name for e in case.layout.partitions if e.is_ready and not e.is_leaving)
-        used = [present[name] / case.capacity for name in places]
         mean = sum(used) / max(1, len(used))
-        return max(used, default=0.0) > mean + max(BAND * mean, BAND_MIN) / 2
+        return max(used, default=0.0) > mean + band_of(mean) / 2
 
     def _sums(self, load: Mapping[int, float]) -> dict[str, float]:
         """The load of each partition. A move under way counts at its target from the start."""

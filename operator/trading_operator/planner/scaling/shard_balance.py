@@ -51,6 +51,11 @@ TARGETS_LOOKED_AT = 4
 SOURCES_LOOKED_AT = 8
 
 
+def band_of(mean: float) -> float:
+    """How far above the mean a shard may be, both as shares of one's capacity."""
+    return max(BAND * mean, BAND_MIN)
+
+
 @dataclass(frozen=True)
 class ShardCase:
     """All that a round depends on.
@@ -170,7 +175,7 @@ class _Round:
         # Who was full within the window is no place for more: loads that take turns stay.
         self.most = {name: max(values) for name, values in named.items()}
         self.mean = sum(self.used[name] for name in self.fit) / max(1, len(self.fit))
-        self.band = max(BAND * self.mean, BAND_MIN)
+        self.band = band_of(self.mean)
         names = {each.name for each in layout.shards}
         self.moves = [m for m in layout.moves if m.target in names or m.source in names]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
-from trading_operator.planner.scaling.round_sums import BAND, BAND_MIN
+from trading_operator.planner.scaling.round_sums import band_of
 from trading_operator.simulation.acceptance import moving_only
 from trading_operator.tests.told_world import CORES, ToldWorld
 
@@ -36,7 +36,7 @@ def outside(cpu: Sequence[Mapping[str, float]]) -> Iterator[int]:
             for name in cpu[at]
         ]
         mean = sum(used) / len(used)
-        if max(used) > mean + max(BAND * mean, BAND_MIN):
+        if max(used) > mean + band_of(mean):
             yield at
 
 
