@@ -64,10 +64,14 @@ class Table:
         return sql.SQL(" AND ").join(told)
 
     @property
+    def columns(self) -> sql.Composed:
+        """Those of the key."""
+        return sql.SQL(", ").join(map(sql.Identifier, self.key))
+
+    @property
     def keys(self) -> sql.Composed:
         """The key as a row."""
-        names = sql.SQL(", ").join(map(sql.Identifier, self.key))
-        return sql.SQL("({})").format(names)
+        return sql.SQL("({})").format(self.columns)
 
 
 HOT = (Table("symbol_state", ("symbol",)), Table("open_orders", ("symbol", "order_id")))

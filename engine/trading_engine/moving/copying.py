@@ -159,10 +159,10 @@ class Copier:
         while True:
             last = self._source.execute(
                 sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {} OFFSET {} LIMIT 1").format(
-                    sql.SQL(", ").join(map(sql.Identifier, table.key)),
+                    table.columns,
                     sql.Identifier(table.name),
                     table.rows_of(slot, after, None),
-                    sql.SQL(", ").join(map(sql.Identifier, table.key)),
+                    table.columns,
                     BITE_ROWS - 1,
                 )
             ).fetchone()
