@@ -2,7 +2,9 @@
 
 The hot state (open orders, counters) as of one snapshot, then what never changes (ended orders,
 trades, the log) in bites by key up to that snapshot's sequence, each compared on both sides. What
-is committed later comes by the mirror (`shadow.py`). It lives no longer than its parent, which
+is committed later comes by the mirror (`shadow.py`). While a snapshot is open the source keeps each
+version of the rows that every commit changes, and commits grow slower by the second: so the hot
+state is read at once into a file, and written from there. It lives no longer than its parent, which
 tells it on stdin how fast it may go.
 
 What it imports, it loads for each move anew: as little as possible.
@@ -15,21 +17,21 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import psycopg
-from psycopg import pq, sql
+from psycopg import sql
 
 from trading_engine.complaints import first_line
-from trading_engine.moving.background import step_back
 from trading_engine.moving.bites import COLD, HOT, Key, Table
+from trading_engine.moving.row_streams import Spool, read_rows, write_rows
+from trading_engine.moving.background import step_back
 
 # In one transaction of the target, between two rests. Both servers and the copier work at once
 # then; a commit of somebody else may have to bring the log of all of it to the disk.
 BITE_ROWS = 2_000
-PART_BYTES = 1 << 18
 SLEEP_SECONDS_MAX = 2.0
 # Of rows `t`: how many, and a number that does not depend on their order. The hash of a record
 # costs half of what its text's does; once more, as it is a mere sum of the columns' hashes.
@@ -56,6 +58,16 @@ class CopyJob:
         """From that line."""
         told = json.loads(line)
         return cls(**{**told, "slots": tuple(tuple(slot) for slot in told["slots"])})
+
+
+class Bite(NamedTuple):
+    """Some rows of a slot, to be written in one transaction of the target."""
+
+    slot: int
+    table: Table
+    condition: sql.Composed
+    sums: tuple[Any, ...] | None = None  # of the source, for what is in the spool
+    size: int = 0  # there, in bytes
 
 
 class DifferenceError(Exception):
@@ -99,7 +111,7 @@ class Copier:
         for slot in self._job.slots:
             self._births(slot[0])
             for table in COLD:
-                self._table(slot, table, ends[slot[0]])
+                self._cold(slot, table, ends[slot[0]])
                 done += 1
                 tell(event="progress", bytes=self._bytes, percent=done * 100 // self._parts)
         self._make_durable()
@@ -108,18 +120,10 @@ class Copier:
     def _hot(self) -> dict[int, int]:
         """The state of all slots at one moment; their sequences there."""
         move = self._job.move
-        with self._source.transaction():
-            self._source.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            rows = self._source.execute(
-                "SELECT slot_id, last_seq, chain FROM slot_owner WHERE slot_id = ANY (%s)"
-                " AND state = 'ACTIVE' AND move_id = %s",
-                ([slot[0] for slot in self._job.slots], move),
-            ).fetchall()
-            if len(rows) < len(self._job.slots):
-                raise psycopg.OperationalError("a slot is not where it was")
-            for slot in self._job.slots:
-                for table in HOT:
-                    self._table(slot, table, None)
+        with Spool() as spool:
+            rows, bites = self._read_hot(spool)
+            for bite in bites:
+                self._write(bite, spool.take(bite.size))
         with self._target.transaction():
             self._target.execute("SET LOCAL synchronous_commit TO DEFAULT")
             for id_, sequence, chain in rows:
@@ -127,6 +131,27 @@ class Copier:
                     "SELECT finish_copy(%s, %s, %s, %s)", (id_, move, sequence, chain)
                 )
         return {row[0]: row[1] for row in rows}
+
+    def _read_hot(self, spool: Spool) -> tuple[list[tuple[Any, ...]], list[Bite]]:
+        """The slots as they are now (id, sequence, chain), and what has to be written."""
+        with self._source.transaction():
+            self._source.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            rows = self._source.execute(
+                "SELECT slot_id, last_seq, chain FROM slot_owner WHERE slot_id = ANY (%s)"
+                " AND state = 'ACTIVE' AND move_id = %s",
+                ([slot[0] for slot in self._job.slots], self._job.move),
+            ).fetchall()
+            if len(rows) < len(self._job.slots):
+                raise psycopg.OperationalError("a slot is not where it was")
+            return rows, [
+                self._spooled(spool, slot[0], table, condition)
+                for slot in self._job.slots for table in HOT
+                for condition in self._bites(slot, table, None)
+            ]  # fmt: skip
+
+    def _spooled(self, spool: Spool, slot: int, table: Table, condition: sql.Composed) -> Bite:
+        size = spool.put(self._rows(table, condition))
+        return Bite(slot, table, condition, _digest(self._source, table, condition), size)
 
     def _make_durable(self) -> None:
         """One commit that waits for the disk, and for standbys: what came before it is there, too.
@@ -138,18 +163,9 @@ class Copier:
             for slot in self._job.slots:
                 self._target.execute("SELECT copy_fence(%s, %s, false)", (slot[0], self._job.move))
 
-    def _table(self, slot: tuple[int, str, str], table: Table, end: int | None) -> None:
+    def _cold(self, slot: tuple[int, str, str], table: Table, end: int) -> None:
         for condition in self._bites(slot, table, end):
-            begun = time.monotonic()
-            with self._target.transaction():
-                self._target.execute(
-                    "SELECT copy_fence(%s, %s, %s)", (slot[0], self._job.move, end is None)
-                )
-                self._copy(table, condition)
-                sums = [_digest(each, table, condition) for each in (self._source, self._target)]
-                if sums[0] != sums[1]:
-                    raise DifferenceError(f"slot {slot[0]}: {table.name}: {sums}")
-            self._pace.rest_after(time.monotonic() - begun)
+            self._write(Bite(slot[0], table, condition), self._rows(table, condition))
 
     def _bites(
         self, slot: tuple[int, str, str], table: Table, end: int | None
@@ -174,32 +190,24 @@ class Copier:
                 return
             after = last
 
-    def _copy(self, table: Table, condition: sql.Composed) -> None:
-        """By libpq's own calls: each row is a message, which a driver's cursor makes dear."""
-        name = sql.Identifier(table.name)
-        query = sql.SQL("COPY (SELECT * FROM {} WHERE {}) TO STDOUT (FORMAT binary)")
-        into = sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(name)
-        rows = _begun(self._source, query.format(name, condition), pq.ExecStatus.COPY_OUT)
-        target = _begun(self._target, into, pq.ExecStatus.COPY_IN)
-        part = bytearray()
-        while True:
-            size, message = rows.get_copy_data(0)
-            if size < 0 or len(part) > PART_BYTES:
-                target.put_copy_data(part)
-                self._bytes += len(part)
-                part = bytearray()
-            if size < 0:
-                break
-            part += message
-        try:
-            _end(rows)
-        except psycopg.Error:
-            target.put_copy_end(b"the source did not tell all of it")
-            while target.get_result() is not None:
-                pass
-            raise
-        target.put_copy_end()
-        _end(target)
+    def _rows(self, table: Table, condition: sql.Composed) -> Iterator[bytes]:
+        query = sql.SQL("SELECT * FROM {} WHERE {}")
+        return read_rows(self._source, query.format(sql.Identifier(table.name), condition))
+
+    def _write(self, bite: Bite, parts: Iterable[bytes]) -> None:
+        """One bite, then a rest. Raises `DifferenceError`."""
+        begun = time.monotonic()
+        with self._target.transaction():
+            is_hot = bite.sums is not None
+            self._target.execute(
+                "SELECT copy_fence(%s, %s, %s)", (bite.slot, self._job.move, is_hot)
+            )
+            self._bytes += write_rows(self._target, bite.table.name, parts)
+            there = _digest(self._target, bite.table, bite.condition)
+            here = bite.sums or _digest(self._source, bite.table, bite.condition)
+            if here != there:
+                raise DifferenceError(f"slot {bite.slot}: {bite.table.name}: {[here, there]}")
+        self._pace.rest_after(time.monotonic() - begun)
 
     def _births(self, id_: int) -> None:
         rows = self._source.execute(
@@ -211,24 +219,6 @@ class Copier:
                 "SELECT copy_births(%s, %s, %s::bigint[], %s::bigint[], %s::bytea[], %s::text[])",
                 (id_, self._job.move, *(list(column) for column in zip(*rows, strict=True))),
             )
-
-
-def _begun(connection: Connection, query: sql.Composed, wanted: pq.ExecStatus) -> pq.abc.PGconn:
-    """A COPY that has begun."""
-    result = connection.pgconn.exec_(query.as_bytes(connection))
-    if result.status != wanted:
-        raise psycopg.OperationalError(result.get_error_message())
-    return connection.pgconn
-
-
-def _end(copy: pq.abc.PGconn) -> None:
-    """Of a COPY, well or with what it raises."""
-    ended = copy.get_result()
-    while copy.get_result() is not None:
-        pass
-    if ended is None or ended.status != pq.ExecStatus.COMMAND_OK:
-        text = ended.get_error_message() if ended is not None else "no answer"
-        raise psycopg.OperationalError(f"COPY: {text}")
 
 
 def _digest(connection: Connection, table: Table, condition: sql.Composed) -> tuple[Any, ...]:
@@ -266,7 +256,7 @@ def copy_slots() -> int:
     except DifferenceError as problem:
         tell(event="failed", code="differs", text=str(problem))
         return 1
-    except psycopg.Error as problem:
+    except (psycopg.Error, OSError) as problem:
         tell(event="failed", code="other", text=first_line(problem))
         return 1
     return 0

@@ -13,6 +13,7 @@ from psycopg import sql
 from trading_engine.moving import copying
 from trading_engine.moving.bites import COLD, HOT
 from trading_engine.moving.copying import SUMS, Copier, CopyJob, Pace
+from trading_engine.moving.row_streams import Spool, write_rows
 from trading_engine.spares import Connection
 from trading_engine.tests.integration.postgres_server import PASSWORD, PostgresServer
 
@@ -37,11 +38,19 @@ def shards(postgres: PostgresServer) -> Iterator[tuple[Connection, Connection]]:
         yield source, target
 
 
+EVERYTHING = sql.Composed([sql.SQL("true")])
+
+
 def copier(source: Connection, target: Connection) -> Copier:
     """One that is told nothing."""
     job = CopyJob("", "", "", ((1, "A", "B"),))
     pace = Pace.__new__(Pace)  # without its listener, which ends the process with its parent
     return Copier(job, source, target, pace)
+
+
+def copy(source: Connection, target: Connection, condition: sql.Composed) -> None:
+    """Open orders, in one go."""
+    write_rows(target, ORDERS.name, copier(source, target)._rows(ORDERS, condition))
 
 
 def test_a_job_is_told_in_a_line() -> None:
@@ -53,10 +62,28 @@ def test_a_job_is_told_in_a_line() -> None:
 def test_rows_are_copied_in_parts(shards: tuple[Connection, Connection]) -> None:
     source, target = shards
     source.execute("INSERT INTO open_orders SELECT 'A', n, n % 7 FROM generate_series(1, 20000) n")
-    copier(source, target)._copy(ORDERS, sql.Composed([sql.SQL("order_id > 3")]))
+    copy(source, target, sql.Composed([sql.SQL("order_id > 3")]))
     query = "SELECT count(*), min(order_id), sum(price) FROM open_orders WHERE order_id > 3"
     assert target.execute(query).fetchall() == source.execute(query).fetchall()
     assert target.execute("SELECT min(order_id) FROM open_orders").fetchone() == (4,)
+
+
+def test_what_was_read_into_the_spool_is_written_as_it_was(
+    shards: tuple[Connection, Connection],
+) -> None:
+    source, target = shards
+    source.execute("INSERT INTO open_orders SELECT 'A', n, n % 7 FROM generate_series(1, 20000) n")
+    made = copier(source, target)
+    few, many = (sql.Composed([sql.SQL(f"order_id {which} 15000")]) for which in ("<", ">="))
+    with Spool() as spool:
+        bites = [made._spooled(spool, 1, ORDERS, condition) for condition in (few, many)]
+        source.execute("UPDATE open_orders SET price = 0")
+        for bite in bites:
+            write_rows(target, ORDERS.name, spool.take(bite.size))
+    for bite in bites:
+        query = sql.SQL(f"SELECT {SUMS} FROM open_orders t WHERE {{}}").format(bite.condition)
+        assert target.execute(query).fetchone() == bite.sums
+    assert target.execute("SELECT count(*) FROM open_orders").fetchone() == (20000,)
 
 
 def test_a_copy_of_which_the_source_breaks_off_leaves_nothing(
@@ -66,7 +93,7 @@ def test_a_copy_of_which_the_source_breaks_off_leaves_nothing(
     source.execute("INSERT INTO open_orders SELECT 'A', n, n FROM generate_series(1, 20000) n")
     breaks = sql.Composed([sql.SQL("1 / (order_id - 19000) < 2")])
     with pytest.raises(psycopg.Error, match="division by zero"):
-        copier(source, target)._copy(ORDERS, breaks)
+        copy(source, target, breaks)
     assert target.execute("SELECT count(*) FROM open_orders").fetchone() == (0,)
     assert source.execute("SELECT 1").fetchone() == (1,)
 
@@ -76,7 +103,7 @@ def test_what_the_target_refuses_is_told(shards: tuple[Connection, Connection]) 
     source.execute("INSERT INTO open_orders VALUES ('A', 1, 1), ('A', 1, 1)")
     target.execute("CREATE UNIQUE INDEX ON open_orders (order_id)")
     with pytest.raises(psycopg.Error, match="duplicate key"):
-        copier(source, target)._copy(ORDERS, sql.Composed([sql.SQL("true")]))
+        copy(source, target, EVERYTHING)
     assert target.execute("SELECT count(*) FROM open_orders").fetchone() == (0,)
 
 
@@ -185,7 +212,7 @@ def test_what_was_made_durable_survives_a_crash_of_the_target() -> None:
                 )
                 made = copier(source, target)
                 target.execute("SET synchronous_commit = off")
-                made._copy(ORDERS, sql.Composed([sql.SQL("true")]))
+                copy(source, target, EVERYTHING)
                 made._make_durable()
                 server.kill()
         server.start()
