@@ -21,7 +21,7 @@ BOUNDS_SECONDS = tuple(bound / 1e6 for bound in BOUNDS_MICROSECONDS)
 CLASSES = len(BOUNDS_SECONDS) + 1
 
 
-def quantile_seconds(counts: Sequence[int], share: float) -> float | None:
+def quantile_seconds(counts: Sequence[float], share: float) -> float | None:
     """The duration that this share (0 to 1) stays below, within its class by proportion.
 
     None when nothing was counted. What lies above all bounds counts as the highest bound.

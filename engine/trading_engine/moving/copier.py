@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -18,7 +18,12 @@ from trading_engine.moving.copying import CopyJob
 
 LOOK_SECONDS = 0.25
 SLOWER_MAX = 1.5  # commits, while something is copied
-COMMIT_SECONDS_MIN = 0.003  # below this nothing is slow
+COMMIT_SECONDS_MIN = 0.001  # below this nothing is slow
+KEPT = 0.9  # of what was counted, from look to look: two seconds and a half count
+FASTER, SLOWER = 1.08, 0.85  # the share, from look to look
+# The slowest one of a hundred is what clients notice; of few commits chance alone would tell it.
+SHARES_BELOW = (0.9, 0.99)
+SLOW_ONES_MIN = 5
 
 
 class Shares(NamedTuple):
@@ -30,7 +35,7 @@ class Shares(NamedTuple):
 
 
 RESTING = Shares(0.4, 0.1, 0.5)  # commits are not all that has to wait for a processor
-YIELDING = Shares(1.0, 0.3, 1.0)  # where everybody else has the processor first
+YIELDING = Shares(1.0, 0.2, 1.0)  # where everybody else has the processor first
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,9 @@ class Throttle:
     def __init__(self, *pipelines: CommitPipeline) -> None:
         self._durations = [pipeline.commit_durations for pipeline in pipelines]
         # Of a moment ago: what is usual on a machine that has other work, too, is so only for now.
-        self._usual = [_high_seconds(each.recent()) for each in self._durations]
+        self._usual = [each.recent() for each in self._durations]
         self._seen = [list(each.counts) for each in self._durations]
+        self._lately = [[0.0] * len(each.counts) for each in self._durations]
         self._shares = RESTING
         self.share = RESTING.first
 
@@ -63,19 +69,26 @@ class Throttle:
 
     def look(self) -> float:
         """The share from now on."""
-        slow = False
-        for n, each in enumerate(self._durations):
-            counts = [now - then for now, then in zip(each.counts, self._seen[n], strict=True)]
-            self._seen[n] = list(each.counts)
-            slow = slow or _high_seconds(counts) > SLOWER_MAX * self._usual[n]
+        slower = [self._is_slower(n) for n in range(len(self._durations))]  # all are to look
+        slow = any(slower)
         least, most = self._shares.least, self._shares.most
-        self.share = max(least, self.share / 2) if slow else min(most, self.share * 1.25)
+        self.share = max(least, self.share * SLOWER) if slow else min(most, self.share * FASTER)
         return self.share
 
-
-def _high_seconds(counts: Sequence[int]) -> float:
-    """What nine of ten commits stay below."""
-    return max(COMMIT_SECONDS_MIN, quantile_seconds(counts, 0.9) or 0.0)
+    def _is_slower(self, n: int) -> bool:
+        """Whether the slowest commits of a shard now take longer than they usually do."""
+        counts, seen = self._durations[n].counts, self._seen[n]
+        self._seen[n] = list(counts)
+        self._lately[n] = lately = [
+            kept * KEPT + now - then
+            for kept, now, then in zip(self._lately[n], counts, seen, strict=True)
+        ]
+        if not any(lately):
+            return False
+        low, high = SHARES_BELOW
+        below = min(high, max(low, 1 - SLOW_ONES_MIN / sum(lately)))
+        usual = max(COMMIT_SECONDS_MIN, quantile_seconds(self._usual[n], below) or 0.0)
+        return (quantile_seconds(lately, below) or 0.0) > SLOWER_MAX * usual
 
 
 async def copy_beside(job: CopyJob, throttle: Throttle) -> AsyncGenerator[News, None]:
@@ -83,6 +96,7 @@ async def copy_beside(job: CopyJob, throttle: Throttle) -> AsyncGenerator[News, 
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "trading_engine", "copy-slots",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )  # fmt: skip
     assert child.stdin is not None
     assert child.stdout is not None
