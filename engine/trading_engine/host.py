@@ -32,6 +32,7 @@ from trading_engine.load import Identity, LoadMeter
 from trading_engine.moving.home import MovingHome
 from trading_engine.moving.moves import KINDS, Bounds, Moves
 from trading_engine.publish import Publications, Publisher
+from trading_engine.scheduling import come_first
 from trading_engine.server import PartitionServer
 from trading_engine.settings import EngineSettings
 from trading_engine.topology_file import TopologyWatch, read_topology
@@ -306,6 +307,7 @@ def run_partition(environ: Mapping[str, str]) -> int:
         )
     logging.getLogger().setLevel(settings.log_level.upper())
     sys.setswitchinterval(SWITCH_SECONDS)
+    come_first()
 
     async def main() -> None:
         await Partition(settings, topology).run()

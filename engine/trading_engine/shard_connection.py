@@ -16,6 +16,7 @@ import psycopg
 from psycopg import pq
 
 from trading_contract.errors import WorldError
+from trading_engine.scheduling import serve_first, step_back
 
 STATEMENT = b"statement"
 
@@ -95,6 +96,14 @@ class ShardConnection:
     def alive(self) -> bool:
         """Whether a statement may be sent."""
         return self._socket >= 0
+
+    def serve_first(self) -> None:
+        """Let the server's process come before others, where it is on this machine."""
+        serve_first(self._connection)
+
+    def step_back(self) -> None:
+        """Let the server's process leave others the processor, where it is on this machine."""
+        step_back(self._connection)
 
     async def prepare(self, text: str, name: bytes = STATEMENT) -> None:
         """Prepare a statement once. Raises `ShardLostError` when the server refuses it."""

@@ -84,6 +84,7 @@ class ShardWriter:
                 self._connection = await self._connect()
                 self._types = await row_types(self._connection)
                 await self._connection.prepare(COMMIT)
+                self._connection.serve_first()
                 return
             except ShardLostError as problem:
                 if self._connection is not None:

@@ -27,7 +27,7 @@ from psycopg import sql
 from trading_engine.complaints import first_line
 from trading_engine.moving.bites import COLD, HOT, Key, Table
 from trading_engine.moving.row_streams import Spool, read_rows, write_rows
-from trading_engine.moving.background import step_back
+from trading_engine.scheduling import step_back
 
 # In one transaction of the target, between two rests. Both servers and the copier work at once
 # then; a commit of somebody else may have to bring the log of all of it to the disk.

@@ -19,7 +19,7 @@ from trading_contract.errors import WorldError
 from trading_contract.move_protocol.rows import RowPair, SlotRow, SlotState, pair_at_one_moment
 from trading_contract.move_protocol.steps import RowStep
 from trading_engine.complaints import first_line
-from trading_engine.moving.background import step_back
+from trading_engine.scheduling import step_back
 from trading_engine.spares import SPARES
 
 COLLECT_ROWS = 1000  # of each table in one bite: some milliseconds of the server

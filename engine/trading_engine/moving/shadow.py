@@ -1,6 +1,7 @@
 """Committed batches of slots, appended to their rows on another shard, in order.
 
-One line per target shard: a connection of its own, several batches in one transaction when it is
+One line per target shard, with connections of its own: one whose server's process lets everybody
+else go first, and one for when orders wait. Several batches go in one transaction when it is
 behind. The commits of the source never wait for it: what it cannot keep up with breaks the shadow
 of that slot, and the move with it.
 """
@@ -120,7 +121,8 @@ class ShadowLine:
         self.target = target
         self.shadows: dict[int, Shadow] = {}
         self._connect = connect
-        self._connection: ShardConnection | None = None
+        self._prompt: ShardConnection | None = None
+        self._leisurely: ShardConnection | None = None
         self._types: tuple[int, ...] = ()
         self._wake = asyncio.Event()
         self._busy = asyncio.Lock()
@@ -141,16 +143,20 @@ class ShadowLine:
                 outcome = await self._append_some()
             if not outcome.good:
                 await asyncio.sleep(RETRY_SECONDS)
-            elif not any(
-                each.close or len(each.waiting) > BATCHES_MAX for each in self.shadows.values()
+            elif not self._is_urgent() and not any(
+                len(each.waiting) > BATCHES_MAX for each in self.shadows.values()
             ):
                 await asyncio.sleep(LEISURE_SECONDS)
         self._hang_up()
 
+    def _is_urgent(self) -> bool:
+        return any(each.close for each in self.shadows.values())
+
     async def warm(self) -> None:
         """Be connected."""
         async with self._busy:
-            await self._connected()
+            for is_urgent in (False, True):
+                await self._connected(is_urgent)
 
     async def still(self) -> None:
         """Until nothing is on its way."""
@@ -217,7 +223,7 @@ class ShadowLine:
         self, todo: Sequence[tuple[Shadow, Batch]], step: Statement | None
     ) -> Outcome:
         try:
-            connection = await self._connected()
+            connection = await self._connected(step is not None or self._is_urgent())
         except ShardLostError as problem:
             return Outcome(lost=True, message=str(problem))
         sendings = [self._appending(*each) for each in todo]
@@ -233,17 +239,24 @@ class ShadowLine:
             raise InvariantError(f"a batch has no rows of slot {shadow.slot}")
         return prepared([shadow.move.bytes, *parameters], _BINARY, _NAME)
 
-    async def _connected(self) -> ShardConnection:
-        if self._connection is not None and self._connection.alive:
-            return self._connection
-        self._connection = await self._connect()
-        self._types = await row_types(self._connection)
-        await self._connection.prepare(APPEND, _NAME)
-        return self._connection
+    async def _connected(self, is_urgent: bool) -> ShardConnection:
+        made = self._prompt if is_urgent else self._leisurely
+        if made is not None and made.alive:
+            return made
+        made = await self._connect()
+        self._types = await row_types(made)
+        await made.prepare(APPEND, _NAME)
+        if is_urgent:
+            self._prompt = made
+        else:
+            made.step_back()
+            self._leisurely = made
+        return made
 
     def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        for each in (self._prompt, self._leisurely):
+            if each is not None:
+                each.close()
 
     def close(self) -> None:
         """End `run`."""

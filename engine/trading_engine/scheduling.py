@@ -1,0 +1,146 @@
+"""Who gets a processor first, among the processes of one machine: traders before copies.
+
+What acknowledges an order sleeps and wakes several times for it (the disk, the connection); each
+time another process may have the processor, and keeps it until its slice is over or the clock
+ticks: up to four milliseconds, whatever its niceness. A task whose slice is shorter than that of
+the one that runs need not wait (since Linux 6.12; elders ignore it). What copies and cleans up
+has time: it is made nice, together with its group, without which niceness counts for little where
+the kernel groups processes by session, as PostgreSQL's are.
+
+A server elsewhere (another host, another pod) is left alone: there only rests help.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import socket
+import struct
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg
+
+# A tenth of what others get: low, but a copy that is to relieve a busy machine must not starve.
+# Who waits for the end of a snapshot, or for a lock, waits for it, too.
+NICENESS = 10
+SLICE_SECONDS = 0.0001  # the shortest there is
+PROCESSES = Path("/proc")
+_CREDENTIALS = struct.Struct("3i")  # process, user, group
+# Of the system calls, which the C library has only since 2025.
+_NUMBERS = {"x86_64": {"get": 315, "set": 314}, "aarch64": {"get": 275, "set": 274}}
+_NORMAL = 0
+
+
+class _Attributes(ctypes.Structure):
+    """`struct sched_attr` of sched_setattr(2)."""
+
+    _fields_ = (
+        ("size", ctypes.c_uint32), ("policy", ctypes.c_uint32), ("flags", ctypes.c_uint64),
+        ("nice", ctypes.c_int32), ("priority", ctypes.c_uint32), ("runtime", ctypes.c_uint64),
+        ("deadline", ctypes.c_uint64), ("period", ctypes.c_uint64),
+    )  # fmt: skip
+
+
+def come_first(task: int = 0, seconds: float = SLICE_SECONDS) -> bool:
+    """Let a task run as soon as it wakes, for this long at least; whether that was asked.
+
+    `task`: a thread's id, 0 for this one; what it starts later has the same. `seconds`: 0 for
+    what is usual.
+    """
+    try:
+        attributes = _attributes(task)
+        if attributes.policy != _NORMAL:
+            return False  # somebody has thought of something better
+        attributes.runtime = round(seconds * 1e9)
+        _call("set", task, ctypes.byref(attributes), 0)
+    except OSError:
+        return False
+    return True
+
+
+def slice_seconds(task: int = 0) -> float:
+    """What the kernel tells of a task's slice; 0: nothing. Raises OSError: no such task."""
+    return float(_attributes(task).runtime / 1e9)
+
+
+def _attributes(task: int) -> _Attributes:
+    attributes = _Attributes()
+    _call("get", task, ctypes.byref(attributes), ctypes.sizeof(attributes), 0)
+    return attributes
+
+
+def _call(what: Literal["get", "set"], *arguments: Any) -> None:
+    numbers = _NUMBERS.get(platform.machine())
+    if numbers is None:
+        raise OSError(errno.ENOSYS, f"sched_{what}attr: number not known on this machine")
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(numbers[what], *arguments) < 0:
+        raise OSError(ctypes.get_errno(), f"sched_{what}attr")
+
+
+def serve_first(connection: psycopg.Connection[Any], processes: Path = PROCESSES) -> bool:
+    """Let the server's process of a connection come first; whether that was asked."""
+    pid = connection.info.backend_pid
+    return _is_behind(connection, processes / str(pid)) and come_first(pid)
+
+
+def step_back(connection: psycopg.Connection[Any], processes: Path = PROCESSES) -> bool:
+    """Make the server's process of a connection nice, for good; whether it could be done.
+
+    Only where that process is surely on this machine; the number alone does not tell.
+    """
+    pid = connection.info.backend_pid
+    process = processes / str(pid)
+    try:
+        if not _is_behind(connection, process):
+            return False
+        if os.getpriority(os.PRIO_PROCESS, pid) < NICENESS:
+            os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
+        _step_back_with_group(process, processes / str(_parent(process)))
+    except (OSError, ValueError, LookupError):
+        return False
+    return True
+
+
+def step_back_ourselves() -> None:
+    """The same for this process, which leads a session of its own."""
+    come_first(seconds=0)
+    os.nice(NICENESS)
+    us = PROCESSES / str(os.getpid())
+    with suppress(OSError, ValueError, LookupError):
+        _step_back_with_group(us, PROCESSES / str(os.getppid()))
+
+
+def _step_back_with_group(process: Path, parent: Path) -> None:
+    """Unless others are in it."""
+    try:
+        group, others = ((each / "autogroup").read_text().split()[0] for each in (process, parent))
+    except OSError as problem:
+        if problem.errno in (errno.ENOENT, errno.EINVAL):
+            return  # this kernel has none
+        raise
+    if group != others:
+        (process / "autogroup").write_text(str(NICENESS))
+
+
+def _parent(process: Path) -> int:
+    return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _is_behind(connection: psycopg.Connection[Any], process: Path) -> bool:
+    """A socket file tells the server, whose child it is; else its title tells our address."""
+    try:
+        with socket.socket(fileno=os.dup(connection.fileno())) as ours:
+            if ours.family == socket.AF_UNIX:
+                told = ours.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+                server = int(_CREDENTIALS.unpack(told)[0])
+                return server > 0 and server == _parent(process)
+            host, port = ours.getsockname()[:2]
+        title = (process / "cmdline").read_bytes().rstrip(b"\0").decode()
+    except (OSError, ValueError, LookupError, psycopg.Error):
+        return False
+    return title.startswith("postgres:") and f" {host}({port}) " in f"{title} "
