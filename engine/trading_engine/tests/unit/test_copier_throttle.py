@@ -21,9 +21,9 @@ class Pipeline(SimpleNamespace):
         super().__init__(commit_durations=Durations())
         self.commit(FAST)
 
-    def commit(self, seconds: float) -> None:
-        """Some commits that took so long."""
-        for _ in range(100):
+    def commit(self, seconds: float, count: int = 100) -> None:
+        """So many commits that took so long."""
+        for _ in range(count):
             self.commit_durations.add(seconds)
 
 
@@ -72,6 +72,30 @@ def test_one_that_lets_everybody_go_first_rests_less() -> None:
         pipeline.commit(SLOW)
         made.look()
     assert made.share == YIELDING.least
+
+
+@pytest.mark.parametrize(("slow_before", "rests"), [(0, True), (4, False)])
+def test_a_few_slow_commits_of_a_hundred_count_unless_they_are_usual(
+    slow_before: int, rests: bool
+) -> None:
+    pipeline = Pipeline()
+    for seconds, count in ((FAST, 100), (SLOW, slow_before)):
+        pipeline.commit(seconds, count)
+    made = throttle(pipeline)
+    for _ in range(LOOKS):
+        pipeline.commit(FAST)
+        pipeline.commit(SLOW, 4)
+        made.look()
+    assert made.share == (RESTING.least if rests else RESTING.most)
+
+
+def test_one_slow_commit_of_few_is_chance() -> None:
+    pipeline = Pipeline()
+    made = throttle(pipeline)
+    pipeline.commit(SLOW, 1)
+    pipeline.commit(FAST, 20)
+    made.look()
+    assert made.share > RESTING.first
 
 
 @pytest.mark.parametrize(("before", "lately"), [(FAST, SLOW), (SLOW, FAST)])
