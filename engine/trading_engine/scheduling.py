@@ -4,8 +4,8 @@ What acknowledges an order sleeps and wakes several times for it (the disk, the 
 time another process may have the processor, and keeps it until its slice is over or the clock
 ticks: up to four milliseconds, whatever its niceness. A task whose slice is shorter than that of
 the one that runs need not wait (since Linux 6.12; elders ignore it). What copies and cleans up
-has time: it is made nice, together with its group, without which niceness counts for little where
-the kernel groups processes by session, as PostgreSQL's are.
+has time: it is made nice, too, but only a little: it holds locks of the server now and then, and
+who waits for them waits for its turn.
 
 A server elsewhere (another host, another pod) is left alone: there only rests help.
 """
@@ -18,15 +18,12 @@ import os
 import platform
 import socket
 import struct
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
 
-# A tenth of what others get: low, but a copy that is to relieve a busy machine must not starve.
-# Who waits for the end of a snapshot, or for a lock, waits for it, too.
-NICENESS = 10
+NICENESS = 5  # a third of what others get
 SLICE_SECONDS = 0.0001  # the shortest there is
 PROCESSES = Path("/proc")
 _CREDENTIALS = struct.Struct("3i")  # process, user, group
@@ -100,31 +97,15 @@ def step_back(connection: psycopg.Connection[Any], processes: Path = PROCESSES) 
             return False
         if os.getpriority(os.PRIO_PROCESS, pid) < NICENESS:
             os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
-        _step_back_with_group(process, processes / str(_parent(process)))
     except (OSError, ValueError, LookupError):
         return False
     return True
 
 
 def step_back_ourselves() -> None:
-    """The same for this process, which leads a session of its own."""
+    """The same for this process."""
     come_first(seconds=0)
     os.nice(NICENESS)
-    us = PROCESSES / str(os.getpid())
-    with suppress(OSError, ValueError, LookupError):
-        _step_back_with_group(us, PROCESSES / str(os.getppid()))
-
-
-def _step_back_with_group(process: Path, parent: Path) -> None:
-    """Unless others are in it."""
-    try:
-        group, others = ((each / "autogroup").read_text().split()[0] for each in (process, parent))
-    except OSError as problem:
-        if problem.errno in (errno.ENOENT, errno.EINVAL):
-            return  # this kernel has none
-        raise
-    if group != others:
-        (process / "autogroup").write_text(str(NICENESS))
 
 
 def _parent(process: Path) -> int:

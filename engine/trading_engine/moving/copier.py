@@ -20,10 +20,10 @@ LOOK_SECONDS = 0.25
 SLOWER_MAX = 1.5  # commits, while something is copied
 COMMIT_SECONDS_MIN = 0.001  # below this nothing is slow
 KEPT = 0.9  # of what was counted, from look to look: two seconds and a half count
-FASTER, SLOWER = 1.08, 0.85  # the share, from look to look
-# The slowest one of a hundred is what clients notice; of few commits chance alone would tell it.
-SHARES_BELOW = (0.9, 0.99)
-SLOW_ONES_MIN = 5
+FASTER, SLOWER = 1.12, 0.85  # the share, from look to look
+# The slowest of a hundred are what clients notice; of too few, chance alone would tell them.
+SHARES_BELOW = (0.9, 0.97)
+SLOW_ONES_MIN = 10
 
 
 class Shares(NamedTuple):
@@ -96,7 +96,6 @@ async def copy_beside(job: CopyJob, throttle: Throttle) -> AsyncGenerator[News, 
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "trading_engine", "copy-slots",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,
     )  # fmt: skip
     assert child.stdin is not None
     assert child.stdout is not None

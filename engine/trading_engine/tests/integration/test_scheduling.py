@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import psycopg
@@ -73,41 +72,7 @@ def test_a_process_that_only_has_the_number_is_left_alone(
         assert niceness(int(pid)) == usual
 
 
-def needs(what: Path | bool, why: str) -> pytest.MarkDecorator:
-    """Of the kernel."""
-    return pytest.mark.skipif(not (what if isinstance(what, bool) else what.exists()), reason=why)
-
-
-def group(process: int | str) -> list[str]:
-    """Its name and niceness, such as /autogroup-7 nice 0."""
-    return (PROCESSES / str(process) / "autogroup").read_text().split()
-
-
-@needs(PROCESSES / "self/autogroup", "the kernel does not group processes by session")
-def test_with_it_the_group_of_its_session_steps_back(info: str) -> None:
-    with psycopg.connect(info) as one, psycopg.connect(info) as other:
-        assert step_back(one)
-        assert group(one.info.backend_pid)[-1] == str(NICENESS)
-        assert group(other.info.backend_pid)[-1] == "0"
-
-
-@needs(PROCESSES / "self/autogroup", "the kernel does not group processes by session")
-@pytest.mark.parametrize("alone", [True, False])
-def test_a_group_that_others_are_in_is_left_alone(alone: bool) -> None:
-    code = (
-        "from trading_engine.scheduling import step_back_ourselves; step_back_ourselves();"
-        "import os; print(os.nice(0), open('/proc/self/autogroup').read())"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", code], start_new_session=alone, capture_output=True, check=True,
-        text=True,
-    ).stdout.split()  # fmt: skip
-    assert int(told[0]) == min(19, os.nice(0) + NICENESS)
-    assert (told[-1] == str(NICENESS)) is alone
-    assert (told[1] == group("self")[0]) is not alone
-
-
-@needs(slice_seconds() > 0, "the kernel does not tell slices")
+@pytest.mark.skipif(not slice_seconds(), reason="the kernel does not tell slices")
 def test_who_comes_first_has_the_shortest_slice_and_others_keep_theirs(info: str) -> None:
     with psycopg.connect(info) as one, psycopg.connect(info) as other:
         usual = slice_seconds(other.info.backend_pid)

@@ -74,7 +74,7 @@ def test_one_that_lets_everybody_go_first_rests_less() -> None:
     assert made.share == YIELDING.least
 
 
-@pytest.mark.parametrize(("slow_before", "rests"), [(0, True), (4, False)])
+@pytest.mark.parametrize(("slow_before", "rests"), [(0, True), (20, False)])
 def test_a_few_slow_commits_of_a_hundred_count_unless_they_are_usual(
     slow_before: int, rests: bool
 ) -> None:
@@ -84,7 +84,7 @@ def test_a_few_slow_commits_of_a_hundred_count_unless_they_are_usual(
     made = throttle(pipeline)
     for _ in range(LOOKS):
         pipeline.commit(FAST)
-        pipeline.commit(SLOW, 4)
+        pipeline.commit(SLOW, 8)
         made.look()
     assert made.share == (RESTING.least if rests else RESTING.most)
 
