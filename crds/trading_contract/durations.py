@@ -29,7 +29,7 @@ def quantile_seconds(counts: Sequence[float], share: float) -> float | None:
     wanted = sum(counts) * share
     if wanted <= 0:
         return None
-    below = 0
+    below = 0.0
     for (low, high), count in zip(pairwise((0.0, *BOUNDS_SECONDS)), counts, strict=False):
         if below + count >= wanted:
             return low + (high - low) * (wanted - below) / count

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from trading_contract.errors import TradingError
 
+COPIER_NICENESS = 10  # low, but not starved on a busy machine
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="trading-engine", description=__doc__)
@@ -46,9 +48,7 @@ def _run() -> int:
 
 
 def _copy_slots() -> int:
-    from trading_engine.scheduling import step_back_ourselves
-
-    step_back_ourselves()  # at once: to load its code is most of what a small copy costs
+    os.nice(COPIER_NICENESS)  # at once: to load its code is most of what a small copy costs
     from trading_engine.moving.copying import copy_slots
 
     status = copy_slots()

@@ -35,7 +35,7 @@ class Shares(NamedTuple):
 
 
 RESTING = Shares(0.4, 0.1, 0.5)  # commits are not all that has to wait for a processor
-YIELDING = Shares(1.0, 0.2, 1.0)  # where everybody else has the processor first
+YIELDING = Shares(1.0, 0.4, 1.0)  # where everybody else has the processor first
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import threading
 from pathlib import Path
 
 import psycopg
@@ -13,7 +14,7 @@ import pytest
 from trading_engine.moving.rows import opened
 from trading_engine.scheduling import (
     NICENESS,
-    SLICE_SECONDS,
+    SLICE_SHARE,
     come_first,
     serve_first,
     slice_seconds,
@@ -73,14 +74,33 @@ def test_a_process_that_only_has_the_number_is_left_alone(
 
 
 @pytest.mark.skipif(not slice_seconds(), reason="the kernel does not tell slices")
-def test_who_comes_first_has_the_shortest_slice_and_others_keep_theirs(info: str) -> None:
+def test_who_comes_first_has_a_shorter_slice_and_others_keep_theirs(info: str) -> None:
     with psycopg.connect(info) as one, psycopg.connect(info) as other:
         usual = slice_seconds(other.info.backend_pid)
         assert serve_first(one)
-        assert slice_seconds(one.info.backend_pid) == SLICE_SECONDS
-        assert slice_seconds(other.info.backend_pid) == usual > SLICE_SECONDS
-        assert come_first(one.info.backend_pid, 0)
-        assert slice_seconds(one.info.backend_pid) == usual
+        shorter = pytest.approx(usual * SLICE_SHARE, abs=1e-6)
+        assert slice_seconds(one.info.backend_pid) == shorter
+        assert come_first(one.info.backend_pid)
+        assert slice_seconds(one.info.backend_pid) == shorter
+        assert slice_seconds(other.info.backend_pid) == usual
+
+
+@pytest.mark.skipif(not slice_seconds(), reason="the kernel does not tell slices")
+def test_what_it_starts_has_what_is_usual() -> None:
+    found: list[float] = []
+
+    def first() -> None:
+        found.append(slice_seconds())
+        come_first()
+        found.append(slice_seconds())
+        thread = threading.Thread(target=lambda: found.append(slice_seconds()))
+        thread.start()
+        thread.join()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    thread.join()
+    assert found == [found[0], pytest.approx(found[0] * SLICE_SHARE, abs=1e-6), found[0]]
 
 
 def test_who_is_not_there_cannot_come_first() -> None:
