@@ -11,6 +11,7 @@ from trading_contract.move_protocol.rows import SlotState
 from trading_contract.move_protocol.steps import set_move
 from trading_engine.moving.rows import Found, ShardRows, read_pair
 from trading_engine.moving.settle import act
+from trading_engine.shard_writer import FencedError
 
 TURNS_MAX = 20
 
@@ -37,8 +38,9 @@ def prepare(
 ) -> Prepared:  # fmt: skip
     """Tidy what an earlier try left, then make or take the target's row.
 
-    `warm`: a follower there is kept equal. Raises `WorldError`.
+    `warm`: a follower there is kept equal. Raises `WorldError`, and `FencedError`.
     """
+    check_ours(source, id_, attempt.incarnation)
     move = attempt.move
     who = (attempt.incarnation, attempt.partition)
     found = _tidied(source, target, id_)
@@ -57,6 +59,16 @@ def prepare(
     if not source.take(id_, set_move(view.row, move)):
         raise WorldError(f"slot {id_} on {source.name} is not as expected")
     return Prepared(0 if row is None else row.epoch, kept)
+
+
+def check_ours(source: ShardRows, id_: int, incarnation: UUID) -> None:
+    """Raise `FencedError` when somebody else serves the slot: their move is not ours to touch.
+
+    One that was frozen and replaced hears of it by its next commit, and without clients has none.
+    """
+    view = source.read(id_)
+    if view is not None and view.row.state is SlotState.ACTIVE and view.row.owner != incarnation:
+        raise FencedError(f"slot {id_} has another owner: {view.row.owner}")
 
 
 def _tidied(source: ShardRows, target: ShardRows, id_: int) -> Found:

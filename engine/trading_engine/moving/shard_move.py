@@ -25,7 +25,7 @@ from trading_engine.moving.copying import CopyJob
 from trading_engine.moving.cutover import Cutover
 from trading_engine.moving.laps import Laps
 from trading_engine.moving.mirrors import Mirrors
-from trading_engine.moving.preparing import Prepared, Try, prepare
+from trading_engine.moving.preparing import Prepared, Try, check_ours, prepare
 from trading_engine.moving.rows import opened
 from trading_engine.moving.settle import settle_slot
 from trading_engine.moving.shadow import Shadow, ShadowLine
@@ -289,6 +289,7 @@ class ShardMove:
         def work() -> None:
             with opened(infos) as shards:
                 for id_ in self.order.slots:
+                    check_ours(shards[self.source], id_, self.incarnation)
                     settle_slot(shards, id_, keep_rows=evidence)
 
         complaints = Complaints(logger)

@@ -167,8 +167,11 @@ class PartitionProcess:
         return self._end(signal.SIGTERM)
 
     def wait_exit(self, seconds: float = 30) -> int:
-        """Wait until it ends by itself."""
-        return self.process.wait(timeout=seconds)
+        """Wait until it ends by itself; raises TimeoutError with its log."""
+        try:
+            return self.process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"goes on: {self.log[-3000:]}") from None
 
     def _end(self, how: signal.Signals) -> int:
         if self.process.poll() is None:

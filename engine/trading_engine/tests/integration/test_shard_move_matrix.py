@@ -87,6 +87,15 @@ def test_several_slots_of_one_order_are_decided_together(fault: str, shards: Sit
     run(Cell("decide", "after", fault), shards, slots=(1, 2))
 
 
+def test_a_zombie_that_has_nothing_to_commit_ends_with_its_move(shards: Site) -> None:
+    gate = shards.arm("prepare", "after")
+    move = shards.order(Y)
+    assert gate.reached.wait(30)
+    FAULTS["replace"](shards, gate)
+    wait_for(lambda: shards.told(move).get("state") == "Done", 60)
+    assert shards.serving() == Y
+
+
 def test_a_target_that_does_not_keep_up_ends_the_move_and_the_source_goes_on(
     shards: Site,
 ) -> None:
