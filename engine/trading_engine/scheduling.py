@@ -106,7 +106,7 @@ def step_back(connection: psycopg.Connection[Any], processes: Path = PROCESSES) 
             return False
         if os.getpriority(os.PRIO_PROCESS, pid) < NICENESS:
             os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
-    except (OSError, ValueError, LookupError):
+    except OSError:
         return False
     return True
 

@@ -26,7 +26,7 @@ from psycopg import sql
 
 from trading_engine.complaints import first_line
 from trading_engine.moving.bites import COLD, HOT, Key, Table
-from trading_engine.moving.row_streams import Spool, read_rows, write_rows
+from trading_engine.moving.row_streams import Connection, Spool, read_rows, write_rows
 from trading_engine.scheduling import step_back
 
 # In one transaction of the target, between two rests. Both servers and the copier work at once
@@ -36,8 +36,6 @@ SLEEP_SECONDS_MAX = 2.0
 # Of rows `t`: how many, and a number that does not depend on their order. The hash of a record
 # costs half of what its text's does; once more, as it is a mere sum of the columns' hashes.
 SUMS = "count(*), bit_xor(hashint8extended(hash_record_extended(t, 0), 0))"
-
-Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True)

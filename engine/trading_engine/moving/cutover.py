@@ -19,6 +19,7 @@ from trading_contract.moves import MoveOrder, MoveState
 from trading_engine.commit import CommitPipeline
 from trading_engine.complaints import Complaints
 from trading_engine.moving.mirrors import Mirrors
+from trading_engine.moving.preparing import check_ours
 from trading_engine.moving.rows import opened
 from trading_engine.moving.settle import settle_slot
 from trading_engine.moving.shadow import ShadowLine
@@ -130,8 +131,7 @@ class Cutover:
                 for id_ in self.order.slots:
                     view = shard.read(id_)
                     if view is not None and view.row.state is SlotState.ACTIVE:
-                        if view.row.owner != self.incarnation:
-                            raise InvariantError(f"slot {id_} has another owner")
+                        check_ours(view, id_, self.incarnation)
                         owned[name][id_] = view.row.epoch
             return owned
 

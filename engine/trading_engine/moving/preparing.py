@@ -9,7 +9,7 @@ from trading_contract.errors import WorldError
 from trading_contract.move_protocol.recovery import Action, recover
 from trading_contract.move_protocol.rows import SlotState
 from trading_contract.move_protocol.steps import set_move
-from trading_engine.moving.rows import Found, ShardRows, read_pair
+from trading_engine.moving.rows import Found, ShardRows, SlotView, read_pair
 from trading_engine.moving.settle import act
 from trading_engine.shard_writer import FencedError
 
@@ -40,10 +40,9 @@ def prepare(
 
     `warm`: a follower there is kept equal. Raises `WorldError`, and `FencedError`.
     """
-    check_ours(source, id_, attempt.incarnation)
     move = attempt.move
     who = (attempt.incarnation, attempt.partition)
-    found = _tidied(source, target, id_)
+    found = _tidied(source, target, id_, attempt.incarnation)
     was = found.target
     kept = was is not None and was.row.state is SlotState.FOLLOWER
     if kept and not warm:
@@ -61,19 +60,19 @@ def prepare(
     return Prepared(0 if row is None else row.epoch, kept)
 
 
-def check_ours(source: ShardRows, id_: int, incarnation: UUID) -> None:
-    """Raise `FencedError` when somebody else serves the slot: their move is not ours to touch.
+def check_ours(view: SlotView | None, id_: int, incarnation: UUID) -> None:
+    """Raise `FencedError` when somebody else serves by this row: their move is not ours to touch.
 
     One that was frozen and replaced hears of it by its next commit, and without clients has none.
     """
-    view = source.read(id_)
     if view is not None and view.row.state is SlotState.ACTIVE and view.row.owner != incarnation:
         raise FencedError(f"slot {id_} has another owner: {view.row.owner}")
 
 
-def _tidied(source: ShardRows, target: ShardRows, id_: int) -> Found:
+def _tidied(source: ShardRows, target: ShardRows, id_: int, incarnation: UUID) -> Found:
     for _ in range(TURNS_MAX):
         found = read_pair(source, target, id_)
+        check_ours(found.source, id_, incarnation)
         both = recover(found.pair)
         if both.forward is not Action.PREPARE:
             if both.back in {Action.CALL_PERSON, Action.VERIFY, Action.TOMB}:

@@ -289,7 +289,7 @@ class ShardMove:
         def work() -> None:
             with opened(infos) as shards:
                 for id_ in self.order.slots:
-                    check_ours(shards[self.source], id_, self.incarnation)
+                    check_ours(shards[self.source].read(id_), id_, self.incarnation)
                     settle_slot(shards, id_, keep_rows=evidence)
 
         complaints = Complaints(logger)
