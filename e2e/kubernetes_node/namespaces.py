@@ -15,6 +15,9 @@ from operator_process import Kubectl, until
 OPERATOR_NAMESPACE = "trading-system"
 PREFIX = "e2e-"
 GONE_SECONDS_MAX = 60
+LAST_LINES = 40
+READY = '{.status.conditions[?(@.type=="Ready")].status}'
+READINESS = f'jsonpath={{range .items[*]}}{{.metadata.name}} {READY}{{"\\n"}}{{end}}'
 
 
 def make_namespace(kubectl: Kubectl, name: str) -> None:
@@ -68,3 +71,14 @@ def keep_diagnostics(kubectl: Kubectl, namespace: str) -> None:
                       "-l", "app.kubernetes.io/name=trading-operator")),
     ):  # fmt: skip
         (folder / f"{name}.txt").write_text(kubectl(*words, check=False))
+    _print_unready(kubectl, namespace)
+
+
+def _print_unready(kubectl: Kubectl, namespace: str) -> None:
+    """What pods that are not ready said last: all that is left where nobody sees the folder."""
+    print(kubectl("get", "pods", "-n", namespace, "-o", "wide", check=False))
+    for line in kubectl("get", "pods", "-n", namespace, "-o", READINESS, check=False).splitlines():
+        name, _, ready = line.partition(" ")
+        if ready != "True":
+            words = ("-n", namespace, name, "--all-containers", f"--tail={LAST_LINES}")
+            print(f"--- {name} is not ready\n{kubectl('logs', *words, check=False)}")

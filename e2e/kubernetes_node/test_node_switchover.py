@@ -16,7 +16,8 @@ from node_exchange import NodeExchange
 from exchange import Trader
 from judged import wait_for_acknowledgements
 from operator_process import Kubectl, until
-from trading_operator.probes.patroni import LEADERS, PORT, SYNCHRONOUS
+from trading_operator.planner.kubernetes.seen import MemberSeen
+from trading_operator.probes.patroni import PORT, parse_member
 from trading_operator.probes.patroni_commands import USER
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.long]
@@ -50,25 +51,26 @@ class Patroni:
     def __init__(self, exchange: NodeExchange, shard: str) -> None:
         secret = exchange.kubectl.get("secret", exchange.namespace, f"{exchange.name}-credentials")
         password = base64.b64decode(secret["data"]["patroni"]).decode()
-        pods = [pod for pod in exchange.pods("shard")
-                if pod["metadata"]["labels"]["hft.trading/component"] == shard]  # fmt: skip
-        host = pods[0]["status"]["podIP"]
-        self._http = httpx.Client(
-            base_url=f"http://{host}:{PORT}", auth=(USER, password), timeout=SWITCH_SECONDS_MAX
-        )
+        self._hosts = {
+            pod["metadata"]["name"]: pod["status"]["podIP"]
+            for pod in exchange.pods("shard")
+            if pod["metadata"]["labels"]["hft.trading/component"] == shard
+        }
+        self._http = httpx.Client(auth=(USER, password), timeout=SWITCH_SECONDS_MAX)
 
     def leader(self) -> str:
         """The primary's name; empty while there is none."""
-        return next((each["name"] for each in self._members() if each["role"] in LEADERS), "")
+        return next((each.name for each in self._members() if each.is_leader), "")
 
     def has_a_successor(self) -> bool:
         """Whether a standby has all that was acknowledged: only such a one may be the next."""
-        return any(each["role"] in SYNCHRONOUS for each in self._members())
+        return any(each.is_synchronous for each in self._members())
 
     def switch_over(self) -> None:
         """To a standby; returns when Patroni says that it is done."""
         before = self.leader()
-        answer = self._http.post("/switchover", json={"leader": before})
+        url = f"http://{self._hosts[before]}:{PORT}/switchover"
+        answer = self._http.post(url, json={"leader": before})
         assert answer.status_code == 200, answer.text
         until(
             lambda: self.leader() not in ("", before), "another one is the primary",
@@ -79,8 +81,9 @@ class Patroni:
         """No more questions."""
         self._http.close()
 
-    def _members(self) -> list[dict[str, Any]]:
-        return list(self._http.get("/cluster").json()["members"])
+    def _members(self) -> Iterator[MemberSeen]:
+        for name, host in self._hosts.items():
+            yield parse_member(name, self._http.get(f"http://{host}:{PORT}/patroni").json())
 
 
 def test_a_shard_move_ends_by_itself_though_the_primary_is_handed_over_meanwhile(

@@ -12,7 +12,7 @@ from trading_operator.probes.http import http_body
 TIMEOUT_SECONDS = 1.5
 
 # All in one statement, within the statement_timeout of the probe's connection. The sizes are those
-# of the file system, no table is read.
+# of the file system, no table is read. A standby, which has no position of its own, gives no row.
 SHARD_LOAD = """
 SELECT extract(epoch FROM pg_postmaster_start_time())::text AS incarnation,
   pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint AS wal_bytes_total,
@@ -23,7 +23,7 @@ SELECT extract(epoch FROM pg_postmaster_start_time())::text AS incarnation,
   pg_database_size(d.datid) AS database_bytes,
   (SELECT sum(pg_database_size(oid)) FROM pg_database)::bigint
     + (SELECT sum(size) FROM pg_ls_waldir())::bigint AS disk_used_bytes
-FROM pg_stat_database d WHERE d.datname = current_database()
+FROM pg_stat_database d WHERE d.datname = current_database() AND NOT pg_is_in_recovery()
 """
 
 

@@ -82,7 +82,7 @@ class ShardProbe:
                 if self._connected_to != self._database:
                     return None
                 row = await connection.fetchrow(SHARD_LOAD)
-        except asyncpg.PostgresError:  # such as a standby, which has no position of its own
+        except asyncpg.PostgresError:  # such as a statement that took too long
             return None
         except (OSError, TimeoutError, *DRIVER_ERRORS):
             await self.close()

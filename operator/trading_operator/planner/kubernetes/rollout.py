@@ -85,22 +85,20 @@ def _next(
     name: str, pods: tuple[PodSeen, ...], old: list[PodSeen], seen: KubernetesSeen
 ) -> Iterator[RollPod | SwitchPrimary]:
     members = {member.name: member for member in seen.members.get(name, ())}
-    if len(pods) == 1 or not members:
+    if len(pods) == 1:
         yield _roll(old[0])
         return
-    if not all(pod.is_ready for pod in pods) or not all(
-        member.is_leader or member.is_streaming for member in members.values()
-    ):
+    if not all(
+        pod.is_ready and pod.name in members  # who does not answer may be the primary
+        and (members[pod.name].is_leader or members[pod.name].is_streaming)
+        for pod in pods
+    ):  # fmt: skip
         return
-    standbys = [pod for pod in old if pod.name in members and not members[pod.name].is_leader]
+    standbys = [pod for pod in old if not members[pod.name].is_leader]
     if standbys:
         yield _roll(standbys[0])
         return
-    ready = [
-        pod.name
-        for pod in pods
-        if pod not in old and members.get(pod.name) and members[pod.name].is_streaming
-    ]
+    ready = [pod.name for pod in pods if pod not in old and members[pod.name].is_streaming]
     best = sorted(ready, key=lambda each: (not members[each].is_synchronous, each))
     if best:
         reason = "the standbys are done, and the primary's pod is next"

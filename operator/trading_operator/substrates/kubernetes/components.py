@@ -22,7 +22,7 @@ from trading_operator.planner.kubernetes.wanted import (
 from trading_operator.planner.observed import NodeSeen, PartitionSeen, Reach, ShardSeen
 from trading_operator.probes.loads import read_replica_load
 from trading_operator.probes.partition import PartitionProbe
-from trading_operator.probes.patroni import read_config, read_members
+from trading_operator.probes.patroni import read_config, read_member
 from trading_operator.probes.patroni_commands import configure, switch_over
 from trading_operator.probes.postgres import ShardProbe
 from trading_operator.probes.redis import NodeProbe
@@ -40,7 +40,7 @@ class Components(Protocol):
         ...
 
     async def members(self, pods: Sequence[PodSeen]) -> tuple[MemberSeen, ...]:
-        """The shard's members as Patroni tells them; empty = unknown."""
+        """Those of the shard's members that answer, as each tells itself."""
         ...
 
     async def config(self, pods: Sequence[PodSeen]) -> Mapping[str, Any] | None:
@@ -143,11 +143,9 @@ class PodComponents:
         return await read_replica_load(pod.ip, REPLICA_PORT)
 
     async def members(self, pods: Sequence[PodSeen]) -> tuple[MemberSeen, ...]:
-        """Asks one after the other until one knows."""
-        for pod in pods:
-            if pod.ip and (members := await read_members(pod.ip)):
-                return members
-        return ()
+        """Asks each for itself."""
+        told = await asyncio.gather(*(read_member(pod.name, pod.ip) for pod in pods if pod.ip))
+        return tuple(member for member in told if member is not None)
 
     async def config(self, pods: Sequence[PodSeen]) -> Mapping[str, Any] | None:
         """Asks one after the other until one knows."""
