@@ -19,6 +19,7 @@ from trading_operator.planner.kubernetes.children import (
 )
 from trading_operator.planner.kubernetes.durability import config_changes
 from trading_operator.planner.kubernetes.intent import KubernetesIntent
+from trading_operator.planner.kubernetes.reviving import revivals
 from trading_operator.planner.kubernetes.rollout import (
     Tiers,
     outdated_components,
@@ -67,6 +68,7 @@ def converge(world: World, topology: Topology, now: float) -> Iterator[Action]:
         return
     yield from prepares(wanted, world.observed, now)
     yield from _configures(world)
+    yield from revivals(seen, now)
     orders = (*topology.moves, *(seen.topology.moves if seen.topology else ()))
     rests = world.moves.are_done(orders)
     for roll in rolls(

@@ -59,6 +59,7 @@ class PodSeen:
     template_hash: str
     ip: str = ""
     is_ready: bool = False
+    unready_since: float = 0.0  # Unix seconds; 0 = it is ready, or that is unknown
     is_deleting: bool = False
     is_older_than_topology: bool = False
     told_revision: int = 0
@@ -73,6 +74,7 @@ class MemberSeen:
     is_leader: bool
     is_streaming: bool
     is_synchronous: bool = False
+    follows_nobody: bool = False  # a standby that serves and gets nothing from a primary
 
 
 @dataclass(frozen=True)

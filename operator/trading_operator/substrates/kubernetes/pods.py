@@ -29,6 +29,9 @@ def pod_seen(body: dict[str, Any], topology_changed_at: float) -> PodSeen:
     role = labels.get(ROLE_LABEL, "")
     created_at = unix_seconds(metadata.get("creationTimestamp", ""))
     told = annotations.get(REVISION_ANNOTATION, "0")
+    conditions = status.get("conditions") or ()
+    ready: dict[str, str] = next((each for each in conditions if each["type"] == "Ready"), {})
+    is_ready = ready.get("status") == "True"
     return PodSeen(
         name=metadata["name"],
         uid=metadata.get("uid", ""),
@@ -36,10 +39,8 @@ def pod_seen(body: dict[str, Any], topology_changed_at: float) -> PodSeen:
         component=_component(metadata["name"], role, labels.get(COMPONENT_LABEL, "")),
         template_hash=annotations.get(TEMPLATE_ANNOTATION, ""),
         ip=status.get("podIP", ""),
-        is_ready=any(
-            each["type"] == "Ready" and each["status"] == "True"
-            for each in status.get("conditions") or ()
-        ),
+        is_ready=is_ready,
+        unready_since=0.0 if is_ready else unix_seconds(ready.get("lastTransitionTime") or ""),
         is_deleting="deletionTimestamp" in metadata,
         is_older_than_topology=created_at <= topology_changed_at,
         told_revision=int(told) if told.isdigit() else 0,

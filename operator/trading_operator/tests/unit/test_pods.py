@@ -38,6 +38,15 @@ def test_a_ready_pod_has_its_address_and_template() -> None:
     assert seen.problem is None
 
 
+def test_since_when_a_pod_is_not_ready_is_told() -> None:
+    condition = {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T00:00:30Z"}
+    since = pod_seen(_pod(conditions=[condition]), 0.0).unready_since
+    assert since == unix_seconds(CREATED) + 20
+    ready = {**condition, "status": "True"}
+    assert pod_seen(_pod(conditions=[ready]), 0.0).unready_since == 0
+    assert pod_seen(_pod(), 0.0).unready_since == 0
+
+
 def test_nodes_of_one_stateful_set_are_told_apart_by_their_numbers() -> None:
     body = _pod(role="redis", component="redis")
     body["metadata"]["name"] = "demo-redis-4"
