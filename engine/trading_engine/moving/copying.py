@@ -31,7 +31,7 @@ from trading_engine.scheduling import step_back
 
 # In one transaction of the target, between two rests. Both servers and the copier work at once
 # then; a commit of somebody else may have to bring the log of all of it to the disk.
-BITE_ROWS = 2_000
+BITE_ROWS = 1_000
 SLEEP_SECONDS_MAX = 2.0
 # Of rows `t`: how many, and a number that does not depend on their order. The hash of a record
 # costs half of what its text's does; once more, as it is a mere sum of the columns' hashes.
@@ -246,7 +246,7 @@ def copy_slots() -> int:
         ):
             stepped_back = [step_back(each) for each in (source, target)]
             if all(stepped_back):
-                tell(event="yields")
+                tell(event="local")
             for each in (source, target):  # what statistics say of a range is of before the copy
                 each.execute("SET enable_seqscan = off")
             target.execute("SET synchronous_commit = off")

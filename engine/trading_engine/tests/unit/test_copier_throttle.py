@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from trading_contract.durations import Durations
-from trading_engine.moving.copier import RESTING, YIELDING, Throttle
+from trading_engine.moving.copier import (
+    IDLE_SHARE_AMPLE,
+    IDLE_SHARE_MIN,
+    RESTING,
+    SHARING,
+    Throttle,
+)
+from trading_engine.moving.idle_time import IdleTime
 
 FAST, SLOW = 0.004, 0.04
 LOOKS = 30
@@ -60,18 +67,72 @@ def test_where_nothing_is_committed_nothing_is_slow() -> None:
     assert made.share == RESTING.most
 
 
-def test_one_that_lets_everybody_go_first_rests_less() -> None:
-    pipeline = Pipeline()
-    made = throttle(pipeline)
-    made.yields()
-    assert made.share == YIELDING.first
+class Idle(IdleTime):
+    """A machine that always has as much of its time left."""
+
+    def __init__(self, share: float | None) -> None:
+        self._share = share
+
+    def share(self) -> float | None:
+        """That."""
+        return self._share
+
+
+def sharing(idle: float | None, *pipelines: Any) -> Throttle:
+    """One whose servers are on its machine."""
+    made = Throttle(*pipelines, idle=Idle(idle))
+    made.shares_machine()
+    assert made.share == SHARING.first
+    return made
+
+
+@pytest.mark.parametrize("idle", [0.0, IDLE_SHARE_MIN - 0.01])
+def test_on_a_machine_that_has_other_work_it_takes_little(idle: float) -> None:
+    made = sharing(idle, Pipeline())
     for _ in range(LOOKS):
         made.look()
-    assert made.share == YIELDING.most
+    assert made.share == SHARING.least
+
+
+@pytest.mark.parametrize(
+    ("idle", "looks"), [(IDLE_SHARE_MIN, LOOKS), (None, LOOKS), (IDLE_SHARE_AMPLE + 0.01, 6)]
+)
+def test_it_takes_what_is_idle_and_soon_where_there_is_plenty(
+    idle: float | None, looks: int
+) -> None:
+    made = sharing(idle, Pipeline())
+    for _ in range(looks):
+        made.look()
+    assert made.share == SHARING.most
+
+
+def test_slow_commits_make_it_rest_on_an_idle_machine_too() -> None:
+    pipeline = Pipeline()
+    made = sharing(1.0, pipeline)
     for _ in range(LOOKS):
         pipeline.commit(SLOW)
         made.look()
-    assert made.share == YIELDING.least
+    assert made.share == SHARING.least
+
+
+def test_one_busy_moment_does_not_stop_it() -> None:
+    idle = Idle(1.0)
+    made = Throttle(Pipeline(), idle=idle)
+    made.shares_machine()
+    for _ in range(LOOKS):
+        made.look()
+    idle._share = 0.0
+    assert made.look() == SHARING.most
+    for _ in range(LOOKS):
+        made.look()
+    assert made.share == SHARING.least
+
+
+def test_servers_elsewhere_do_not_share_this_machines_time() -> None:
+    made = Throttle(Pipeline(), idle=Idle(0.0))
+    for _ in range(LOOKS):
+        made.look()
+    assert made.share == RESTING.most
 
 
 @pytest.mark.parametrize(("slow_before", "rests"), [(0, True), (20, False)])

@@ -15,7 +15,7 @@ ATTEMPTS_MAX = 3
 DIFFERENCES = ("the digest", "another state")
 BACK_OFF_SECONDS = 5.0
 ATTEMPT_SECONDS_MAX = 600.0  # since the attempt, or its last part, began
-COPY_BYTES_PER_SECOND = 1 << 20  # a copy may be as slow as that, and takes its time on top
+COPY_BYTES_PER_SECOND = 1 << 19  # a copy may be as slow as that, and takes its time on top
 
 
 @dataclass(frozen=True)

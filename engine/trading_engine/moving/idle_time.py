@@ -1,0 +1,38 @@
+"""How much of its processors' time this machine had nothing to do."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+# Of the first line of /proc/stat, see proc_pid_stat(5) and proc_stat(5): idle, and waiting for a
+# disk, which needs no processor.
+IDLE_FIELDS = (3, 4)
+FIELDS = 8  # the later ones, of guests, are in the first ones already
+STATISTICS = Path("/proc/stat")
+
+
+class IdleTime:
+    """Compares two looks."""
+
+    def __init__(self, statistics: Path = STATISTICS) -> None:
+        self._statistics = statistics
+        self._seen = self._read()
+
+    def share(self) -> float | None:
+        """Of the time since the last look; None: not known, or it was just now."""
+        before, self._seen = self._seen, self._read()
+        if before is None or self._seen is None:
+            return None
+        spent = [now - then for now, then in zip(self._seen, before, strict=True)]
+        total = sum(spent)
+        if total <= 0:
+            return None
+        return min(1.0, max(0.0, sum(spent[field] for field in IDLE_FIELDS) / total))
+
+    def _read(self) -> list[int] | None:
+        with suppress(OSError, ValueError):
+            name, *told = self._statistics.read_text().partition("\n")[0].split()
+            if name == "cpu" and len(told) >= FIELDS:
+                return [int(ticks) for ticks in told[:FIELDS]]
+        return None
