@@ -38,7 +38,8 @@ class Shares(NamedTuple):
 RESTING = Shares(0.4, 0.1, 0.5)  # commits are not all that has to wait for a processor
 # Where both servers are on this machine a copy takes what is idle there, and leaves a part of it:
 # who trades waits for a processor long before commits take longer.
-SHARING = Shares(0.1, 0.1, 1.0)
+SHARING = Shares(0.2, 0.2, 1.0)
+LEAST_UNCROWDED = 0.4  # with idle time left, the slowest commits are no faster for longer rests
 IDLE_SHARE_MIN = 0.25
 IDLE_SHARE_AMPLE = 0.5
 IDLE_KEPT = 0.7  # of what was seen, from look to look
@@ -84,7 +85,8 @@ class Throttle:
             factor = SLOWER
         else:
             factor = MUCH_FASTER if idle > IDLE_SHARE_AMPLE else FASTER
-        self.share = min(self._shares.most, max(self._shares.least, self.share * factor))
+        least = self._shares.least if idle <= IDLE_SHARE_MIN else LEAST_UNCROWDED
+        self.share = min(self._shares.most, max(least, self.share * factor))
         return self.share
 
     def _seen_idle(self) -> float:

@@ -11,6 +11,7 @@ from trading_contract.durations import Durations
 from trading_engine.moving.copier import (
     IDLE_SHARE_AMPLE,
     IDLE_SHARE_MIN,
+    LEAST_UNCROWDED,
     RESTING,
     SHARING,
     Throttle,
@@ -106,13 +107,14 @@ def test_it_takes_what_is_idle_and_soon_where_there_is_plenty(
     assert made.share == SHARING.most
 
 
-def test_slow_commits_make_it_rest_on_an_idle_machine_too() -> None:
+@pytest.mark.parametrize(("idle", "least"), [(1.0, LEAST_UNCROWDED), (0.1, SHARING.least)])
+def test_slow_commits_make_it_rest_on_an_idle_machine_too(idle: float, least: float) -> None:
     pipeline = Pipeline()
-    made = sharing(1.0, pipeline)
+    made = sharing(idle, pipeline)
     for _ in range(LOOKS):
         pipeline.commit(SLOW)
         made.look()
-    assert made.share == SHARING.least
+    assert made.share == least
 
 
 def test_one_busy_moment_does_not_stop_it() -> None:
