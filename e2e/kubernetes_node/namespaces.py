@@ -43,6 +43,9 @@ def own_namespace(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[
     finally:  # what is made in it may fail before any test does
         if not is_well:
             keep_diagnostics(kubectl, name)
+            capture = request.config.pluginmanager.getplugin("capturemanager")
+            with capture.global_and_fixture_disabled():  # a module's last test may be well
+                _print_unready(kubectl, name)
         kubectl("delete", "namespace", name, "--wait=false")
 
 
@@ -71,7 +74,6 @@ def keep_diagnostics(kubectl: Kubectl, namespace: str) -> None:
                       "-l", "app.kubernetes.io/name=trading-operator")),
     ):  # fmt: skip
         (folder / f"{name}.txt").write_text(kubectl(*words, check=False))
-    _print_unready(kubectl, namespace)
 
 
 def _print_unready(kubectl: Kubectl, namespace: str) -> None:
