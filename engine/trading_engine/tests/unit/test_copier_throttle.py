@@ -35,9 +35,9 @@ class Pipeline(SimpleNamespace):
             self.commit_durations.add(seconds)
 
 
-def throttle(*pipelines: Any) -> Throttle:
+def throttle(*pipelines: Any, idle: IdleTime | None = None) -> Throttle:
     """One that begins now."""
-    return Throttle(*pipelines)
+    return Throttle(*pipelines, idle=idle)
 
 
 def test_it_works_more_while_commits_are_as_usual() -> None:
@@ -81,7 +81,7 @@ class Idle(IdleTime):
 
 def sharing(idle: float | None, *pipelines: Any) -> Throttle:
     """One whose servers are on its machine."""
-    made = Throttle(*pipelines, idle=Idle(idle))
+    made = throttle(*pipelines, idle=Idle(idle))
     made.shares_machine()
     assert made.share == SHARING.first
     return made
@@ -119,7 +119,7 @@ def test_slow_commits_make_it_rest_on_an_idle_machine_too(idle: float, least: fl
 
 def test_one_busy_moment_does_not_stop_it() -> None:
     idle = Idle(1.0)
-    made = Throttle(Pipeline(), idle=idle)
+    made = throttle(Pipeline(), idle=idle)
     made.shares_machine()
     for _ in range(LOOKS):
         made.look()
@@ -131,7 +131,7 @@ def test_one_busy_moment_does_not_stop_it() -> None:
 
 
 def test_servers_elsewhere_do_not_share_this_machines_time() -> None:
-    made = Throttle(Pipeline(), idle=Idle(0.0))
+    made = throttle(Pipeline(), idle=Idle(0.0))
     for _ in range(LOOKS):
         made.look()
     assert made.share == RESTING.most
