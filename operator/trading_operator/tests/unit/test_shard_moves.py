@@ -10,7 +10,7 @@ import pytest
 from trading_contract.moves import MoveOrder
 from trading_contract.symbolmove import MoveReason, MoveState, SymbolMove
 from trading_operator.planner.actions import StopComponent
-from trading_operator.planner.moves.attempts import ATTEMPT_SECONDS_MAX
+from trading_operator.planner.moves.attempts import ATTEMPT_SECONDS_MAX, COPY_BYTES_PER_SECOND
 from trading_operator.planner.moves.soak import SOAK_SECONDS
 from trading_operator.planner.observed import SlotRow
 from trading_operator.tests.builders import cluster, verdict
@@ -332,7 +332,8 @@ def test_a_failed_attempt_names_the_partition_and_is_tried_again() -> None:
 
 def test_a_large_copy_has_more_time() -> None:
     scene = Scene(TWO, to())
-    source = replace(scene.world.shards["shard-0"], database_bytes=4 * 1000 * MIB)
+    database_bytes = 4 * 1000 * COPY_BYTES_PER_SECOND
+    source = replace(scene.world.shards["shard-0"], database_bytes=database_bytes)
     assert len([shard for shard in scene.shards().values() if shard == "shard-0"]) == 4
     scene.world = replace(scene.world, shards={**scene.world.shards, "shard-0": source})
     scene.step()
