@@ -59,7 +59,7 @@ class News:
 
 
 class Throttle:
-    """How much of its time the copier may work, by what commits on both shards take."""
+    """How much of its time the copier may work: by commits on both shards, and what is idle."""
 
     def __init__(self, *pipelines: CommitPipeline, idle: IdleTime | None = None) -> None:
         self._durations = [pipeline.commit_durations for pipeline in pipelines]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-# Of the first line of /proc/stat, see proc_pid_stat(5) and proc_stat(5): idle, and waiting for a
-# disk, which needs no processor.
+# Of the first line of /proc/stat, see proc_stat(5): idle, and waiting for a disk, which needs no
+# processor.
 IDLE_FIELDS = (3, 4)
 FIELDS = 8  # the later ones, of guests, are in the first ones already
 STATISTICS = Path("/proc/stat")
