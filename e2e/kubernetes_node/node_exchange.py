@@ -21,6 +21,8 @@ from operator_process import Kubectl
 # What a machine of two cores has many times over.
 SMALL = {"cpu": "20m", "memory": "256Mi"}
 SMALL_NODE = {"cpu": "10m", "memory": "64Mi"}
+REPLICA_PORT = 8080
+MISSING_PARAMETER = -1102
 
 
 def small_document(name: str, **spec: Any) -> str:
@@ -113,15 +115,20 @@ class NodeExchange:
         return Key(made["apiKey"], made["secret"], made["account"])
 
     def knows(self, api_key: str) -> bool:
-        """Whether every replica's file has the key: kubelets bring it some time later."""
-        for pod in self.pods("replica"):
-            text = self.kubectl(
-                "exec", "-n", self.namespace, pod["metadata"]["name"], "--", "cat",
-                "/etc/trading/secrets/api-keys.json", check=False,
-            )  # fmt: skip
-            if api_key not in text:
-                return False
-        return True
+        """Whether every replica takes the key.
+
+        Kubelets bring it to each some time later, and a replica looks for it now and then.
+        """
+        return all(self._takes_key(pod, api_key) for pod in self.pods("replica"))
+
+    def _takes_key(self, pod: dict[str, Any], api_key: str) -> bool:
+        # A key that is known is asked for its signature; one that is not is refused before.
+        url = f"http://{pod['status'].get('podIP')}:{REPLICA_PORT}/api/v3/account"
+        try:
+            answer = httpx.get(url, headers={"X-MBX-APIKEY": api_key}, timeout=5)
+        except httpx.TransportError:
+            return False
+        return bool(answer.json()["code"] == MISSING_PARAMETER)
 
     def ctl(self, *words: str) -> str:
         """`tradingctl` for this cluster."""
