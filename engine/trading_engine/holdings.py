@@ -15,6 +15,7 @@ from trading_engine._core import Batch, Sequencer
 from trading_engine.commit import CommitPipeline, Rim
 from trading_engine.complaints import Complaints
 from trading_engine.conninfo import COMMIT_OPTIONS, LOAD_OPTIONS, over_sockets, shard_conninfo
+from trading_engine.haste import Haste
 from trading_engine.moving.decide import must_leave
 from trading_engine.moving.settle import settle
 from trading_engine.passwords import ENGINE, read_password
@@ -50,6 +51,7 @@ class Holdings:
 
     def __init__(self, settings: EngineSettings, sequencer: Sequencer, host: Host) -> None:
         self.pipelines: dict[str, CommitPipeline] = {}
+        self.haste = Haste()
         self._settings = settings
         self._sequencer = sequencer
         self._host = host
@@ -265,6 +267,7 @@ class Holdings:
         """The one that commits to this shard."""
         if shard.name not in self.pipelines:
             writer = ShardWriter(shard.name, self.connector(shard))
+            writer.haste = self.haste
             writer.reconnect_seconds_max = self._settings.reconnect_seconds_max
             pipeline = CommitPipeline(
                 len(self.pipelines), writer, self._host.incarnation, self._sequencer, self._host

@@ -7,6 +7,12 @@ the one that runs need not wait (since Linux 6.12; elders ignore it). What copie
 has time: it is made nice, too, but only a little: it holds locks of the server now and then, and
 who waits for them waits for its turn.
 
+While a range is copied to another shard that is not enough: who slept a moment ago often has had
+its share, and waits for the next tick although only a copy has the processor, and the other one
+is idle. Who acknowledges orders is of a real-time class for that long, where this account may ask
+for it (root may, others within RLIMIT_RTPRIO): it runs when it wakes, whatever others do. Not
+always: it then interrupts replicas and clients, too, and half of the orders take longer.
+
 A server elsewhere (another host, another pod) is left alone: there only rests help.
 """
 
@@ -31,6 +37,7 @@ _CREDENTIALS = struct.Struct("3i")  # process, user, group
 # Of the system calls, which the C library has only since 2025.
 _NUMBERS = {"x86_64": {"get": 315, "set": 314}, "aarch64": {"get": 275, "set": 274}}
 _NORMAL = 0
+_REAL_TIME_PRIORITY = 1  # the least there is: a kernel's own threads come first
 _RESET_ON_FORK = 1
 
 
@@ -60,6 +67,31 @@ def come_first(task: int = 0) -> bool:
     except OSError:
         return False
     return usual_seconds > 0
+
+
+def come_at_once(task: int = 0) -> bool:
+    """Let a task run whenever it can, before all that is usual; whether that is so from now on.
+
+    Until `come_as_usual`. Threads and processes that it starts later have what is usual.
+    """
+    try:
+        if os.sched_getscheduler(task) & ~os.SCHED_RESET_ON_FORK != os.SCHED_OTHER:
+            return False  # somebody has thought of something better
+        policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
+        os.sched_setscheduler(task, policy, os.sched_param(_REAL_TIME_PRIORITY))
+    except OSError:
+        return False
+    return True
+
+
+def come_as_usual(task: int = 0) -> bool:
+    """End `come_at_once`, and come first as before; whether that was asked."""
+    try:
+        policy = os.SCHED_OTHER | os.SCHED_RESET_ON_FORK
+        os.sched_setscheduler(task, policy, os.sched_param(0))
+    except OSError:
+        return False
+    return come_first(task)
 
 
 def _set_slice(task: int, attributes: _Attributes, seconds: float) -> None:
@@ -92,6 +124,18 @@ def serve_first(connection: psycopg.Connection[Any], processes: Path = PROCESSES
     """Let the server's process of a connection come first; whether that was asked."""
     pid = connection.info.backend_pid
     return _is_behind(connection, processes / str(pid)) and come_first(pid)
+
+
+def serve_at_once(connection: psycopg.Connection[Any], processes: Path = PROCESSES) -> bool:
+    """Let the server's process of a connection come at once; whether that is so from now on."""
+    pid = connection.info.backend_pid
+    return _is_behind(connection, processes / str(pid)) and come_at_once(pid)
+
+
+def serve_as_usual(connection: psycopg.Connection[Any], processes: Path = PROCESSES) -> bool:
+    """End `serve_at_once`, and come first as before; whether that was asked."""
+    pid = connection.info.backend_pid
+    return _is_behind(connection, processes / str(pid)) and come_as_usual(pid)
 
 
 def step_back(connection: psycopg.Connection[Any], processes: Path = PROCESSES) -> bool:

@@ -16,7 +16,12 @@ import psycopg
 from psycopg import pq
 
 from trading_contract.errors import WorldError
-from trading_engine.scheduling import serve_first, step_back
+from trading_engine.scheduling import (
+    serve_as_usual,
+    serve_at_once,
+    serve_first,
+    step_back,
+)
 
 STATEMENT = b"statement"
 
@@ -100,6 +105,14 @@ class ShardConnection:
     def serve_first(self) -> None:
         """Let the server's process come before others, where it is on this machine."""
         serve_first(self._connection)
+
+    def serve_at_once(self) -> bool:
+        """Let the server's process run whenever it can, where it is on this machine."""
+        return serve_at_once(self._connection)
+
+    def serve_as_usual(self) -> bool:
+        """Let it come first as before."""
+        return serve_as_usual(self._connection)
 
     def step_back(self) -> None:
         """Let the server's process leave others the processor, where it is on this machine."""

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 
 from trading_contract.errors import InvariantError, WorldError
 from trading_engine._core import Batch
+from trading_engine.haste import Haste
 from trading_engine.moving.steps import REFUSED, SlotRow, Step, array
 from trading_engine.shard_connection import (
     Outcome,
@@ -68,6 +69,7 @@ class ShardWriter:
         self.shard = shard
         self.reconnect_seconds_max = 60.0
         self.ending = False
+        self.haste = Haste()
         self._connect = connect
         self._connection: ShardConnection | None = None
         self._types: tuple[int, ...] = ()
@@ -85,6 +87,7 @@ class ShardWriter:
                 self._types = await row_types(self._connection)
                 await self._connection.prepare(COMMIT)
                 self._connection.serve_first()
+                self.haste.add(self._connection)
                 return
             except ShardLostError as problem:
                 if self._connection is not None:

@@ -80,6 +80,10 @@ class MovingHome:
         """Where they are served; None: not here."""
         return {self._holdings.shard_of(id_) for id_ in ids}
 
+    def hurry(self, at_once: bool) -> None:
+        """Whether orders come at once, before all other work of this machine, or as usual."""
+        self._holdings.haste.wish(at_once)
+
     def owned_ids(self) -> list[int]:
         """All that is served here."""
         return [slot["id"] for slot in self._holdings.slots()]

@@ -31,6 +31,9 @@ class Home(Owner, Shelf, ShardHome, Protocol):
     def owned_ids(self) -> list[int]:
         """All that is served here."""
 
+    def hurry(self, at_once: bool) -> None:
+        """Whether orders come at once, before all other work of this machine, or as usual."""
+
     def in_hand(self, ids: tuple[int, ...], moving: bool) -> None:
         """Whether a move takes care of them: nobody else may."""
 
@@ -111,6 +114,7 @@ class Moves:
             self._soaks.look()
         self._owned = owned
         shard_orders = [order for order in topology.moves if order.kind == "shard"]
+        self._home.hurry(bool(shard_orders))  # whoever's: it may copy on this machine
         self._soaks.wished = {slot for order in shard_orders for slot in order.slots}
         self._shards = shards = {shard.name: shard for shard in topology.shards}
         for key, order in wanted.items():
