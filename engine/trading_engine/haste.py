@@ -1,20 +1,31 @@
-"""Whether those who acknowledge orders run at once: this thread, and the servers' that commit."""
+"""Whether those who acknowledge orders run at once: this thread, and the servers' that commit.
+
+Only while this machine has time to spare: where there is none, real time takes it from replicas and
+clients, and all orders take longer.
+"""
 
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from weakref import WeakSet
 
+from trading_engine.moving.idle_time import STATISTICS, IdleTime
 from trading_engine.scheduling import come_as_usual, come_at_once
 from trading_engine.shard_connection import ShardConnection
 
 logger = logging.getLogger(__name__)
 
+# Of this machine's time. A copy leaves a quarter of it; less is left when others need it.
+IDLE_SHARE_BEGIN, IDLE_SHARE_END = 0.2, 0.1
+
 
 class Haste:
     """One wish for all connections that commit, those that are made later among them."""
 
-    def __init__(self) -> None:
+    def __init__(self, statistics: Path = STATISTICS) -> None:
+        self._statistics = statistics
+        self._idle: IdleTime | None = None  # while there is the wish
         self._at_once = False
         self._connections: WeakSet[ShardConnection] = WeakSet()
 
@@ -25,7 +36,19 @@ class Haste:
             connection.serve_at_once()
 
     def wish(self, at_once: bool) -> None:
-        """At once, or as usual; to be called by the thread that serves orders."""
+        """At once, if there is time to spare, or as usual; to be told now and then.
+
+        By the thread that serves orders. What there is to spare shows from the second time on.
+        """
+        if not at_once:
+            self._idle = None
+            self._change(False)
+        elif self._idle is None:
+            self._idle = IdleTime(self._statistics)
+        elif (idle := self._idle.lately()) is not None:
+            self._change(idle >= (IDLE_SHARE_END if self._at_once else IDLE_SHARE_BEGIN))
+
+    def _change(self, at_once: bool) -> None:
         if at_once is self._at_once:
             return
         self._at_once = at_once

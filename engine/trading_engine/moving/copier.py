@@ -42,7 +42,6 @@ SHARING = Shares(0.2, 0.2, 1.0)
 LEAST_UNCROWDED = 0.4  # with idle time left, the slowest commits are no faster for longer rests
 IDLE_SHARE_MIN = 0.25
 IDLE_SHARE_AMPLE = 0.5
-IDLE_KEPT = 0.7  # of what was seen, from look to look
 MUCH_FASTER = 1.5
 
 
@@ -68,7 +67,6 @@ class Throttle:
         self._seen = [list(each.counts) for each in self._durations]
         self._lately = [[0.0] * len(each.counts) for each in self._durations]
         self._idle = idle or IdleTime()
-        self._idle_share: float | None = None
         self._shares = RESTING
         self.share = RESTING.first
 
@@ -91,11 +89,8 @@ class Throttle:
 
     def _seen_idle(self) -> float:
         """The share of this machine's time that nobody needed lately; unknown is just enough."""
-        now = self._idle.share()
-        if now is not None:
-            before = now if self._idle_share is None else self._idle_share
-            self._idle_share = before * IDLE_KEPT + now * (1 - IDLE_KEPT)
-        return IDLE_SHARE_MIN if self._idle_share is None else self._idle_share
+        idle = self._idle.lately()
+        return IDLE_SHARE_MIN if idle is None else idle
 
     def _is_slower(self, n: int) -> bool:
         """Whether the slowest commits of a shard now take longer than they usually do."""

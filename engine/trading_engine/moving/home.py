@@ -81,7 +81,7 @@ class MovingHome:
         return {self._holdings.shard_of(id_) for id_ in ids}
 
     def hurry(self, at_once: bool) -> None:
-        """Whether orders come at once, before all other work of this machine, or as usual."""
+        """Whether orders come at once, if this machine has time to spare, or as usual."""
         self._holdings.haste.wish(at_once)
 
     def owned_ids(self) -> list[int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 IDLE_FIELDS = (3, 4)
 FIELDS = 8  # the later ones, of guests, are in the first ones already
 STATISTICS = Path("/proc/stat")
+KEPT = 0.7  # of what was seen, from look to look
 
 
 class IdleTime:
@@ -18,6 +19,15 @@ class IdleTime:
     def __init__(self, statistics: Path = STATISTICS) -> None:
         self._statistics = statistics
         self._seen = self._read()
+        self._lately: float | None = None
+
+    def lately(self) -> float | None:
+        """The share of the last looks, the newest counting most; None: not known yet."""
+        now = self.share()
+        if now is not None:
+            before = now if self._lately is None else self._lately
+            self._lately = before * KEPT + now * (1 - KEPT)
+        return self._lately
 
     def share(self) -> float | None:
         """Of the time since the last look; None: not known, or it was just now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,7 +32,7 @@ class Home(Owner, Shelf, ShardHome, Protocol):
         """All that is served here."""
 
     def hurry(self, at_once: bool) -> None:
-        """Whether orders come at once, before all other work of this machine, or as usual."""
+        """Whether orders come at once, if this machine has time to spare, or as usual."""
 
     def in_hand(self, ids: tuple[int, ...], moving: bool) -> None:
         """Whether a move takes care of them: nobody else may."""
@@ -114,7 +114,7 @@ class Moves:
             self._soaks.look()
         self._owned = owned
         shard_orders = [order for order in topology.moves if order.kind == "shard"]
-        self._home.hurry(bool(shard_orders))  # whoever's: it may copy on this machine
+        self._home.hurry(_is_under_way(shard_orders, topology))
         self._soaks.wished = {slot for order in shard_orders for slot in order.slots}
         self._shards = shards = {shard.name: shard for shard in topology.shards}
         for key, order in wanted.items():
@@ -207,3 +207,9 @@ class Moves:
             move.ending = True
         self._soaks.close()
         self.mirrors.close()
+
+
+def _is_under_way(orders: Sequence[MoveOrder], topology: Topology) -> bool:
+    """Whether slots may still be copied, by whatever partition; afterwards orders stay to soak."""
+    placed = {slot.id: slot.shard for slot in topology.slots}
+    return any(placed.get(slot) != order.target for order in orders for slot in order.slots)

@@ -93,10 +93,16 @@ class Shards:
 
     # What the operator does
 
-    def order(self, to: str, slots: tuple[int, ...] = (SLOT,), source: str | None = None) -> str:
+    def order(
+        self,
+        to: str,
+        slots: tuple[int, ...] = (SLOT,),
+        source: str | None = None,
+        partition: str = "p0",
+    ) -> str:
         """Wish a move; its id."""
         move = MoveOrder(
-            id=str(uuid.uuid4()), kind="shard", slots=slots, source_partition="p0",
+            id=str(uuid.uuid4()), kind="shard", slots=slots, source_partition=partition,
             source_shard=source or self.serving(slots[0]), target_shard=to,
         )  # fmt: skip
         left = (each for each in self.site.topology.moves if not set(each.slots) & set(slots))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import threading
+import sys
 from pathlib import Path
 
 import psycopg
@@ -15,12 +15,23 @@ from trading_engine.moving.rows import opened
 from trading_engine.scheduling import (
     NICENESS,
     SLICE_SHARE,
+    come_as_usual,
+    come_at_once,
     come_first,
+    serve_as_usual,
+    serve_at_once,
     serve_first,
     slice_seconds,
     step_back,
 )
 from trading_engine.tests.integration.postgres_server import PASSWORD, PostgresServer
+from trading_engine.tests.integration.real_time import (
+    REAL_TIME,
+    USUAL,
+    in_a_thread,
+    needs_real_time,
+    scheduled,
+)
 
 PROCESSES = Path("/proc")
 
@@ -93,20 +104,68 @@ def test_what_it_starts_has_what_is_usual() -> None:
         found.append(slice_seconds())
         come_first()
         found.append(slice_seconds())
-        thread = threading.Thread(target=lambda: found.append(slice_seconds()))
-        thread.start()
-        thread.join()
+        in_a_thread(lambda: found.append(slice_seconds()))
 
-    thread = threading.Thread(target=first)
-    thread.start()
-    thread.join()
+    in_a_thread(first)
     assert found == [found[0], pytest.approx(found[0] * SLICE_SHARE, abs=1e-6), found[0]]
+
+
+@needs_real_time
+def test_what_commits_comes_at_once_until_it_comes_as_usual_and_others_stay(info: str) -> None:
+    with psycopg.connect(info) as one, psycopg.connect(info) as other:
+        pids = one.info.backend_pid, other.info.backend_pid
+        assert serve_first(one)
+        shorter = slice_seconds(pids[0])
+        assert serve_at_once(one)
+        assert [scheduled(pid) for pid in pids] == [REAL_TIME, USUAL]
+        assert serve_as_usual(one)
+        assert [scheduled(pid) for pid in pids] == [USUAL, USUAL]
+        assert slice_seconds(pids[0]) == shorter
+
+
+@needs_real_time
+def test_what_is_started_by_who_comes_at_once_comes_as_usual() -> None:
+    found: list[int] = []
+
+    def first() -> None:
+        come_at_once()
+        found.append(scheduled())
+        in_a_thread(lambda: found.append(scheduled()))
+        code = "import os; print(os.sched_getscheduler(0))"
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        found.append(int(told.stdout))
+        come_as_usual()
+        found.append(scheduled())
+
+    in_a_thread(first)
+    assert found == [REAL_TIME, USUAL, USUAL, USUAL]
+
+
+def test_a_class_that_somebody_else_chose_is_left_alone(info: str) -> None:
+    with psycopg.connect(info) as connection:
+        pid = connection.info.backend_pid
+        os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))
+        assert not serve_at_once(connection)
+        assert scheduled(pid) == os.SCHED_BATCH
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody without that right")
+def test_who_may_not_ask_for_real_time_comes_as_usual() -> None:
+    code = (
+        "import os, resource; from trading_engine.scheduling import come_at_once\n"
+        "resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0)); os.setuid(65534)\n"
+        "print(come_at_once(), os.sched_getscheduler(0))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["False", str(USUAL)]
 
 
 def test_who_is_not_there_cannot_come_first() -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
     assert not come_first(gone.pid)
+    assert not come_at_once(gone.pid)
+    assert not come_as_usual(gone.pid)
 
 
 def test_what_stepped_back_is_not_lent_again(info: str) -> None:

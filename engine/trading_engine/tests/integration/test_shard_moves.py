@@ -7,7 +7,13 @@ import re
 from trading_contract.wire import Code, Side
 from trading_engine.tests.integration.moving_load import Load
 from trading_engine.tests.integration.moving_site import wait_for
-from trading_engine.tests.integration.shard_site import Shards, X, Y, check_orders
+from trading_engine.tests.integration.real_time import (
+    REAL_TIME,
+    USUAL,
+    needs_real_time,
+    scheduled,
+)
+from trading_engine.tests.integration.shard_site import SLOT, Shards, X, Y, check_orders
 from trading_engine.tests.integration.wire_client import place
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -35,6 +41,34 @@ def test_a_slot_moves_to_another_shard_with_all_it_has(shards: Shards) -> None:
     with shards.client() as client:
         assert client.one(place("MSFT", BUY, 50, 1, client_id="later")).order_id == 5
     assert shards.states()[1] == "ACTIVE 3"
+
+
+@needs_real_time
+def test_orders_come_at_once_while_anybodys_slots_are_copied_and_not_while_they_soak(
+    shards: Shards,
+) -> None:
+    with shards.client() as client:
+        client.one(place("MSFT", BUY, 100, 5))
+        ((committing,),) = shards.rows(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+            " AND usename = 'tc_engine' AND query LIKE '%commit_changes%'", X,
+        )  # fmt: skip
+        pids = shards.process.process.pid, committing
+
+        def all_are(scheduling: int) -> bool:
+            return [scheduled(pid) for pid in pids] == [scheduling, scheduling]
+
+        assert all_are(USUAL)
+        shards.order(Y, partition="p1")  # whose copy is not ours to make
+        wait_for(lambda: all_are(REAL_TIME), 60)  # this machine is idle then
+        assert client.one(place("MSFT", SELL, 100, 5, account=2)).fills
+        slots = tuple(
+            each.model_copy(update={"shard": Y} if each.id == SLOT else {})
+            for each in shards.site.topology.slots
+        )
+        shards.site.write(slots=slots)  # it is done; the order stays
+        wait_for(lambda: all_are(USUAL))
+    assert "orders come at once" in shards.process.log
 
 
 def test_slots_move_back_and_forth_while_their_symbols_are_traded(shards: Shards) -> None:

@@ -72,6 +72,7 @@ class Idle(IdleTime):
     """A machine that always has as much of its time left."""
 
     def __init__(self, share: float | None) -> None:
+        super().__init__()
         self._share = share
 
     def share(self) -> float | None:
