@@ -27,6 +27,7 @@ class Haste:
         self._statistics = statistics
         self._idle: IdleTime | None = None  # while there is the wish
         self._at_once = False
+        self._is_told = False  # how that went, once a wish
         self._connections: WeakSet[ShardConnection] = WeakSet()
 
     def add(self, connection: ShardConnection) -> None:
@@ -45,6 +46,7 @@ class Haste:
             self._change(False)
         elif self._idle is None:
             self._idle = IdleTime(self._statistics)
+            self._is_told = False
         elif (idle := self._idle.lately()) is not None:
             self._change(idle >= (IDLE_SHARE_END if self._at_once else IDLE_SHARE_BEGIN))
 
@@ -55,5 +57,6 @@ class Haste:
         granted = come_at_once() if at_once else come_as_usual()
         for connection in [each for each in self._connections if each.alive]:
             granted &= connection.serve_at_once() if at_once else connection.serve_as_usual()
-        if at_once:
+        if at_once and not self._is_told:
+            self._is_told = True
             logger.info("slots are copied: orders come %s", "at once" if granted else "as usual")

@@ -24,43 +24,62 @@ class Table:
     ) -> sql.Composed:
         """The condition for the slot's rows beyond a key, up to and with another; None: the end."""
         id_, first, past = slot
-        if after is not None and last is not None:
-            return self._between(after, last)
-        column = sql.Identifier(self.key[0])
         lower, upper = (first, past) if self.of_symbols else (id_, id_ + 1)
-        ends = [
+        if last is not None:
+            return self._between((lower,), after, last)
+        column = sql.Identifier(self.key[0])
+        begin = (
             # Not both: of two lower ends the server may begin to read at the wider one.
             sql.SQL("{} >= {}").format(column, lower) if after is None
-            else sql.SQL("{} > {}").format(self.keys, _row(after)),
-            sql.SQL("{} < {}").format(column, upper),
-        ]  # fmt: skip
-        if last is not None:
-            ends += [
-                sql.SQL("{} <= {}").format(column, last[0]),
-                sql.SQL("{} <= {}").format(self.keys, _row(last)),
-            ]
-        return sql.SQL(" AND ").join(ends)
+            else sql.SQL("{} > {}").format(self.keys, _row(after))
+        )  # fmt: skip
+        return sql.SQL("{} AND {} < {}").format(begin, column, upper)
 
-    def _between(self, after: Key, last: Key) -> sql.Composed:
-        """With what both keys have in common told by itself.
+    def _between(self, lower: Key, after: Key | None, last: Key) -> sql.Composed:
+        """Beyond `after`, or from `lower` on, up to and with `last`.
 
-        Where rows of several columns are compared, only the first column tells the server where
-        it may stop: each bite would read the index up to the end of its symbol.
+        As stretches of the index that each have one column with a range, behind equal ones. Where
+        rows of several columns are compared the server may read on to the end of the symbol: half
+        a second for a bite that lies across two of a thousand accounts of ten million orders.
         """
+        ends = self._ends
+        if after is None:
+            begin = self._stretch((), lower[0], ">=", last[0], ends[0])
+            return _any([begin, *self._up_to(last, 1)])
         same = next(n for n, pair in enumerate(zip(after, last, strict=True)) if pair[0] != pair[1])
-        told = [
-            sql.SQL("{} = {}").format(sql.Identifier(column), value)
-            for column, value in zip(self.key[:same], after[:same], strict=True)
+        if same == len(last) - 1:
+            return self._stretch(after[:same], after[same], ">", last[same], ends[same])
+        return _any([
+            *(self._stretch(after[:n], after[n], ">") for n in range(len(after) - 1, same, -1)),
+            self._stretch(after[:same], after[same], ">", last[same]),
+            *self._up_to(last, same + 1),
+        ])  # fmt: skip
+
+    def _up_to(self, last: Key, first: int) -> list[sql.Composed]:
+        """What begins as `last` does in so many columns, and is no later."""
+        return [
+            self._stretch(last[:n], end=last[n], below=self._ends[n])
+            for n in range(first, len(last))
         ]
-        column = sql.Identifier(self.key[same])
-        if same == len(self.key) - 1:
-            told.append(sql.SQL("{0} > {1} AND {0} <= {2}").format(column, after[same], last[same]))
-        else:
-            told.append(
-                sql.SQL("{0} >= {1} AND {0} <= {2} AND {3} > {4} AND {3} <= {5}").format(
-                    column, after[same], last[same], self.keys, _row(after), _row(last)
-                )
-            )
+
+    @property
+    def _ends(self) -> list[str]:
+        """How each column is compared with the end, where those before it are equal."""
+        return ["<"] * (len(self.key) - 1) + ["<="]
+
+    def _stretch(
+        self, same: Key, begin: Any = None, above: str = "", end: Any = None, below: str = "<"
+    ) -> sql.Composed:
+        """Rows whose key begins with `same`, and whose next column is in a range."""
+        column = sql.Identifier(self.key[len(same)])
+        told = [
+            sql.SQL("{} = {}").format(sql.Identifier(name), value)
+            for name, value in zip(self.key[: len(same)], same, strict=True)
+        ]
+        if begin is not None:
+            told.append(sql.SQL("{} {} {}").format(column, sql.SQL(above), begin))
+        if end is not None:
+            told.append(sql.SQL("{} {} {}").format(column, sql.SQL(below), end))
         return sql.SQL(" AND ").join(told)
 
     @property
@@ -80,6 +99,10 @@ COLD = (
     Table("trades", ("symbol", "trade_id")),
     Table("slot_log", ("slot_id", "seq_hi"), "seq_hi", of_symbols=False),
 )
+
+
+def _any(stretches: list[sql.Composed]) -> sql.Composed:
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(map(sql.SQL("({})").format, stretches)))
 
 
 def _row(values: Key) -> sql.Composed:

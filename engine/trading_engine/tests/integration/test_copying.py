@@ -17,7 +17,7 @@ from trading_engine.moving.row_streams import Spool, write_rows
 from trading_engine.spares import Connection
 from trading_engine.tests.integration.postgres_server import PASSWORD, PostgresServer
 
-ORDERS = next(table for table in HOT if table.name == "open_orders")
+SYMBOLS, ORDERS = HOT
 CLOSED, _, LOG = COLD
 HISTORY = """CREATE TEMPORARY TABLE closed_orders (symbol text COLLATE "C", account bigint,
   order_id bigint, seq bigint, PRIMARY KEY (symbol, account, order_id))"""
@@ -156,6 +156,24 @@ def test_bites_take_each_row_of_a_slot_once(
     assert sorted(found) == sorted(row for row in rows if "A" <= row[0] < "B")
 
 
+def test_bites_take_each_symbol_once(
+    shards: tuple[Connection, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = shards
+    monkeypatch.setattr(copying, "BITE_ROWS", 7)
+    source.execute('CREATE TEMPORARY TABLE symbol_state (symbol text COLLATE "C")')
+    source.execute("INSERT INTO symbol_state SELECT 'A' || n FROM generate_series(10, 60) n")
+    source.execute("INSERT INTO symbol_state VALUES ('9'), ('B')")
+    found = [
+        row
+        for condition in copier(source, target)._bites((1, "A", "B"), SYMBOLS, None)
+        for row in source.execute(
+            sql.SQL("SELECT * FROM symbol_state WHERE {}").format(condition)
+        ).fetchall()
+    ]
+    assert found == [(f"A{n}",) for n in range(10, 61)]
+
+
 def test_bites_take_each_batch_of_the_log_once(
     shards: tuple[Connection, Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,24 +193,34 @@ def test_bites_take_each_batch_of_the_log_once(
     assert found == [(1, n) for n in range(1, 46)]
 
 
+@pytest.mark.parametrize("accounts", [2, 120])
+@pytest.mark.parametrize("symbols", [1, 3])
 def test_a_bite_does_not_read_the_others(
-    shards: tuple[Connection, Connection], monkeypatch: pytest.MonkeyPatch
+    shards: tuple[Connection, Connection],
+    monkeypatch: pytest.MonkeyPatch,
+    accounts: int,
+    symbols: int,
 ) -> None:
     """Else a history of ten times as many rows costs a hundred times as much."""
     source, target = shards
-    monkeypatch.setattr(copying, "BITE_ROWS", 200)
+    monkeypatch.setattr(copying, "BITE_ROWS", 270)
     source.execute(HISTORY)
     source.execute(
-        "INSERT INTO closed_orders SELECT 'A', n % 2, n, 1 FROM generate_series(1, 40000) n"
+        "INSERT INTO closed_orders SELECT 'A' || s, a, n, 1 FROM generate_series(1, %(s)s) s,"
+        " generate_series(1, %(a)s) a, generate_series(1, 48000 / %(s)s / %(a)s) n"
+        " ORDER BY s, a, n",
+        {"s": symbols, "a": accounts},
     )
-    source.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+    source.execute("ANALYZE closed_orders")
+    source.execute("SET enable_seqscan = off")
     blocks = []
     for condition in copier(source, target)._bites((1, "A", "B"), CLOSED, 1):
         explain = sql.SQL("EXPLAIN (ANALYZE, BUFFERS, FORMAT json) SELECT * FROM {} WHERE {}")
         query = explain.format(sql.Identifier("closed_orders"), condition)
         ((told,),) = source.execute(query).fetchall()
         blocks.append(told[0]["Plan"]["Local Hit Blocks"])
-    assert sorted(blocks)[len(blocks) * 9 // 10] < 20
+    assert len(blocks) == 48000 // 270 + 1
+    assert max(blocks) < 40  # of 500
 
 
 def test_what_was_made_durable_survives_a_crash_of_the_target() -> None:
