@@ -29,12 +29,15 @@ class Haste:
         self._at_once = False
         self._is_told = False  # how that went, once a wish
         self._connections: WeakSet[ShardConnection] = WeakSet()
+        # Who is of a real-time class by us: what others chose is not ours to end.
+        self._hurried: WeakSet[ShardConnection] = WeakSet()
+        self._is_thread_hurried = False
 
     def add(self, connection: ShardConnection) -> None:
         """A connection that commits from now on."""
         self._connections.add(connection)
         if self._at_once:
-            connection.serve_at_once()
+            self._hurry(connection)
 
     def wish(self, at_once: bool) -> None:
         """At once, if there is time to spare, or as usual; to be told now and then.
@@ -54,9 +57,22 @@ class Haste:
         if at_once is self._at_once:
             return
         self._at_once = at_once
-        granted = come_at_once() if at_once else come_as_usual()
-        for connection in [each for each in self._connections if each.alive]:
-            granted &= connection.serve_at_once() if at_once else connection.serve_as_usual()
-        if at_once and not self._is_told:
-            self._is_told = True
-            logger.info("slots are copied: orders come %s", "at once" if granted else "as usual")
+        if at_once:
+            self._is_thread_hurried = come_at_once()
+            granted = [self._hurry(each) for each in list(self._connections) if each.alive]
+            if not self._is_told:
+                self._is_told = True
+                which = "at once" if self._is_thread_hurried and all(granted) else "as usual"
+                logger.info("slots are copied: orders come %s", which)
+            return
+        if self._is_thread_hurried:
+            come_as_usual()
+        for each in [each for each in self._hurried if each.alive]:
+            each.serve_as_usual()
+        self._hurried.clear()
+
+    def _hurry(self, connection: ShardConnection) -> bool:
+        if not connection.serve_at_once():
+            return False
+        self._hurried.add(connection)
+        return True

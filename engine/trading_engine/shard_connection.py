@@ -110,9 +110,9 @@ class ShardConnection:
         """Let the server's process run whenever it can, where it is on this machine."""
         return serve_at_once(self._connection)
 
-    def serve_as_usual(self) -> bool:
+    def serve_as_usual(self) -> None:
         """Let it come first as before."""
-        return serve_as_usual(self._connection)
+        serve_as_usual(self._connection)
 
     def step_back(self) -> None:
         """Let the server's process leave others the processor, where it is on this machine."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,28 @@ def test_at_once_begins_with_time_to_spare_and_ends_without(
         connection.close()
         haste.wish(False)
         assert scheduled(other_pid) == USUAL
+        other.close()
+
+    run(work())
+
+
+def test_a_class_that_somebody_else_chose_stays_beside_the_others(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    async def work() -> None:
+        machine = Machine(tmp_path)
+        haste = Haste(machine.statistics)
+        (one, ours), (other, theirs) = await connect(postgres), await connect(postgres)
+        os.sched_setscheduler(theirs, os.SCHED_BATCH, os.sched_param(0))
+        for each in (one, other):
+            haste.add(each)
+        haste.wish(True)
+        machine.spend(0, 100)
+        haste.wish(True)
+        assert (scheduled(ours), scheduled(theirs)) == (REAL_TIME, os.SCHED_BATCH)
+        haste.wish(False)
+        assert (scheduled(ours), scheduled(theirs)) == (USUAL, os.SCHED_BATCH)
+        one.close()
         other.close()
 
     run(work())
