@@ -24,6 +24,7 @@ import os
 import platform
 import socket
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,20 +123,24 @@ def _call(what: Literal["get", "set"], *arguments: Any) -> None:
 
 def serve_first(connection: psycopg.Connection[Any], processes: Path = PROCESSES) -> bool:
     """Let the server's process of a connection come first; whether that was asked."""
-    pid = connection.info.backend_pid
-    return _is_behind(connection, processes / str(pid)) and come_first(pid)
+    return _serve(connection, processes, come_first)
 
 
 def serve_at_once(connection: psycopg.Connection[Any], processes: Path = PROCESSES) -> bool:
     """Let the server's process of a connection come at once; whether that is so from now on."""
-    pid = connection.info.backend_pid
-    return _is_behind(connection, processes / str(pid)) and come_at_once(pid)
+    return _serve(connection, processes, come_at_once)
 
 
 def serve_as_usual(connection: psycopg.Connection[Any], processes: Path = PROCESSES) -> bool:
     """End `serve_at_once`, and come first as before; whether that was asked."""
+    return _serve(connection, processes, come_as_usual)
+
+
+def _serve(
+    connection: psycopg.Connection[Any], processes: Path, come: Callable[[int], bool]
+) -> bool:
     pid = connection.info.backend_pid
-    return _is_behind(connection, processes / str(pid)) and come_as_usual(pid)
+    return _is_behind(connection, processes / str(pid)) and come(pid)
 
 
 def step_back(connection: psycopg.Connection[Any], processes: Path = PROCESSES) -> bool:

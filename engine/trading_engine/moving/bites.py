@@ -26,7 +26,7 @@ class Table:
         id_, first, past = slot
         lower, upper = (first, past) if self.of_symbols else (id_, id_ + 1)
         if last is not None:
-            return self._between((lower,), after, last)
+            return self._between(lower, after, last)
         column = sql.Identifier(self.key[0])
         begin = (
             # Not both: of two lower ends the server may begin to read at the wider one.
@@ -35,37 +35,28 @@ class Table:
         )  # fmt: skip
         return sql.SQL("{} AND {} < {}").format(begin, column, upper)
 
-    def _between(self, lower: Key, after: Key | None, last: Key) -> sql.Composed:
+    def _between(self, lower: Any, after: Key | None, last: Key) -> sql.Composed:
         """Beyond `after`, or from `lower` on, up to and with `last`.
 
         As stretches of the index that each have one column with a range, behind equal ones. Where
         rows of several columns are compared the server may read on to the end of the symbol: half
         a second for a bite that lies across two of a thousand accounts of ten million orders.
         """
-        ends = self._ends
+        ends = ["<"] * (len(last) - 1) + ["<="]  # where the columns before are equal
         if after is None:
-            begin = self._stretch((), lower[0], ">=", last[0], ends[0])
-            return _any([begin, *self._up_to(last, 1)])
-        same = next(n for n, pair in enumerate(zip(after, last, strict=True)) if pair[0] != pair[1])
-        if same == len(last) - 1:
-            return self._stretch(after[:same], after[same], ">", last[same], ends[same])
+            after, above, same = (lower,), ">=", 0
+        else:
+            above = ">"
+            pairs = zip(after, last, strict=True)
+            same = next(n for n, pair in enumerate(pairs) if pair[0] != pair[1])
         return _any([
             *(self._stretch(after[:n], after[n], ">") for n in range(len(after) - 1, same, -1)),
-            self._stretch(after[:same], after[same], ">", last[same]),
-            *self._up_to(last, same + 1),
+            self._stretch(after[:same], after[same], above, last[same], ends[same]),
+            *(
+                self._stretch(last[:n], end=last[n], below=ends[n])
+                for n in range(same + 1, len(last))
+            ),
         ])  # fmt: skip
-
-    def _up_to(self, last: Key, first: int) -> list[sql.Composed]:
-        """What begins as `last` does in so many columns, and is no later."""
-        return [
-            self._stretch(last[:n], end=last[n], below=self._ends[n])
-            for n in range(first, len(last))
-        ]
-
-    @property
-    def _ends(self) -> list[str]:
-        """How each column is compared with the end, where those before it are equal."""
-        return ["<"] * (len(self.key) - 1) + ["<="]
 
     def _stretch(
         self, same: Key, begin: Any = None, above: str = "", end: Any = None, below: str = "<"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from trading_engine.moving import copying
-from trading_engine.moving.bites import COLD, HOT
+from trading_engine.moving.bites import COLD, HOT, Table
 from trading_engine.moving.copying import SUMS, Copier, CopyJob, Pace
 from trading_engine.moving.row_streams import Spool, write_rows
 from trading_engine.spares import Connection
@@ -51,6 +52,18 @@ def copier(source: Connection, target: Connection) -> Copier:
 def copy(source: Connection, target: Connection, condition: sql.Composed) -> None:
     """Open orders, in one go."""
     write_rows(target, ORDERS.name, copier(source, target)._rows(ORDERS, condition))
+
+
+def bitten(source: Connection, made: Copier, table: Table, end: int | None) -> list[Any]:
+    """The keys of all rows that the bites of a slot take, in their order."""
+    query = sql.SQL("SELECT {} FROM {} WHERE {}")
+    return [
+        row
+        for condition in made._bites((1, "A", "B"), table, end)
+        for row in source.execute(
+            query.format(table.columns, sql.Identifier(table.name), condition)
+        ).fetchall()
+    ]
 
 
 def test_a_job_is_told_in_a_line() -> None:
@@ -144,15 +157,7 @@ def test_bites_take_each_row_of_a_slot_once(
     }
     for row in rows:
         source.execute("INSERT INTO closed_orders VALUES (%s, %s, %s, 1)", row)
-    found = [
-        row
-        for condition in copier(source, target)._bites((1, "A", "B"), CLOSED, 1)
-        for row in source.execute(
-            sql.SQL("SELECT symbol, account, order_id FROM closed_orders WHERE {}").format(
-                condition
-            )
-        ).fetchall()
-    ]
+    found = bitten(source, copier(source, target), CLOSED, 1)
     assert sorted(found) == sorted(row for row in rows if "A" <= row[0] < "B")
 
 
@@ -164,13 +169,7 @@ def test_bites_take_each_symbol_once(
     source.execute('CREATE TEMPORARY TABLE symbol_state (symbol text COLLATE "C")')
     source.execute("INSERT INTO symbol_state SELECT 'A' || n FROM generate_series(10, 60) n")
     source.execute("INSERT INTO symbol_state VALUES ('9'), ('B')")
-    found = [
-        row
-        for condition in copier(source, target)._bites((1, "A", "B"), SYMBOLS, None)
-        for row in source.execute(
-            sql.SQL("SELECT * FROM symbol_state WHERE {}").format(condition)
-        ).fetchall()
-    ]
+    found = bitten(source, copier(source, target), SYMBOLS, None)
     assert found == [(f"A{n}",) for n in range(10, 61)]
 
 
@@ -183,13 +182,7 @@ def test_bites_take_each_batch_of_the_log_once(
     source.execute(
         "INSERT INTO slot_log SELECT s, n FROM generate_series(0, 2) s, generate_series(1, 50) n"
     )
-    found = [
-        row
-        for condition in copier(source, target)._bites((1, "A", "B"), LOG, 45)
-        for row in source.execute(
-            sql.SQL("SELECT * FROM slot_log WHERE {}").format(condition)
-        ).fetchall()
-    ]
+    found = bitten(source, copier(source, target), LOG, 45)
     assert found == [(1, n) for n in range(1, 46)]
 
 
