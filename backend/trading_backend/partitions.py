@@ -61,6 +61,13 @@ class Partitions:
         """Whether every partition of the topology has welcomed us and every slot has an owner."""
         return not self.missing()
 
+    def connected(self) -> list[str]:
+        """Partitions of the topology that have welcomed us."""
+        return [
+            link.address.name for link in self._links
+            if link.welcomed and link.address.name in self._wanted
+        ]  # fmt: skip
+
     def missing(self) -> list[str]:
         """What is not ready, in words; empty: everything is."""
         return [

@@ -28,6 +28,7 @@ from trading_operator.planner.observed import (
     PartitionSlot,
     PeerSeen,
     Reach,
+    ReplicaSeen,
     ShardSeen,
     SlotRow,
 )
@@ -167,9 +168,9 @@ class StubComponents:
         peers = (replace(peer, hash_slots=_once(peer.hash_slots)) for peer in node.peers)
         return replace(node, peers=tuple(peers))
 
-    async def replica(self, pod: PodSeen) -> Reach:
+    async def replica(self, pod: PodSeen) -> ReplicaSeen:
         """Reaches everything."""
-        return Reach.PARTITIONS if pod.is_ready else Reach.NOTHING
+        return ReplicaSeen(Reach.PARTITIONS if pod.is_ready else Reach.NOTHING)
 
     def work(self, role: str) -> float | None:
         """Seconds that one unit of a role was as busy as can be so far; None: it tells nothing.

@@ -126,7 +126,8 @@ class Moving:
 
     def nobody_noticed(self) -> None:
         """All laws hold, and every call was clear after one retry at the latest."""
-        assert unclear_after_one_retry(self.folder, self.accounts) == []
+        unclear = unclear_after_one_retry(self.folder, self.accounts)
+        assert not unclear, unclear  # told here: pytest rewrites no assertion of this file
         self.judge()
 
 

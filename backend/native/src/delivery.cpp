@@ -124,11 +124,11 @@ const std::vector<Pending*>& OrderEntry::take(std::size_t partition, std::size_t
 }
 
 void OrderEntry::park(Pending& pending, std::int64_t now_us) {
-  if (pending.retried) {
+  if (pending.lost_us == 0) pending.lost_us = now_us;
+  if (now_us - pending.lost_us >= limits_.hold_us) {
     finish_command(pending, Error::kBusy, nullptr);
     return;
   }
-  pending.retried = true;
   const bool moved =
       pending.draft.symbol != nullptr && pending.draft.symbol->partition != pending.partition;
   if (moved) {
@@ -143,21 +143,20 @@ void OrderEntry::park(Pending& pending, std::int64_t now_us) {
 }
 
 void OrderEntry::unpark(std::int64_t now_us) {
-  // In order of arrival: the first that must go on waiting is younger than all before it.
-  while (!parked_.empty()) {
-    Pending* pending = commands_.find(parked_.front());
-    if (pending != nullptr && pending->state == CommandState::kParked) {
-      const bool rerouted = pending->revision != symbols_.revision();
-      if (!rerouted && now_us - pending->since_us < limits_.hold_us) return;
-      parked_.pop_front();
-      if (rerouted) {
-        leave(*pending);
-        enqueue(*pending, now_us);
-      } else {
-        finish_command(*pending, Error::kBusy, nullptr);
-      }
+  // Routes change more than once in a hand-over, and may lead to the former owner until the last
+  // change: so a command asks after each of them, and what limits that is the time.
+  std::deque<std::uint64_t> parked;
+  parked.swap(parked_);
+  for (const std::uint64_t id : parked) {
+    Pending* pending = commands_.find(id);
+    if (pending == nullptr || pending->state != CommandState::kParked) continue;
+    if (now_us - pending->lost_us >= limits_.hold_us) {
+      finish_command(*pending, Error::kBusy, nullptr);
+    } else if (pending->revision != symbols_.revision()) {
+      leave(*pending);
+      enqueue(*pending, now_us);
     } else {
-      parked_.pop_front();
+      parked_.push_back(id);
     }
   }
 }

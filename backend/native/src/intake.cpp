@@ -155,7 +155,7 @@ Request& OrderEntry::begin_query(const wire::Command& command, int partition, st
   pending.draft.symbol = symbols_.find(text_of(command.symbol));
   pending.partition = partition;
   pending.state = CommandState::kStaged;
-  pending.retried = false;
+  pending.lost_us = 0;
   request.commands.push_back(pending.id);
   request.remaining = 1;
   return request;
@@ -185,7 +185,7 @@ void OrderEntry::stage(Request& request, Action action, const Fields& fields,
   pending.request = request.id;
   pending.item = 0;
   pending.state = CommandState::kStaged;
-  pending.retried = false;
+  pending.lost_us = 0;
   request.commands.push_back(pending.id);
   request.remaining = 1;
   request.orders = action == Action::kPlace || action == Action::kCancelReplace ? 1 : 0;
@@ -208,7 +208,7 @@ void OrderEntry::stage_all_symbols(Request& request, const Caller& caller) {
     pending.draft.symbol = &symbol;
     pending.request = request.id;
     pending.state = CommandState::kStaged;
-    pending.retried = false;
+    pending.lost_us = 0;
     request.commands.push_back(pending.id);
     ++request.remaining;
   }
@@ -226,7 +226,7 @@ void OrderEntry::stage_item(Request& request, Failure failure, const Caller& cal
       pending.request = request.id;
       pending.item = item;
       pending.state = CommandState::kStaged;
-      pending.retried = false;
+      pending.lost_us = 0;
       request.commands.push_back(pending.id);
       ++request.remaining;
       ++request.orders;

@@ -41,6 +41,7 @@ def health_routes(replica: Replica) -> APIRouter:
         return {
             "ready": not reasons,
             "reasons": reasons[:REASONS_MAX],
+            "partitions": replica.partitions.connected(),
             "revision": replica.topology.revision,
         }
 

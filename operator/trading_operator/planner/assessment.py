@@ -17,7 +17,7 @@ from trading_operator.planner.moves.ownership import (
     living_row,
     owner_of,
 )
-from trading_operator.planner.observed import Observed, Reach, Role, SlotRow
+from trading_operator.planner.observed import Observed, Reach, ReplicaSeen, Role, SlotRow
 from trading_operator.planner.topology import (
     WantedCluster,
     same_but_moves,
@@ -89,7 +89,7 @@ def _missing(component: Component, observed: Observed) -> str:
         case Role.PARTITION:
             return partition_missing(name, observed)
         case Role.REPLICA:
-            is_ready = observed.replicas.get(name, Reach.NOTHING) >= Reach.PARTITIONS
+            is_ready = observed.replicas.get(name, ReplicaSeen()).reach >= Reach.PARTITIONS
             return "" if is_ready else "does not answer /readyz with 200"
         case Role.BALANCER:
             return "" if observed.balancer_answers else "does not answer"

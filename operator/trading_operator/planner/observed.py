@@ -120,6 +120,14 @@ class Reach(IntEnum):
 
 
 @dataclass(frozen=True)
+class ReplicaSeen:
+    """A replica's own answer. `partitions` are those it is connected to; None: it does not tell."""
+
+    reach: Reach = Reach.NOTHING
+    partitions: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
 class Failure:
     """A component that ended or could not be started."""
 
@@ -141,7 +149,7 @@ class Observed:
     shards: Mapping[str, ShardSeen] = field(default_factory=dict)
     partitions: Mapping[str, PartitionSeen] = field(default_factory=dict)
     nodes: Mapping[str, NodeSeen] = field(default_factory=dict)
-    replicas: Mapping[str, Reach] = field(default_factory=dict)
+    replicas: Mapping[str, ReplicaSeen] = field(default_factory=dict)
     balancer_answers: bool | None = None
     failures: Mapping[str, Failure] = field(default_factory=dict)
     busy: Mapping[str, str] = field(default_factory=dict)

@@ -36,6 +36,7 @@ from trading_operator.planner.observed import (
     PeerSeen,
     ProcessSeen,
     Reach,
+    ReplicaSeen,
     Role,
     ShardSeen,
     SlotRow,
@@ -122,7 +123,7 @@ def _started(world: Observed, component: Component) -> Observed:
         peer = PeerSeen(name, component.port, True, True, "", False, True, frozenset())
         return replace(world, nodes={**world.nodes, name: NodeSeen(False, (peer,))})
     if component.role is Role.REPLICA:
-        return replace(world, replicas={**world.replicas, name: Reach.PARTITIONS})
+        return replace(world, replicas={**world.replicas, name: ReplicaSeen(Reach.PARTITIONS)})
     if component.role is Role.BALANCER:
         return replace(world, balancer_answers=True)
     return world

@@ -107,7 +107,7 @@ def _available(facts: Facts, previous: ClusterStatus | None) -> Verdict:
         names = sorted({serving(slot, observed) for slot in unserved})
         told = _list(names, ", ")
         problems.append(f"{len(unserved)} of {len(slots)} slots are not served ({told})")
-    if not any(reach >= Reach.SLOTS for reach in observed.replicas.values()):
+    if not any(seen.reach >= Reach.SLOTS for seen in observed.replicas.values()):
         reason = reason or "WaitingForReplica"
         problems.append("no replica reaches the owners of all slots")
     if not observed.balancer_answers:

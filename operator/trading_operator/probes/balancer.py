@@ -17,7 +17,7 @@ async def ask_balancer(host: str, port: int, path: Path) -> Reach:
     Without a replica that answers, a client waits; so whether the balancer itself lives is asked
     at the socket where replicas meet it.
     """
-    reach = await ask_replica(host, port)
+    reach = (await ask_replica(host, port)).reach
     if reach > Reach.NOTHING:
         return reach
     return Reach.REPLICA if await _welcomes(path) else Reach.NOTHING

@@ -9,7 +9,7 @@ OK = 200
 
 async def http_status(host: str, port: int, path: str, timeout_seconds: float = 1.0) -> int | None:
     """The status code of `GET path`; None when there is no complete answer in time."""
-    answer = await _get(host, port, path, 0, timeout_seconds)
+    answer = await http_answer(host, port, path, 0, timeout_seconds)
     return None if answer is None else answer[0]
 
 
@@ -17,16 +17,19 @@ async def http_body(
     host: str, port: int, path: str, bytes_max: int, timeout_seconds: float = 1.0
 ) -> bytes | None:
     """The body of `GET path`; None when there is no complete answer of 200 in time and size."""
-    answer = await _get(host, port, path, bytes_max + 1, timeout_seconds)
+    answer = await http_answer(host, port, path, bytes_max + 1, timeout_seconds)
     if answer is None or answer[0] != OK or len(answer[1]) > bytes_max:
         return None
     return answer[1]
 
 
-async def _get(
-    host: str, port: int, path: str, bytes_max: int, timeout_seconds: float
+async def http_answer(
+    host: str, port: int, path: str, bytes_max: int, timeout_seconds: float = 1.0
 ) -> tuple[int, bytes] | None:
-    """Status and body, of which at most `bytes_max` are read; 0 = the status alone is awaited."""
+    """Status and body, of which at most `bytes_max` are read; 0 = the status alone is awaited.
+
+    None when there is no complete answer in time.
+    """
     try:
         async with asyncio.timeout(timeout_seconds):
             reader, writer = await asyncio.open_connection(host, port)

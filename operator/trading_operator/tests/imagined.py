@@ -42,6 +42,7 @@ from trading_operator.planner.observed import (
     PartitionSlot,
     PeerSeen,
     Reach,
+    ReplicaSeen,
     Role,
     ShardSeen,
     SlotRow,
@@ -169,7 +170,7 @@ class Imagined:
             },
             nodes={name: self._node(name) for name in sorted(ready) if name.startswith("redis-")},
             replicas={
-                pod.name: Reach.PARTITIONS if pod.is_ready else Reach.NOTHING
+                pod.name: ReplicaSeen(Reach.PARTITIONS if pod.is_ready else Reach.NOTHING)
                 for pod in pods
                 if pod.role == Role.REPLICA
             },

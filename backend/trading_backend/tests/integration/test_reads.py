@@ -184,10 +184,12 @@ def test_answers_come_from_the_engine_the_shard_and_redis(
             await check_answers(it)
             ready = await it.http.get("/readyz")
             assert (ready.status_code, ready.json()["reasons"]) == (200, [])
+            assert ready.json()["partitions"] == ["p0"]
             assert (await it.http.get("/readyz/slots")).status_code == 200
             await it.partition.stop()
             reasons = await unready(it, "/readyz")
             assert "partition p0 is not connected" in reasons
+            assert (await it.http.get("/readyz")).json()["partitions"] == []
             # Later: while orders for the slots are held, nobody is told of an outage.
             reasons = await unready(it, "/readyz/slots")
             assert reasons

@@ -168,17 +168,44 @@ def test_a_wrong_owner_without_a_new_route_is_busy_after_the_hold() -> None:
     assert desk.native.in_flight(0) == 0
 
 
-def test_a_second_wrong_owner_is_not_retried() -> None:
+def test_after_each_change_of_routes_a_wrong_owner_is_asked_again_until_the_hold_ends() -> None:
+    """In a hand-over the former owner tells that it gave the slot up before the next has it."""
     desk = two_partitions()
     request = place(desk)
     (command,) = desk.commands()
+    began_us = desk.now_us
+    for _ in range(3):
+        send(desk, 0, reply_to(command, code=Code.WRONG_OWNER))
+        assert desk.native.waiting(0) == 0
+        desk.now_us += 50_000
+        desk.native.set_routes(2, [("", "~", 0)], desk.now_us)
+        assert len(desk.native.take(0, 10, desk.now_us)) > 0
     desk.native.set_routes(2, [("", "~", 1)], desk.now_us)
     send(desk, 0, reply_to(command, code=Code.WRONG_OWNER))
-    assert desk.native.waiting(1) == 1
-    desk.native.take(1, 10, desk.now_us)
+    assert len(desk.native.take(1, 10, desk.now_us)) > 0
+    assert (desk.native.in_flight(0), desk.native.in_flight(1)) == (0, 1)
+    assert not desk.answers
+    desk.now_us = began_us + 250_000
     send(desk, 1, reply_to(command, code=Code.WRONG_OWNER))
     assert code_of(desk, request) == -1008
     assert (desk.native.in_flight(0), desk.native.in_flight(1)) == (0, 0)
+
+
+def test_what_waits_again_for_an_owner_is_refused_when_its_own_hold_ends() -> None:
+    desk = two_partitions()
+    elder = place(desk)
+    send(desk, 0, *(reply_to(c, code=Code.WRONG_OWNER) for c in desk.commands()))
+    desk.now_us += 200_000
+    desk.native.set_routes(2, [("", "~", 0)], desk.now_us)
+    again = desk.commands()
+    younger = place(desk, "11")
+    send(desk, 0, *(reply_to(c, code=Code.WRONG_OWNER) for c in desk.commands()))
+    send(desk, 0, *(reply_to(c, code=Code.WRONG_OWNER) for c in again))
+    desk.now_us += 50_000
+    desk.native.expire(desk.now_us)
+    desk.collect()
+    assert code_of(desk, elder) == -1008
+    assert younger not in desk.answers
 
 
 def test_a_symbol_without_a_slot_is_busy_not_lost() -> None:

@@ -9,7 +9,13 @@ from typing import NamedTuple
 from trading_contract.symbolmove import SymbolMove
 from trading_contract.topology import Topology
 from trading_operator.planner.child_actions import Manifest
-from trading_operator.planner.observed import Failure, NodeSeen, PartitionSeen, Reach, ShardSeen
+from trading_operator.planner.observed import (
+    Failure,
+    NodeSeen,
+    PartitionSeen,
+    ReplicaSeen,
+    ShardSeen,
+)
 from trading_operator.planner.scaling.observed_load import ClusterLoad
 
 PREPARED_ANNOTATION = "hft.trading/prepared-hash"
@@ -95,7 +101,7 @@ class KubernetesSeen:
     configs: Mapping[str, Manifest] = field(default_factory=dict)  # Patroni's, by shard
     partitions: Mapping[str, PartitionSeen] = field(default_factory=dict)
     nodes: Mapping[str, NodeSeen] = field(default_factory=dict)
-    replicas: Mapping[str, Reach] = field(default_factory=dict)  # by pod
+    replicas: Mapping[str, ReplicaSeen] = field(default_factory=dict)  # by pod
     failures: Mapping[str, Failure] = field(default_factory=dict)
     busy: Mapping[str, str] = field(default_factory=dict)
     moves: tuple[SymbolMove, ...] = ()

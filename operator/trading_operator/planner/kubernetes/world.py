@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from trading_operator.planner.actions import Component
 from trading_operator.planner.kubernetes.seen import KubernetesSeen, PodSeen
-from trading_operator.planner.observed import Failure, Observed, ProcessSeen, Reach, Role
+from trading_operator.planner.observed import Failure, Observed, ProcessSeen, ReplicaSeen, Role
 from trading_operator.planner.topology import WantedCluster
 
 # How long a pod may be stuck before only a person can help: schedulers and registries get a chance.
@@ -62,9 +62,8 @@ def observed_of(seen: KubernetesSeen, wanted: WantedCluster, now: float) -> Obse
         partitions=seen.partitions,
         nodes=seen.nodes,
         replicas={
-            name: max(
-                seen.replicas.get(pod.name, Reach.NOTHING) if pod.is_ready else Reach.NOTHING
-                for pod in mine
+            name: _seen_together(
+                [seen.replicas.get(pod.name, ReplicaSeen()) for pod in mine if pod.is_ready]
             )
             for name, mine in pods.items()
             if name.startswith(f"{Role.REPLICA}-")
@@ -75,6 +74,13 @@ def observed_of(seen: KubernetesSeen, wanted: WantedCluster, now: float) -> Obse
         moves=seen.moves,
         load=seen.load,
     )
+
+
+def _seen_together(seen: Collection[ReplicaSeen]) -> ReplicaSeen:
+    """As far as the best of them reaches; the partitions that each one reaches who tells."""
+    best = max(seen, key=lambda each: each.reach, default=ReplicaSeen())
+    told = [each.partitions for each in seen if each.partitions]
+    return replace(best, partitions=frozenset.intersection(*told) if told else None)
 
 
 def pods_by_component(

@@ -86,6 +86,7 @@ def moves_of(cluster: TradingCluster, look: Look, now: float) -> MovesPlan:
         slot_bytes=slot_bytes(slots, observed),
         free_bytes=free_bytes(cluster.spec, observed),
         asks=look.asks,
+        reached={n: seen.partitions for n, seen in observed.replicas.items() if seen.partitions},
     )
     asks = Cluster(
         cluster.metadata.name, topology.revision, cluster.spec.rebalancing.pause_milliseconds_max

@@ -20,6 +20,8 @@ def hindrance(piece: Piece, target: str, world: MovesWorld) -> tuple[MoveReason,
         if name not in world.ready:
             return MoveReason.SOURCE_NOT_READY, f"{name} is not ready"
     between_shards = is_shard(target) and piece.is_whole
+    if piece.is_whole and not between_shards and (cut := world.cut_off(slot.partition, target)):
+        return MoveReason.TARGET_NOT_READY, f"{target} is not connected to {', '.join(cut)}"
     warm = world.warm.get(slot.id, frozenset()) - ({target} if between_shards else frozenset())
     if warm:
         text = f"{', '.join(sorted(warm))} still has a copy of it, from a move before"

@@ -55,6 +55,7 @@ class MovesWorld:
     slot_bytes: Mapping[int, int] = field(default_factory=dict)  # about so much is copied
     free_bytes: Mapping[str, int] = field(default_factory=dict)  # by shard, where it is known
     asks: Asks = field(default_factory=Asks)  # what load asks for
+    reached: Mapping[str, frozenset[str]] = field(default_factory=dict)  # partitions, by replica
 
     @property
     def partitions(self) -> tuple[str, ...]:
@@ -65,6 +66,13 @@ class MovesWorld:
     def shards(self) -> tuple[str, ...]:
         """Those that may be given slots."""
         return tuple(name for name in self.staying if is_shard(name))
+
+    def cut_off(self, source: str, target: str) -> list[str]:
+        """Replicas that would lose what goes there: they reach the source, and not the target."""
+        return sorted(
+            name for name, reached in self.reached.items()
+            if source in reached and target not in reached
+        )  # fmt: skip
 
     def told_by_target(self, order: MoveOrder) -> tuple[MoveProgress, ...]:
         """Progress as the side has it that gets the slots; between shards one partition is both."""

@@ -19,7 +19,7 @@ from trading_operator.planner.kubernetes.wanted import (
     POSTGRES_PORT,
     REPLICA_PORT,
 )
-from trading_operator.planner.observed import NodeSeen, PartitionSeen, Reach, ShardSeen
+from trading_operator.planner.observed import NodeSeen, PartitionSeen, ReplicaSeen, ShardSeen
 from trading_operator.probes.loads import read_replica_load
 from trading_operator.probes.partition import PartitionProbe
 from trading_operator.probes.patroni import read_config, read_member
@@ -61,7 +61,7 @@ class Components(Protocol):
         """A Redis node's view; None when it does not answer."""
         ...
 
-    async def replica(self, pod: PodSeen) -> Reach:
+    async def replica(self, pod: PodSeen) -> ReplicaSeen:
         """How far a replica reaches."""
         ...
 
@@ -169,7 +169,7 @@ class PodComponents:
         """A Redis node's view."""
         return await self._node(pod).ask()
 
-    async def replica(self, pod: PodSeen) -> Reach:
+    async def replica(self, pod: PodSeen) -> ReplicaSeen:
         """A replica's own answer."""
         return await ask_replica(pod.ip, REPLICA_PORT)
 

@@ -27,7 +27,13 @@ from trading_operator.planner.kubernetes.seen import (
     MemberSeen,
     PodSeen,
 )
-from trading_operator.planner.observed import NodeSeen, PartitionSeen, Reach, Role, ShardSeen
+from trading_operator.planner.observed import (
+    NodeSeen,
+    PartitionSeen,
+    ReplicaSeen,
+    Role,
+    ShardSeen,
+)
 from trading_operator.planner.scaling.signals import Tier
 from trading_operator.substrates.kubernetes.api import CHILDREN, CLAIM, MOVE, POD, Body
 from trading_operator.substrates.kubernetes.components import Components
@@ -175,7 +181,7 @@ async def ask(
     members: dict[str, tuple[MemberSeen, ...]] = {}
     partitions: dict[str, PartitionSeen] = {}
     nodes: dict[str, NodeSeen] = {}
-    replicas: dict[str, Reach] = {}
+    replicas: dict[str, ReplicaSeen] = {}
     configs: dict[str, Mapping[str, Any]] = {}
     look = loads.begin()
 

@@ -17,6 +17,7 @@ from trading_operator.planner.observed import (
     PartitionSeen,
     ProcessSeen,
     Reach,
+    ReplicaSeen,
     Role,
     ShardSeen,
 )
@@ -84,13 +85,13 @@ class _Answers:
     shards: dict[str, ShardSeen] = field(default_factory=dict)
     nodes: dict[str, NodeSeen] = field(default_factory=dict)
     partitions: dict[str, PartitionSeen] = field(default_factory=dict)
-    replicas: dict[str, Reach] = field(default_factory=dict)
+    replicas: dict[str, ReplicaSeen] = field(default_factory=dict)
     balancers: dict[str, Reach] = field(default_factory=dict)
 
     def answering(self) -> set[str]:
         """Who said anything at all."""
         spoke = {name for name, seen in self.partitions.items() if seen.state} | set(self.nodes)
-        reaches = {**self.replicas, **self.balancers}
+        reaches = {name: seen.reach for name, seen in self.replicas.items()} | self.balancers
         return spoke | {name for name, reach in reaches.items() if reach > Reach.NOTHING}
 
 

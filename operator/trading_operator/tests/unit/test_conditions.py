@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from trading_contract.status import Phase
 from trading_operator.planner.actions import StopComponent
-from trading_operator.planner.observed import Failure, NodeSeen, Observed, Reach
+from trading_operator.planner.observed import Failure, NodeSeen, Observed, Reach, ReplicaSeen
 from trading_operator.planner.preview import imagine
 from trading_operator.tests.builders import cluster, converged, planned, verdict
 
@@ -36,7 +36,7 @@ def test_available_wants_one_replica_that_reaches_all_slots_and_ready_every_part
     world = converged(wanted)
     running, told = planned(wanted, world).status, {}
     for reach in Reach:
-        replicas = {"replica-0": Reach.NOTHING, "replica-1": reach}
+        replicas = {"replica-0": ReplicaSeen(), "replica-1": ReplicaSeen(reach)}
         status = planned(wanted, replace(world, replicas=replicas), previous=running).status
         told[reach] = verdict(status, "Available")
         assert verdict(status, "Ready")[0] == "False"
@@ -46,7 +46,7 @@ def test_available_wants_one_replica_that_reaches_all_slots_and_ready_every_part
         Reach.SLOTS: ("True", "Reconciled"),
         Reach.PARTITIONS: ("True", "Reconciled"),
     }
-    slots_only = dict.fromkeys(world.replicas, Reach.SLOTS)
+    slots_only = dict.fromkeys(world.replicas, ReplicaSeen(Reach.SLOTS))
     status = planned(wanted, replace(world, replicas=slots_only)).status
     assert verdict(status, "Ready") == ("False", "RollingOut")
 

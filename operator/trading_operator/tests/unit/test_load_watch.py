@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from trading_contract.load import NodeLoad, PartitionLoad, ReplicaLoad, ShardLoad
 from trading_contract.topology import PartitionAddress, ShardAddress, Topology
 from trading_operator.planner.kubernetes.seen import KubernetesSeen, PodSeen
-from trading_operator.planner.observed import NodeSeen, PartitionSeen, Reach, ShardSeen
+from trading_operator.planner.observed import NodeSeen, PartitionSeen, Reach, ReplicaSeen, ShardSeen
 from trading_operator.planner.scaling.signals import DropReason, Tier
 from trading_operator.substrates.kubernetes.components import PodComponents
 from trading_operator.substrates.kubernetes.observe import ask
@@ -112,8 +112,8 @@ class Answering(PodComponents):
     async def node(self, pod: PodSeen) -> NodeSeen | None:
         return None
 
-    async def replica(self, pod: PodSeen) -> Reach:
-        return Reach.PARTITIONS
+    async def replica(self, pod: PodSeen) -> ReplicaSeen:
+        return ReplicaSeen(Reach.PARTITIONS)
 
     async def shard_load(self, shard: str, pods: object, password: str) -> ShardLoad | None:
         return loads.shard(shard, rows_total=self.done, disk_used_bytes=self.shard_size)

@@ -222,35 +222,6 @@ def test_approval_lets_it_go() -> None:
     assert scene.verdict() == (MoveState.DONE, MoveReason.COMPLETED)
 
 
-@pytest.mark.parametrize("name", ["partition-0", "partition-1", "shard-0"])
-def test_it_waits_for_those_who_are_not_ready(name: str) -> None:
-    scene = Scene(TWO, move(symbols="ADAUSDT"))
-    well = scene.world
-    if name == "shard-0":
-        shard = replace(well.shards[name], accepts_writes=False)
-        scene.world = replace(well, shards={name: shard})
-    else:
-        sick = replace(well.partitions[name], state="loading")
-        scene.world = replace(well, partitions={**well.partitions, name: sick})
-    scene.step()
-    reason = scene.status().reason
-    assert scene.verdict()[0] is MoveState.WAITING
-    is_target = name == "partition-1"
-    assert reason == (MoveReason.TARGET_NOT_READY if is_target else MoveReason.SOURCE_NOT_READY)
-    assert name in scene.status().message
-    scene.world = replace(well, moves=scene.world.moves)
-    scene.settle()
-    assert scene.verdict()[0] is MoveState.DONE
-
-
-def test_partitions_of_a_version_before_moves_are_not_asked() -> None:
-    scene = Scene(TWO, move(symbols="ADAUSDT"))
-    old = {n: replace(p, move_kinds=frozenset()) for n, p in scene.world.partitions.items()}
-    scene.world = replace(scene.world, partitions=old)
-    assert scene.step().actions == ()
-    assert scene.verdict() == (MoveState.WAITING, MoveReason.TARGET_NOT_READY)
-
-
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [

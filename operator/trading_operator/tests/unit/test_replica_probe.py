@@ -9,17 +9,17 @@ from collections.abc import Mapping
 import pytest
 from aiohttp import web
 
-from trading_operator.planner.observed import Reach
+from trading_operator.planner.observed import Reach, ReplicaSeen
 from trading_operator.probes.replica import ask_replica
 
 
-async def _ask(statuses: Mapping[str, int]) -> Reach:
+async def _ask(statuses: Mapping[str, int], body: bytes = b"") -> ReplicaSeen:
     """The probe's word on a server that answers these paths so, and 404 to all else."""
     app = web.Application()
     for path, status in statuses.items():
 
         async def answer(_: web.Request, status: int = status) -> web.Response:
-            return web.Response(status=status)
+            return web.Response(status=status, body=body)
 
         app.router.add_get(path, answer)
     runner = web.AppRunner(app)
@@ -42,15 +42,34 @@ async def _ask(statuses: Mapping[str, int]) -> Reach:
 def test_what_it_says_of_all_partitions_and_of_those_with_slots(
     all_of_it: int, slots: int, reach: Reach
 ) -> None:
-    assert asyncio.run(_ask({"/readyz": all_of_it, "/readyz/slots": slots})) is reach
+    assert asyncio.run(_ask({"/readyz": all_of_it, "/readyz/slots": slots})).reach is reach
 
 
 @pytest.mark.parametrize(("status", "reach"), [(200, Reach.PARTITIONS), (503, Reach.REPLICA)])
 def test_one_of_an_older_version_reaches_all_or_itself(status: int, reach: Reach) -> None:
-    assert asyncio.run(_ask({"/readyz": status})) is reach
+    assert asyncio.run(_ask({"/readyz": status})) == ReplicaSeen(reach, None)
+
+
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize(
+    ("body", "partitions"),
+    [
+        (b'{"partitions": ["partition-0", "partition-2"]}', {"partition-0", "partition-2"}),
+        (b'{"partitions": []}', set()),
+        (b'{"ready": true}', None),
+        (b'{"partitions": "partition-0"}', None),
+        (b"[1]", None),
+        (b"nonsense \xff", None),
+    ],
+)
+def test_the_partitions_that_it_is_connected_to(
+    status: int, body: bytes, partitions: set[str] | None
+) -> None:
+    assert asyncio.run(_ask({"/readyz": status}, body)).partitions == partitions
 
 
 def test_nobody_there_reaches_nothing() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        assert asyncio.run(ask_replica("127.0.0.1", closed.getsockname()[1])) is Reach.NOTHING
+        seen = asyncio.run(ask_replica("127.0.0.1", closed.getsockname()[1]))
+        assert seen == ReplicaSeen(Reach.NOTHING, None)
