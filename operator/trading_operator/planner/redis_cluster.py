@@ -131,8 +131,9 @@ def hash_slots_of(name: str, seen: Mapping[str, NodeSeen]) -> int:
 
 def unheard_hash_slots(seen: Mapping[str, NodeSeen]) -> int:
     """How many hash slots nobody who answered owns, but somebody says that another one does."""
-    own = {node.myself.hash_slots for node in seen.values() if node.myself}
-    return len(_claimed(seen) - frozenset[int]().union(*own))
+    own = frozenset(node.myself.hash_slots for node in seen.values() if node.myself)
+    claimed = _distinct(seen)
+    return 0 if claimed == own else len(_union(claimed) - _union(own))
 
 
 def _ids(seen: Mapping[str, NodeSeen]) -> dict[str, str]:
@@ -170,8 +171,17 @@ def _forget(seen: Mapping[str, NodeSeen]) -> Iterable[CommandNode]:
 
 def _claimed(seen: Mapping[str, NodeSeen]) -> frozenset[int]:
     """Hash slots that any node claims for any other."""
-    distinct = {peer.hash_slots for node in seen.values() for peer in node.peers}
-    return frozenset[int]().union(*distinct)
+    return _union(_distinct(seen))
+
+
+def _distinct(seen: Mapping[str, NodeSeen]) -> frozenset[frozenset[int]]:
+    return frozenset(peer.hash_slots for node in seen.values() for peer in node.peers)
+
+
+@lru_cache(maxsize=16)
+def _union(sets: frozenset[frozenset[int]]) -> frozenset[int]:
+    """Cached, as the numbers are: such a set knows its hash."""
+    return frozenset[int]().union(*sets)
 
 
 def _claim(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from trading_operator.planner.actions import CommandNode, TakeHashSlots
 from trading_operator.planner.observed import NodeSeen, PeerSeen
@@ -70,12 +71,18 @@ def _unsettled(views: Mapping[str, PeerSeen], seen: Mapping[str, NodeSeen]) -> s
     return ""
 
 
-def _owned(views: Mapping[str, PeerSeen]) -> dict[str, list[int]]:
+def _owned(views: Mapping[str, PeerSeen]) -> Mapping[str, tuple[int, ...]]:
     """Hash slots by owner, by their own accounts; one that two claim is on its way: not counted."""
-    claims = Counter(number for view in views.values() for number in view.hash_slots)
+    return _counted(tuple((name, v.hash_slots) for name, v in sorted(views.items())))
+
+
+@lru_cache(maxsize=16)
+def _counted(accounts: tuple[tuple[str, frozenset[int]], ...]) -> Mapping[str, tuple[int, ...]]:
+    """Cached: the nodes say the same again, every second; such a set knows its hash."""
+    claims = Counter(number for _, numbers in accounts for number in numbers)
     return {
-        name: [number for number in sorted(view.hash_slots) if claims[number] == 1]
-        for name, view in sorted(views.items()) if view.hash_slots
+        name: tuple(number for number in sorted(numbers) if claims[number] == 1)
+        for name, numbers in accounts if numbers
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Protocol
 
 from trading_contract.moves import MoveOrder
@@ -161,7 +162,13 @@ def shard_hash(topology: Topology, shard: str) -> str:
 
     Which slots it has is read from its rows: moves change them without our doing.
     """
-    symbols = [rules.model_dump(mode="json") for rules in topology.symbols]
+    return _symbols_hash(topology.symbols)
+
+
+@lru_cache(maxsize=4)
+def _symbols_hash(rules: tuple[SymbolRules, ...]) -> str:
+    """Cached: it is asked for each shard, every second."""
+    symbols = [each.model_dump(mode="json") for each in rules]
     return hashlib.sha256(json.dumps([SHARD_FORM, symbols]).encode()).hexdigest()[:12]
 
 
