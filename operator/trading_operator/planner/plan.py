@@ -160,7 +160,9 @@ def _wake_after_seconds(
     if actions or observed.busy:
         return WAKE_SECONDS_ACTIVE
     # Partitions do not wait for us while they move slots, and a pass takes the processor from them.
-    waiting = any(not each.is_ready for each in health.values()) or not moves.are_done(moves.orders)
+    # Those between shards take seconds at least: their end may be seen a little later.
+    none_short = moves.are_done(order for order in moves.orders if order.kind != "shard")
+    waiting = any(not each.is_ready for each in health.values()) or not none_short
     return WAKE_SECONDS_WAITING if waiting else WAKE_SECONDS_IDLE
 
 

@@ -13,6 +13,7 @@ from trading_operator.planner.actions import StopComponent
 from trading_operator.planner.moves.attempts import ATTEMPT_SECONDS_MAX, COPY_BYTES_PER_SECOND
 from trading_operator.planner.moves.soak import SOAK_SECONDS
 from trading_operator.planner.observed import SlotRow
+from trading_operator.planner.plan import WAKE_SECONDS_IDLE
 from trading_operator.tests.builders import cluster, verdict
 from trading_operator.tests.scenes import LETTERS, Scene, move
 
@@ -69,6 +70,11 @@ def test_a_slot_gets_another_shard_at_the_same_partition() -> None:
     assert scene.verdict() == (MoveState.DONE, MoveReason.COMPLETED)
     assert (scene.status().source, scene.status().target) == ("shard-0", "shard-1")
     assert scene.step().actions == ()
+
+
+def test_passes_are_no_closer_while_a_shard_copies() -> None:
+    scene, _ = begun()
+    assert scene.plan().wake_after_seconds == WAKE_SECONDS_IDLE
 
 
 def test_a_part_of_a_slot_is_split_off_first_and_nothing_else_moves() -> None:
