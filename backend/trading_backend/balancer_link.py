@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +32,10 @@ RETRY_SECONDS = 0.1
 class Returnable(Protocol):
     """A connection of a client that may be handed back between two requests."""
 
+    @property
+    def requests_per_second(self) -> float:
+        """How busy it is."""
+
     def leave(self) -> int | None:
         """A descriptor that goes on with it, which is over here; None: it is in use."""
 
@@ -47,13 +51,13 @@ class BalancerLink:
         self.state: Callable[[], Serves] = lambda: Serves.LEAVES
         self.connections: Callable[[], int] = lambda: 0
         self.make: Callable[[], asyncio.BaseProtocol] | None = None
-        self.wanted = 0  # connections that are to be handed back
         self._path = path
         self._replica = replica
         self._channel: Channel | None = None
         self._taken = 0
         self._lost = asyncio.Event()
         self._returnable: set[Returnable] = set()
+        self._going: set[Returnable] = set()  # that are to be handed back, once they are idle
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = BackgroundLoop("load balancer", self._keep)
 
@@ -73,17 +77,21 @@ class BalancerLink:
     def exit(self, connection: Returnable) -> None:
         """It may not be any more."""
         self._returnable.discard(connection)
+        self._going.discard(connection)
+
+    def wants(self, connection: Returnable) -> bool:
+        """Whether it is to be handed back as soon as it is idle."""
+        return connection in self._going
 
     def return_one(self, connection: Returnable) -> None:
-        """Hand this one back, if one is wanted and it is idle."""
+        """Hand this one back, if that is wanted and it is idle."""
         channel = self._channel
-        if self.wanted <= 0 or channel is None or connection not in self._returnable:
+        if channel is None or connection not in self._going:
             return
         descriptor = connection.leave()
         if descriptor is None:
             return
-        self._returnable.discard(connection)
-        self.wanted -= 1
+        self.exit(connection)
         if channel.send(BACK, [descriptor]):
             os.close(descriptor)
         else:
@@ -103,7 +111,7 @@ class BalancerLink:
             await asyncio.sleep(RETRY_SECONDS)
             return
         self._lost.clear()
-        self._taken = self.wanted = 0
+        self._taken = 0
         self._channel = Channel(end, self._on_message, self._drop)
         try:
             while not self._lost.is_set():
@@ -120,7 +128,7 @@ class BalancerLink:
         if self._channel is not None:
             self._channel.close()
             self._channel = None
-        self.wanted = 0
+        self._going.clear()
         self._lost.set()
 
     def _on_message(self, data: bytes, descriptors: list[int]) -> None:
@@ -129,8 +137,8 @@ class BalancerLink:
             self._adopt(each)
         told = parse(data)
         if isinstance(told, Give):
-            self.wanted = told.count
-            for connection in tuple(self._returnable):
+            self._going = evenly_picked(self._returnable, told.count)
+            for connection in tuple(self._going):
                 self.return_one(connection)
         elif told not in (TAKE, WELCOME):
             raise ValueError("a load balancer hands connections over and asks for some back")
@@ -148,3 +156,10 @@ class BalancerLink:
             await asyncio.get_running_loop().connect_accepted_socket(self.make, client)
         except OSError:
             client.close()  # the client is gone, or we are
+
+
+def evenly_picked(connections: Collection[Returnable], count: int) -> set[Returnable]:
+    """So many of them, busy and idle ones in proportion: the work goes along with its share."""
+    ranked = sorted(connections, key=lambda each: each.requests_per_second, reverse=True)
+    count = min(count, len(ranked))
+    return {ranked[(2 * at + 1) * len(ranked) // (2 * count)] for at in range(count)}

@@ -44,7 +44,8 @@ class OrderLaneProtocol(HttpToolsProtocol):
         self._wanted = 0  # bytes that make the held request whole; 0 = not known
         self._paused = False
         self._draining = False
-        self._active_us = time.time_ns() // 1000
+        self._active_us = self._came_us = time.time_ns() // 1000
+        self._served = 0  # requests
         self._head_bytes = -1  # that uvicorn's parser was fed of a head that is not whole
         self._refused = False  # what comes now is thrown away
 
@@ -88,6 +89,7 @@ class OrderLaneProtocol(HttpToolsProtocol):
             if state == COMPLETE:
                 self._active_us = now_us
                 self._wanted = 0
+                self._served += 1
                 self._held = data[size:] if size < len(data) else b""
                 self._serve(request, account, orders)
             elif state == NEED_MORE:
@@ -137,10 +139,15 @@ class OrderLaneProtocol(HttpToolsProtocol):
         self._write(data)
         if self._held:
             self._pump()
-        elif self.link is not None and self.link.wanted > 0:
+        elif self.link is not None and self.link.wants(self):
             self.loop.call_soon(self.link.return_one, self)  # once the answer is written
         if self._paused:
             self._check_reading()
+
+    @property
+    def requests_per_second(self) -> float:
+        """Since the connection came here; see `Returnable`."""
+        return self._served * 1_000_000 / max(1, time.time_ns() // 1000 - self._came_us)
 
     def leave(self) -> int | None:
         """Give the connection up between two requests; see `Returnable`."""
@@ -191,6 +198,7 @@ class OrderLaneProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The next message may take the lane."""
         self._between = True
+        self._served += 1
         self._active_us = time.time_ns() // 1000
         super().on_message_complete()
 

@@ -82,13 +82,14 @@ class Client:
         self._writer.write(order_http({**ORDER, "newClientOrderId": f"c{next(_NUMBERS)}"}))
         return await read_response(self.reader)
 
-    async def trade(self, ended: asyncio.Event) -> int:
+    async def trade(self, ended: asyncio.Event, pause_seconds: float = 0.001) -> int:
         """Place one after another; how many. Raises when the connection ends."""
         placed = 0
         while not ended.is_set():
             assert (await self.order()).startswith(b"HTTP/1.1 200")
             placed += 1
-            await asyncio.sleep(0.001)
+            if pause_seconds:
+                await asyncio.sleep(pause_seconds)
         return placed
 
     def close(self) -> None:
@@ -158,6 +159,31 @@ def test_a_replica_that_comes_gets_its_share_and_one_that_leaves_gives_all(
             await wait_for(lambda: (connections(one), connections(two)) == (0, CLIENTS))
             placed = len(two.cluster.partitions[0].commands)
             await wait_for(lambda: len(two.cluster.partitions[0].commands) > placed + CLIENTS)
+            ended.set()
+            assert all(await asyncio.gather(*work)), "none was hung up on"
+            for client in clients:
+                client.close()
+
+    run(scenario())
+
+
+def test_a_replica_that_comes_gets_its_share_of_the_busy_connections(balanced: Balanced) -> None:
+    async def scenario() -> None:
+        ended = asyncio.Event()
+        async with replica(balanced, "r0") as (one, _), replica(balanced, "r1") as (two, other):
+            other.state = lambda: Serves.LEAVES  # as if it were not there
+            await asyncio.sleep(2 * REPORT_SECONDS)
+            clients = [await balanced.client() for _ in range(CLIENTS)]
+            busy = clients[: CLIENTS // 3]
+            for client in clients:
+                assert (await client.order()).startswith(b"HTTP/1.1 200")
+            work = [asyncio.ensure_future(client.trade(ended, 0)) for client in busy]
+            await asyncio.sleep(2 * REPORT_SECONDS)
+            other.state = lambda: Serves.ALL
+            await wait_for(lambda: connections(two) >= CLIENTS // 2 - 1)
+            before = [len(it.cluster.partitions[0].commands) for it in (one, two)]
+            await wait_for(lambda: len(two.cluster.partitions[0].commands) > before[1] + 50)
+            assert len(one.cluster.partitions[0].commands) > before[0] + 25
             ended.set()
             assert all(await asyncio.gather(*work)), "none was hung up on"
             for client in clients:
