@@ -137,7 +137,6 @@ void OrderEntry::park(Pending& pending, std::int64_t now_us) {
     return;
   }
   pending.state = CommandState::kParked;
-  pending.since_us = now_us;
   pending.revision = symbols_.revision();
   parked_.push_back(pending.id);
 }

@@ -121,7 +121,7 @@ struct Pending {
   std::uint64_t id = 0;
   std::uint64_t request = 0;
   std::uint64_t revision = 0;  // of the routes, when it was parked
-  std::int64_t since_us = 0;   // in this state
+  std::int64_t since_us = 0;   // in this state, but for kParked
   std::int64_t lost_us = 0;    // since when those asked were not the owner; 0 = none said so
   std::uint32_t item = 0;
   int partition = -1;

@@ -31,6 +31,7 @@ from trading_backend.tests.unit.live_replica import (
 from trading_backend.tests.unit.order_desk import ORDER
 
 CLIENTS = 12
+Served = tuple[Replica, BalancerLink]
 _NUMBERS = itertools.count()
 
 
@@ -117,6 +118,20 @@ async def replica(balanced: Balanced, name: str) -> AsyncIterator[tuple[Replica,
         yield it, link
 
 
+@contextlib.asynccontextmanager
+async def clients_of_one(
+    balanced: Balanced,
+) -> AsyncIterator[tuple[list[Client], Served, Served]]:
+    """Connections, a replica that gets them all, and one that serves nobody yet."""
+    async with replica(balanced, "r0") as one, replica(balanced, "r1") as other:
+        other[1].state = lambda: Serves.LEAVES  # as if it were not there
+        await asyncio.sleep(2 * REPORT_SECONDS)
+        clients = [await balanced.client() for _ in range(CLIENTS)]
+        yield clients, one, other
+        for client in clients:
+            client.close()
+
+
 def connections(it: Replica) -> int:
     """That it has now."""
     return len(it.server.server_state.connections)
@@ -147,10 +162,7 @@ def test_a_replica_that_comes_gets_its_share_and_one_that_leaves_gives_all(
 ) -> None:
     async def scenario() -> None:
         ended = asyncio.Event()
-        async with replica(balanced, "r0") as (one, link), replica(balanced, "r1") as (two, other):
-            other.state = lambda: Serves.LEAVES  # as if it were not there
-            await asyncio.sleep(2 * REPORT_SECONDS)
-            clients = [await balanced.client() for _ in range(CLIENTS)]
+        async with clients_of_one(balanced) as (clients, (one, link), (two, other)):
             work = [asyncio.ensure_future(client.trade(ended)) for client in clients]
             await wait_for(lambda: connections(one) == CLIENTS)
             other.state = lambda: Serves.ALL
@@ -161,8 +173,6 @@ def test_a_replica_that_comes_gets_its_share_and_one_that_leaves_gives_all(
             await wait_for(lambda: len(two.cluster.partitions[0].commands) > placed + CLIENTS)
             ended.set()
             assert all(await asyncio.gather(*work)), "none was hung up on"
-            for client in clients:
-                client.close()
 
     run(scenario())
 
@@ -170,10 +180,7 @@ def test_a_replica_that_comes_gets_its_share_and_one_that_leaves_gives_all(
 def test_a_replica_that_comes_gets_its_share_of_the_busy_connections(balanced: Balanced) -> None:
     async def scenario() -> None:
         ended = asyncio.Event()
-        async with replica(balanced, "r0") as (one, _), replica(balanced, "r1") as (two, other):
-            other.state = lambda: Serves.LEAVES  # as if it were not there
-            await asyncio.sleep(2 * REPORT_SECONDS)
-            clients = [await balanced.client() for _ in range(CLIENTS)]
+        async with clients_of_one(balanced) as (clients, (one, _), (two, other)):
             busy = clients[: CLIENTS // 3]
             for client in clients:
                 assert (await client.order()).startswith(b"HTTP/1.1 200")
@@ -186,8 +193,6 @@ def test_a_replica_that_comes_gets_its_share_of_the_busy_connections(balanced: B
             assert len(one.cluster.partitions[0].commands) > before[0] + 25
             ended.set()
             assert all(await asyncio.gather(*work)), "none was hung up on"
-            for client in clients:
-                client.close()
 
     run(scenario())
 
