@@ -375,7 +375,7 @@ void Sequencer::add_published_trade(Symbol& symbol, const core::Event& e, const 
 }
 
 void Sequencer::on_rested(Run& run, const core::Event& e) {
-  ColdOrder& cold = cold_at(e.handle);
+  ColdOrder& cold = cold_.at(e.handle);
   if (run.subject == &run.fresh) {
     cold = run.fresh;
     cold.touch = Touch::kInserted;

@@ -16,10 +16,19 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64U);
 }
 
+// Where in its bucket a key is, or would be.
+template <typename Entries>
+std::size_t slot_of(const Entries& entries, const ClientKey& key) {
+  std::size_t at = static_cast<std::size_t>(key.high) % entries.size();
+  while (entries[at].key.low != 0 && !(entries[at].key == key)) at = (at + 1) % entries.size();
+  return at;
+}
+
 }  // namespace
 
 IdempotencySet::IdempotencySet(std::size_t ended_max, std::int64_t window_us)
-    : table_(1024), ended_max_(ended_max), window_us_(window_us) {
+    : buckets_(2), directory_{0, 1}, ended_max_(ended_max), window_us_(window_us) {
+  for (Bucket& bucket : buckets_) bucket.depth = depth_;
   std::random_device chance;
   for (std::uint64_t& word : secret_) word = static_cast<std::uint64_t>(chance()) << 32U | chance();
 }
@@ -39,42 +48,52 @@ ClientKey IdempotencySet::key_of(std::uint32_t symbol, std::int64_t account,
   return {high, low | 1U};
 }
 
-std::size_t IdempotencySet::slot_of(const ClientKey& key) const {
-  const std::size_t mask = table_.size() - 1;
-  std::size_t at = static_cast<std::size_t>(key.high) & mask;
-  while (table_[at].key.low != 0 && !(table_[at].key == key)) at = (at + 1) & mask;
-  return at;
-}
-
 const IdempotencySet::Entry* IdempotencySet::find(const ClientKey& key) const {
-  const Entry& entry = table_[slot_of(key)];
+  const Entries& entries = *bucket_of(key).entries;
+  const Entry& entry = entries[slot_of(entries, key)];
   return entry.key.low == 0 ? nullptr : &entry;
 }
 
 bool IdempotencySet::insert(const Entry& entry) {
-  if ((used_ + 1) * 10 > table_.size() * 7) grow(table_.size() * 2);
-  Entry& place = table_[slot_of(entry.key)];
+  while (bucket_of(entry.key).used >= kBucketFull) split(entry.key);
+  Bucket& bucket = bucket_of(entry.key);
+  Entry& place = (*bucket.entries)[slot_of(*bucket.entries, entry.key)];
   if (place.key.low != 0) return false;
   place = entry;
+  ++bucket.used;
   ++used_;
   return true;
 }
 
 void IdempotencySet::put(const Entry& entry) {
-  if (!insert(entry)) table_[slot_of(entry.key)] = entry;
+  if (insert(entry)) return;
+  Entries& entries = *bucket_of(entry.key).entries;
+  entries[slot_of(entries, entry.key)] = entry;
 }
 
-void IdempotencySet::reserve(std::size_t more) {
-  std::size_t size = table_.size();
-  while ((used_ + more) * 10 > size * 7) size *= 2;
-  if (size > table_.size()) grow(size);
-}
-
-void IdempotencySet::grow(std::size_t size) {
-  std::vector<Entry> old(size);
-  std::swap(old, table_);
-  for (const Entry& entry : old) {
-    if (entry.key.low != 0) table_[slot_of(entry.key)] = entry;
+void IdempotencySet::split(const ClientKey& key) {
+  const std::uint32_t lower = directory_[directory_at(key)];
+  if (buckets_[lower].depth == depth_) {
+    std::vector<std::uint32_t> twice;
+    twice.reserve(directory_.size() * 2);
+    for (const std::uint32_t each : directory_) twice.insert(twice.end(), 2, each);
+    directory_ = std::move(twice);
+    ++depth_;
+  }
+  const auto upper = static_cast<std::uint32_t>(buckets_.size());
+  const std::uint32_t depth = ++buckets_[lower].depth;
+  buckets_.emplace_back().depth = depth;
+  const std::size_t half = std::size_t{1} << (depth_ - depth);  // of their places in the directory
+  const std::size_t first = directory_at(key) / (half * 2) * (half * 2);
+  std::fill_n(directory_.begin() + static_cast<std::ptrdiff_t>(first + half), half, upper);
+  const std::unique_ptr<Entries> old =
+      std::exchange(buckets_[lower].entries, std::make_unique<Entries>());
+  buckets_[lower].used = 0;
+  for (const Entry& entry : *old) {
+    if (entry.key.low == 0) continue;
+    Bucket& bucket = bucket_of(entry.key);
+    (*bucket.entries)[slot_of(*bucket.entries, entry.key)] = entry;
+    ++bucket.used;
   }
 }
 
@@ -99,21 +118,25 @@ void IdempotencySet::evict(std::int64_t now_us) {
 }
 
 void IdempotencySet::erase(const Ended& ended) {
-  const std::size_t mask = table_.size() - 1;
-  std::size_t hole = slot_of(ended.key);
-  const Entry& entry = table_[hole];
+  Bucket& bucket = bucket_of(ended.key);
+  Entries& entries = *bucket.entries;
+  std::size_t hole = slot_of(entries, ended.key);
+  const Entry& entry = entries[hole];
   if (entry.key.low == 0 || static_cast<std::uint32_t>(entry.order_id) != ended.order_low) return;
   --used_;
+  --bucket.used;
   // Backward shift: entries behind the hole that may live in it move up, so that probing needs no
   // marks.
-  for (std::size_t next = (hole + 1) & mask; table_[next].key.low != 0; next = (next + 1) & mask) {
-    const std::size_t home = static_cast<std::size_t>(table_[next].key.high) & mask;
-    if (((next - home) & mask) >= ((next - hole) & mask)) {
-      table_[hole] = table_[next];
+  constexpr std::size_t kMask = kBucketSize - 1;
+  for (std::size_t next = (hole + 1) & kMask; entries[next].key.low != 0;
+       next = (next + 1) & kMask) {
+    const std::size_t home = static_cast<std::size_t>(entries[next].key.high) & kMask;
+    if (((next - home) & kMask) >= ((next - hole) & kMask)) {
+      entries[hole] = entries[next];
       hole = next;
     }
   }
-  table_[hole] = Entry{};
+  entries[hole] = Entry{};
 }
 
 }  // namespace trading::sequencer

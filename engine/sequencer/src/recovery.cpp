@@ -53,9 +53,6 @@ bool Sequencer::adopt_symbols(SlotRows& rows) {
     symbol.update_seq = symbol.published_update = state.update_seq;
     symbol.sym_seq = state.sym_seq;
   }
-  const std::size_t handles = engine_.handles_past() + rows.open_orders();
-  if (cold_.size() < handles) cold_.resize(handles);
-  idempotency_.reserve(rows.open_orders() + rows.ended().size());
   return true;
 }
 
@@ -78,7 +75,7 @@ bool Sequencer::restore_order(std::uint32_t index, ColdOrder& cold) {
   state.traded = cold.executed > 0;
   core::Handle handle = core::kNoHandle;
   if (engine_.restore(state, &handle) != wire::Code::kOk) return false;
-  cold_at(handle) = cold;
+  cold_.at(handle) = cold;
   count_open(symbols_[index], 1);
   return idempotency_.insert({cold.key, cold.order_id, cold.body_hash});
 }

@@ -223,14 +223,8 @@ BatchPtr Sequencer::refuse(std::uint32_t shard, wire::Code code, std::int64_t no
   return refusals;
 }
 
-ColdOrder& Sequencer::cold_at(core::Handle handle) {
-  if (cold_.size() <= handle) cold_.resize(std::max<std::size_t>(handle + 1, cold_.size() * 2));
-  return cold_[handle];
-}
-
 std::size_t Sequencer::memory_bytes() const {
-  return engine_.memory_bytes() + cold_.capacity() * sizeof(ColdOrder) +
-         idempotency_.memory_bytes();
+  return engine_.memory_bytes() + cold_.memory_bytes() + idempotency_.memory_bytes();
 }
 
 }  // namespace trading::sequencer

@@ -2,9 +2,11 @@
 // it; ended ones leave oldest first, by number and by age (command time: there is no clock here).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -40,7 +42,6 @@ class IdempotencySet {
   // 0: not to be found there.
   void ended(const ClientKey& key, std::int64_t order_id, std::int64_t time_us, std::uint32_t tag);
   void evict(std::int64_t now_us);
-  void reserve(std::size_t more);
   [[nodiscard]] std::size_t size() const { return used_; }
   [[nodiscard]] std::size_t ended_max() const { return ended_max_; }
 
@@ -60,7 +61,8 @@ class IdempotencySet {
     incomplete_us_ = time_us > incomplete_us_ ? time_us : incomplete_us_;
   }
   [[nodiscard]] std::size_t memory_bytes() const {
-    return table_.capacity() * sizeof(Entry) + ended_.size() * sizeof(Ended);
+    return buckets_.size() * (sizeof(Bucket) + sizeof(Entries)) +
+           directory_.capacity() * sizeof(std::uint32_t) + ended_.size() * sizeof(Ended);
   }
 
  private:
@@ -70,11 +72,33 @@ class IdempotencySet {
     std::uint32_t tag;
     std::uint32_t order_low;  // the key may be another order's by the time this one leaves
   };
-  [[nodiscard]] std::size_t slot_of(const ClientKey& key) const;
-  void erase(const Ended& ended);
-  void grow(std::size_t size);
+  static constexpr std::size_t kBucketSize = 512;
+  static constexpr std::size_t kBucketFull = kBucketSize * 7 / 10;
+  using Entries = std::array<Entry, kBucketSize>;  // open addressing, linear probing
+  struct Bucket {
+    std::unique_ptr<Entries> entries = std::make_unique<Entries>();
+    std::uint32_t used = 0;
+    std::uint32_t depth = 0;  // how many leading bits all keys that may lie here have in common
+  };
 
-  std::vector<Entry> table_;  // open addressing, linear probing, power of two
+  [[nodiscard]] std::size_t directory_at(const ClientKey& key) const {
+    return static_cast<std::size_t>(key.high >> (64U - depth_));
+  }
+  [[nodiscard]] const Bucket& bucket_of(const ClientKey& key) const {
+    return buckets_[directory_[directory_at(key)]];
+  }
+  [[nodiscard]] Bucket& bucket_of(const ClientKey& key) {
+    return buckets_[directory_[directory_at(key)]];
+  }
+  void split(const ClientKey& key);
+  void erase(const Ended& ended);
+
+  // Extendible hashing (Fagin, Nievergelt, Pippenger, Strong: ACM TODS 4, 1979): it grows by one
+  // bucket at a time. A table that doubles holds up every order meanwhile: for seconds with
+  // millions of them, where fresh memory is slow to come by.
+  std::vector<Bucket> buckets_;
+  std::vector<std::uint32_t> directory_;  // index of a bucket, by the leading bits of a key
+  unsigned depth_ = 1;                    // how many bits that is
   std::size_t used_ = 0;
   std::deque<Ended> ended_;
   std::deque<Ended> recent_;  // the last ones that have a tag

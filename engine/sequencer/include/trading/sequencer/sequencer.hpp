@@ -14,7 +14,7 @@
 
 #include "trading/core/matching_engine.hpp"
 #include "trading/sequencer/batch.hpp"
-#include "trading/sequencer/cold_order.hpp"
+#include "trading/sequencer/cold_orders.hpp"
 #include "trading/sequencer/idempotency.hpp"
 #include "trading/sequencer/log_format.hpp"
 #include "trading/sequencer/publications.hpp"
@@ -268,7 +268,6 @@ class Sequencer {
   void query_depth(Run& run);
   Publication changes_of(Symbol& symbol, std::uint32_t index, std::int64_t now_us, bool* whole);
   Publication snapshot(Symbol& symbol, std::uint32_t index, std::int64_t now_us);
-  ColdOrder& cold_at(core::Handle handle);
   bool adopt_symbols(SlotRows& rows);
   bool restore_order(std::uint32_t index, ColdOrder& cold);
   void count(const Run& run);
@@ -282,7 +281,7 @@ class Sequencer {
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> slots_by_first_;  // the active ones
   std::vector<Shard> shards_;
-  std::vector<ColdOrder> cold_;  // by the core's handle
+  ColdOrders cold_;
   IdempotencySet idempotency_;
   std::shared_ptr<BatchPool> pool_;
   Shard* shard_ = nullptr;  // whose batch is being filled
