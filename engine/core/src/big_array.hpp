@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <type_traits>
 
@@ -33,6 +34,22 @@ inline void* allocate_big(std::size_t bytes) {
   return memory;
 }
 
+// The same, all zeros; a large one is zeroed by the kernel, part by part as it is touched.
+inline void* allocate_zeros(std::size_t bytes) {
+  if (bytes < kHugePageBytes) {
+    void* memory = std::calloc(1, bytes);
+    TRADING_CHECK(memory != nullptr);
+    return memory;
+  }
+  void* memory = allocate_big(bytes);
+#ifdef __linux__
+  const std::size_t whole = (bytes + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
+  if (madvise(memory, whole, MADV_DONTNEED) == 0) return memory;
+#endif
+  std::memset(memory, 0, bytes);
+  return memory;
+}
+
 struct Freed {
   void operator()(void* memory) const { std::free(memory); }
 };
@@ -47,6 +64,15 @@ class BigArray {
   explicit BigArray(std::size_t size)
       : data_(static_cast<T*>(allocate_big(size * sizeof(T)))), size_(size) {
     std::uninitialized_value_construct_n(data_.get(), size);
+  }
+
+  // Of values that are all zeros; a large one costs nothing until it is touched.
+  static BigArray zeros(std::size_t size) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    BigArray made;
+    made.data_.reset(static_cast<T*>(allocate_zeros(size * sizeof(T))));
+    made.size_ = size;
+    return made;
   }
 
   [[nodiscard]] std::size_t size() const { return size_; }

@@ -125,6 +125,24 @@ MUTANTS = [
         "if (from_home >= from_hole) {",
         "if (from_home > from_hole + 1) {",
     ),
+    Mutant(
+        "former_id_table_not_searched",
+        "id_table.hpp",
+        "return find_former(id, pool);",
+        "return kNoHandle;",
+    ),
+    Mutant(
+        "id_put_where_nothing_is_moved_any_more",
+        "id_table.cpp",
+        "  if (i < moved_) return false;\n",
+        "",
+    ),
+    Mutant(
+        "moved_id_stays_behind",
+        "id_table.cpp",
+        "    slot.mark = kGone;\n",
+        "",
+    ),
     # FOK and self-trade prevention
     Mutant(
         "fok_ignores_the_limit",

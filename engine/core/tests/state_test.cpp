@@ -242,7 +242,9 @@ TEST_CASE("the id table finds any ids, dense, sparse or alike in their low bits"
     IdTable table;
     std::map<std::int64_t, Handle> model;
     for (int i = 0; i < 20'000; ++i) {
-      const std::int64_t id = (1 + static_cast<std::int64_t>(random.below(800))) * stride;
+      // More and more of them: finds and ends fall into the time in which a larger table is filled.
+      const std::uint64_t ids = 40 + static_cast<std::uint64_t>(i) / 10;
+      const std::int64_t id = (1 + static_cast<std::int64_t>(random.below(ids))) * stride;
       const auto found = model.find(id);
       REQUIRE(table.find(id, pool) == (found == model.end() ? kNoHandle : found->second));
       if (found == model.end()) {

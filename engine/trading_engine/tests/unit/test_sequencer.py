@@ -495,34 +495,3 @@ def test_the_first_change_after_a_quiet_time_is_in_the_stored_book_at_once() -> 
     world.sequencer.snapshots(0, world.now_us)  # what is stored now and then is no change
     world.one(place(BUY, 102, 5))
     assert is_stored(after_us=5_000)
-
-
-def test_memory_comes_in_small_steps_however_many_orders_there_are() -> None:
-    symbols = [f"S{n:02d}" for n in range(16)]
-    sequencer = Harness(*symbols).sequencer
-    before, steps = sequencer.memory_bytes, []
-    for batch in range(100):
-        orders = [
-            place(BUY, 1 + number % 50, 1, symbol=symbols[number % 16]) for number in range(1500)
-        ]
-        assert sequencer.enqueue(7, b"".join(each.pack() for each in orders))
-        assert sequencer.sequence(0, 1_000_000 + batch, len(orders)).commands == len(orders)
-        steps.append(sequencer.memory_bytes - before)
-        before = sequencer.memory_bytes
-    assert sequencer.open_orders == 150_000
-    assert sum(steps) > 150_000 * 250
-    # A chunk of the core, one of what is cold, and the tables of ids of the symbols, which double.
-    assert max(steps) < 6 << 20
-
-
-def test_of_many_client_ids_the_last_to_end_and_all_open_ones_are_known() -> None:
-    world = Harness(ended_max=2000)
-    orders = [place(BUY, 100, 1, client_id=f"m{number}") for number in range(9000)]
-    numbers = [reply[-1].order_id for reply in world.ask(*orders)]
-    ends = [about(Kind.CANCEL, number) for number in numbers[:6000]]
-    assert {reply[-1].code for reply in world.ask(*ends)} == {Code.OK}
-    again = [reply[-1] for reply in world.ask(*orders[4000:])]
-    assert [reply.order_id for reply in again] == numbers[4000:]
-    assert world.sequencer.idempotency_entries == 3000 + 2000
-    news = [reply[-1].order_id for reply in world.ask(*orders[:4000])]
-    assert news == list(range(9001, 13_001))
