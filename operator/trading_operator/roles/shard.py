@@ -17,7 +17,11 @@ from trading_contract.tradingcluster import Durability
 from trading_operator.planner.kubernetes.durability import patroni_config
 from trading_operator.probes.patroni_commands import USER as OPERATOR_USER
 from trading_operator.substrates.kubernetes.children.shards import SCOPE_LABEL
-from trading_operator.substrates.processes.postgres import SETTINGS, postgres_folder
+from trading_operator.substrates.processes.postgres import (
+    SETTINGS,
+    WAL_SEGMENT_MEGABYTES,
+    postgres_folder,
+)
 
 POSTGRES_PORT = 5432
 PATRONI_PORT = 8008
@@ -74,7 +78,12 @@ def configuration(
         },
         "bootstrap": {
             "dcs": patroni_config(settings.members, Durability(settings.durability)),
-            "initdb": ["data-checksums", {"encoding": "UTF8"}, {"locale": "C"}],
+            "initdb": [
+                "data-checksums",
+                {"encoding": "UTF8"},
+                {"locale": "C"},
+                {"wal-segsize": str(WAL_SEGMENT_MEGABYTES)},
+            ],
         },
         "postgresql": {
             "listen": f"0.0.0.0:{POSTGRES_PORT}",

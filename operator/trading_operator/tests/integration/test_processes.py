@@ -47,6 +47,8 @@ def test_down_stops_everything_and_up_finds_the_data_and_the_ports_again(running
     first = running.wait_ready(generation)
     control = running.layout.shard_data("shard-0") / "global" / "pg_control"
     identity = control.stat().st_ino
+    segments = (control.parents[1] / "pg_wal").glob("0*")
+    assert {segment.stat().st_size for segment in segments} == {4 << 20}
     running.stop()
     assert running.pids() == {}
     running.start()

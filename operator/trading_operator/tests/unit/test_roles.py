@@ -58,6 +58,11 @@ def test_what_is_acknowledged_is_on_disk() -> None:
     assert wanted["full_page_writes"] == "on"
 
 
+def test_a_new_segment_of_the_log_holds_nobody_up() -> None:
+    document: dict[str, Any] = configuration(_settings(), "demo-shard-0-1", "10.0.0.5", PASSWORDS)
+    assert {"wal-segsize": "4"} in document["bootstrap"]["initdb"]
+
+
 def test_nobody_gets_in_without_a_password() -> None:
     document = configuration(_settings(), "demo-shard-0-1", "10.0.0.5", PASSWORDS)
     rules = document["postgresql"]["pg_hba"]
