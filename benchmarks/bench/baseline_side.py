@@ -15,8 +15,8 @@ import psycopg
 
 from bench.processes import BenchError, free_port, is_listening, stop, wait_until
 from trading_operator.substrates.processes.postgres import (
-    FOLDER_OPTIONS,
     SETTINGS,
+    folder_arguments,
     page_compression,
     postgres_folder,
 )
@@ -50,7 +50,8 @@ class BaselineDatabase:
         identity: dict[str, object] = _as_postgres()
         made = subprocess.run(  # type: ignore[call-overload]
             [
-                binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", *FOLDER_OPTIONS,
+                binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust",
+                *folder_arguments(),
             ],
             cwd=self.folder, capture_output=True, text=True, check=False, timeout=180, **identity,
         )  # fmt: skip

@@ -18,6 +18,10 @@ namespace trading::core {
 
 inline constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 
+inline std::size_t in_huge_pages(std::size_t bytes) {
+  return (bytes + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
+}
+
 // Uninitialised; freed by std::free. Ends the process when there is none.
 inline void* allocate_big(std::size_t bytes) {
   if (bytes < kHugePageBytes) {
@@ -25,7 +29,7 @@ inline void* allocate_big(std::size_t bytes) {
     TRADING_CHECK(memory != nullptr);
     return memory;
   }
-  const std::size_t whole = (bytes + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
+  const std::size_t whole = in_huge_pages(bytes);
   void* memory = std::aligned_alloc(kHugePageBytes, whole);
   TRADING_CHECK(memory != nullptr);
 #ifdef __linux__
@@ -43,8 +47,7 @@ inline void* allocate_zeros(std::size_t bytes) {
   }
   void* memory = allocate_big(bytes);
 #ifdef __linux__
-  const std::size_t whole = (bytes + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
-  if (madvise(memory, whole, MADV_DONTNEED) == 0) return memory;
+  if (madvise(memory, in_huge_pages(bytes), MADV_DONTNEED) == 0) return memory;
 #endif
   std::memset(memory, 0, bytes);
   return memory;

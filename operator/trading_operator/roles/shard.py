@@ -18,8 +18,8 @@ from trading_operator.planner.kubernetes.durability import patroni_config
 from trading_operator.probes.patroni_commands import USER as OPERATOR_USER
 from trading_operator.substrates.kubernetes.children.shards import SCOPE_LABEL
 from trading_operator.substrates.processes.postgres import (
+    FOLDER_OPTIONS,
     SETTINGS,
-    WAL_SEGMENT_MEGABYTES,
     postgres_folder,
 )
 
@@ -78,12 +78,7 @@ def configuration(
         },
         "bootstrap": {
             "dcs": patroni_config(settings.members, Durability(settings.durability)),
-            "initdb": [
-                "data-checksums",
-                {"encoding": "UTF8"},
-                {"locale": "C"},
-                {"wal-segsize": str(WAL_SEGMENT_MEGABYTES)},
-            ],
+            "initdb": [{name: value} if value else name for name, value in FOLDER_OPTIONS.items()],
         },
         "postgresql": {
             "listen": f"0.0.0.0:{POSTGRES_PORT}",

