@@ -14,7 +14,9 @@ from trading_contract.durations import Durations
 from trading_contract.wire import Code
 from trading_engine._core import Batch, Sequencer
 from trading_engine.moving.steps import Step
+from trading_engine.shard_connection import ShardConnection
 from trading_engine.shard_writer import ShardWriter, Statement
+from trading_engine.waiting import COMMANDS_MAX, COMMANDS_WEIGHT
 
 # Of a hold-up: (what waits is refused, surely not applied; what was matched is told to be unknown,
 # and still resolved). A commit that only hangs gets longer, but less than a replica waits.
@@ -34,6 +36,9 @@ class Rim(Protocol):
 
     def publish(self, publications: list[tuple[str, bytes, bool]]) -> None:
         """Something is durable and may be told."""
+
+    def wait_together(self) -> None:
+        """One more pipeline has nothing to do but to wait; where none has, a shard may answer."""
 
 
 @dataclass
@@ -72,6 +77,7 @@ class CommitPipeline:
         self._through = 0
         self._refusing = False
         self._under_way: asyncio.Future[Any] | None = None
+        self._usual_commands = 0.0
         self._ahead: _Prepared | None = None
         self._step: Step | None = None
         self._published = 0.0
@@ -86,6 +92,11 @@ class CommitPipeline:
             and not self._sequencer.waiting(self.index)
             and not self._sequencer.held(self.index)
         )
+
+    @property
+    def waits_for(self) -> ShardConnection | None:
+        """Whose answer this waits for; None: it has other work, or will have."""
+        return self._writer.waits_for if self._usual_commands <= COMMANDS_MAX else None
 
     async def settled(self) -> None:
         """Until everything that is applied now is durable, whatever comes meanwhile."""
@@ -181,6 +192,7 @@ class CommitPipeline:
         now = time.monotonic()
         if self._open_commands:
             self.wait_durations.add(now - self._opened)
+        self._usual_commands += (self._open_commands - self._usual_commands) * COMMANDS_WEIGHT
         self._open_commands = 0
         self._sealed += 1
         publications: list[tuple[str, bytes, bool]] = []
@@ -219,7 +231,9 @@ class CommitPipeline:
         begun = time.monotonic()
         sent = self._under_way = self._writer.send(self._owner, prepared.batch)
         with self._hold_up(prepared, HANGS_SECONDS):
-            self._match()
+            self._rim.wait_together()
+            if not sent.done():
+                self._match()
             outcome = await sent
         if not self._writer.is_committed(outcome):
             with self._hold_up(prepared, AWAY_SECONDS):

@@ -37,6 +37,7 @@ from trading_engine.server import PartitionServer
 from trading_engine.settings import EngineSettings
 from trading_engine.topology_file import TopologyWatch, read_topology
 from trading_engine.trimming import LogTrimmer
+from trading_engine.waiting import Standby
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class Partition:
             self._holdings.owned, self.incarnation, settings.log_retention_seconds,
             settings.log_trim_seconds,
         )  # fmt: skip
+        self._standby = Standby()
         self._listed: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending = False
@@ -170,6 +172,10 @@ class Partition:
         """Told once it is durable."""
         if publications:
             self._publisher.offer(publications)
+
+    def wait_together(self) -> None:
+        """Sleep until a shard answers, if that is all that any pipeline can do."""
+        self._standby.wait([each.waits_for for each in self._holdings.pipelines.values()])
 
     def slots_changed(self) -> None:
         """Tell the replicas."""

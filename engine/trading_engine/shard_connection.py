@@ -83,7 +83,7 @@ class ShardConnection:
         self._is_pipeline = False  # several statements are under way, a sync behind them
         pgconn.nonblocking = 1
         pgconn.notice_handler = self._on_notice
-        self._loop.add_reader(self._socket, self._on_readable)
+        self._loop.add_reader(self._socket, self.take_answer)
 
     @classmethod
     async def open(cls, conninfo: str) -> ShardConnection:
@@ -101,6 +101,11 @@ class ShardConnection:
     def alive(self) -> bool:
         """Whether a statement may be sent."""
         return self._socket >= 0
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether a statement was sent whole and has no outcome yet."""
+        return self._done is not None and self.alive and not self._writing
 
     def serve_first(self) -> None:
         """Let the server's process come before others, where it is on this machine."""
@@ -178,6 +183,33 @@ class ShardConnection:
             lambda: self._pgconn.send_query_prepared(name, list(values)), seconds_max=10
         )
 
+    def fileno(self) -> int:
+        """The socket, for those who poll; negative when it is lost."""
+        return self._socket
+
+    def take_answer(self) -> None:
+        """Take what the server has sent; a statement that is answered whole ends by it."""
+        try:
+            self._pgconn.consume_input()
+            while not self._pgconn.is_busy():
+                result = self._pgconn.get_result()
+                if result is None and self._is_pipeline and self._pgconn.status == pq.ConnStatus.OK:
+                    continue  # the end of one of them
+                if result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC:
+                    self._pgconn.exit_pipeline_mode()
+                    self._is_pipeline = False
+                    result = None
+                if result is None:
+                    self._finish_statement()
+                    return
+                if result.status != pq.ExecStatus.PIPELINE_ABORTED:  # not even tried
+                    self._last = _outcome_of(result, self._warning)
+        except psycopg.Error as error:
+            self._fail(str(error))
+            return
+        if self._writing:
+            self._flush()
+
     def close(self) -> None:
         """Close the socket; a statement under way ends as lost."""
         self._fail("closed")
@@ -226,28 +258,6 @@ class ShardConnection:
         if severity == b"WARNING":
             text = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"warning"
             self._warning = text.decode(errors="replace")
-
-    def _on_readable(self) -> None:
-        try:
-            self._pgconn.consume_input()
-            while not self._pgconn.is_busy():
-                result = self._pgconn.get_result()
-                if result is None and self._is_pipeline and self._pgconn.status == pq.ConnStatus.OK:
-                    continue  # the end of one of them
-                if result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC:
-                    self._pgconn.exit_pipeline_mode()
-                    self._is_pipeline = False
-                    result = None
-                if result is None:
-                    self._finish_statement()
-                    return
-                if result.status != pq.ExecStatus.PIPELINE_ABORTED:  # not even tried
-                    self._last = _outcome_of(result, self._warning)
-        except psycopg.Error as error:
-            self._fail(str(error))
-            return
-        if self._writing:
-            self._flush()
 
     def _finish_statement(self) -> None:
         if self._pgconn.status != pq.ConnStatus.OK:

@@ -113,6 +113,12 @@ class ShardWriter:
             self._connection.start(parameters, _BINARY, done, COMMIT_SECONDS_MAX)
         return outcome
 
+    @property
+    def waits_for(self) -> ShardConnection | None:
+        """The connection, while the shard has a statement and nothing is left to do for it."""
+        connection = self._connection
+        return connection if connection is not None and connection.only_waits else None
+
     def is_committed(self, outcome: Outcome) -> bool:
         """True: durable. False: `resolve` it. Raises `InvariantError` when that would be wrong."""
         if outcome.good:

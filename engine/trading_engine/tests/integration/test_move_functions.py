@@ -159,3 +159,25 @@ def test_nobody_changes_the_owner_past_the_functions(held: Site) -> None:
             pytest.raises(psycopg.errors.InsufficientPrivilege),
         ):
             connection.execute(f"UPDATE slot_owner SET {change}")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("first_sym = 'Z', past_sym = 'A'", "first_sym Z is not below past_sym A"),
+        ("past_sym = first_sym", "is not below"),
+        ("state = 'OPEN'", "no state OPEN"),
+    ],
+)
+def test_a_row_that_makes_no_sense_is_refused_to_the_administrator_too(
+    change: str, told: str, held: Site
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match=told):
+        held.rows(f"UPDATE slot_owner SET {change} WHERE slot_id = 1")
+    with pytest.raises(psycopg.errors.CheckViolation, match=told):
+        held.rows(
+            "CREATE TEMPORARY TABLE another AS SELECT * FROM slot_owner WHERE slot_id = 1;"
+            f"UPDATE another SET slot_id = 99, {change};"
+            "INSERT INTO slot_owner SELECT * FROM another"
+        )
+    assert state(held) == BEFORE
