@@ -50,8 +50,9 @@ class Haste:
         elif self._idle is None:
             self._idle = IdleTime(self._statistics)
             self._is_told = False
-        elif (idle := self._idle.lately()) is not None:
-            self._change(idle >= (IDLE_SHARE_END if self._at_once else IDLE_SHARE_BEGIN))
+        else:
+            enough = self._idle.is_enough(self._at_once, IDLE_SHARE_BEGIN, IDLE_SHARE_END)
+            self._change(enough)
 
     def _change(self, at_once: bool) -> None:
         if at_once is self._at_once:

@@ -42,16 +42,16 @@ class Standby:
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
-            idle = self._idle.lately() or 0.0
-            self._has_time = idle >= (IDLE_SHARE_END if self._has_time else IDLE_SHARE_BEGIN)
-        waited_for = [each for each in connections if each is not None]
-        if self._has_time and len(waited_for) == len(connections):
+            begin, end = IDLE_SHARE_BEGIN, IDLE_SHARE_END
+            self._has_time = self._idle.is_enough(self._has_time, begin, end)
+        if not self._has_time:
+            return
+        waited_for = [each for each in connections if each is not None and each.only_waits]
+        if len(waited_for) == len(connections):
             _wait_for_any(waited_for, now + SECONDS_MAX)
 
 
 def _wait_for_any(connections: Sequence[ShardConnection], deadline: float) -> None:
-    if not all(each.only_waits for each in connections):
-        return
     by_socket = {each.fileno(): each for each in connections}
     poll = select.poll()
     for socket in by_socket:

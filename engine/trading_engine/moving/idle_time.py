@@ -29,6 +29,11 @@ class IdleTime:
             self._lately = before * KEPT + now * (1 - KEPT)
         return self._lately
 
+    def is_enough(self, was: bool, begin: float, end: float) -> bool:
+        """Whether of late it is at least `begin`, or still `end`; as it `was` while not known."""
+        lately = self.lately()
+        return was if lately is None else lately >= (end if was else begin)
+
     def share(self) -> float | None:
         """Of the time since the last look; None: not known, or it was just now."""
         before, self._seen = self._seen, self._read()

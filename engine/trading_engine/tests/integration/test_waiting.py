@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from trading_engine.shard_connection import Outcome, ShardConnection
-from trading_engine.tests.integration.postgres_server import PASSWORD, PostgresServer
+from trading_engine.tests.integration.machine import Machine, connect
+from trading_engine.tests.integration.postgres_server import PostgresServer
 from trading_engine.waiting import LOOK_SECONDS, SECONDS_MAX, Standby
 
 IDLE_TICKS, BUSY_TICKS = 2000, 1000
@@ -16,18 +17,13 @@ LONG = "SELECT pg_sleep(60)"
 
 async def standby(folder: Path, idle_ticks: int = IDLE_TICKS) -> Standby:
     """Of a machine that has time to spare, unless told otherwise."""
-    statistics = folder / f"idle-{idle_ticks}"
-    statistics.write_text("cpu  0 0 0 0 0 0 0 0")
-    made = Standby(statistics)
-    statistics.write_text(f"cpu  {BUSY_TICKS} 0 0 {idle_ticks} 0 0 0 0")
+    folder /= f"idle-{idle_ticks}"
+    folder.mkdir()
+    machine = Machine(folder)
+    made = Standby(machine.statistics)
+    machine.spend(BUSY_TICKS, idle_ticks)
     await asyncio.sleep(LOOK_SECONDS)
     return made
-
-
-async def connect(postgres: PostgresServer) -> ShardConnection:
-    """To the database of nobody."""
-    where = f"host=127.0.0.1 port={postgres.port} dbname=postgres"
-    return await ShardConnection.open(f"{where} user=postgres password={PASSWORD}")
 
 
 async def begun(connection: ShardConnection, statement: str) -> asyncio.Task[Outcome]:
@@ -51,7 +47,7 @@ def test_the_first_answer_ends_the_wait_and_the_others_stay_under_way(
 ) -> None:
     async def work() -> None:
         standing = await standby(tmp_path)
-        slow, quick = await connect(postgres), await connect(postgres)
+        (slow, _), (quick, _) = await connect(postgres), await connect(postgres)
         never = await begun(slow, LONG)
         answered = await begun(quick, "SELECT 7 FROM pg_sleep(0.05)")
         await waits_until(standing, slow, quick)
@@ -69,14 +65,13 @@ def test_the_wait_is_bounded_and_a_lost_connection_ends_it(
 ) -> None:
     async def work() -> None:
         standing = await standby(tmp_path)
-        connection = await connect(postgres)
-        pid = (await connection.ask("SELECT pg_backend_pid()")).rows[0][0]
+        connection, pid = await connect(postgres)
         asked = await begun(connection, LONG)
         before = time.monotonic()
         standing.wait([connection])
         assert time.monotonic() - before >= SECONDS_MAX and connection.only_waits
-        other = await connect(postgres)
-        await other.ask("SELECT pg_terminate_backend($1::int)", [pid])
+        other, _ = await connect(postgres)
+        await other.ask("SELECT pg_terminate_backend($1::int)", [b"%d" % pid])
         await waits_until(standing, connection)
         outcome = await asked
         assert outcome.lost or outcome.sqlstate == "57P01"
@@ -91,7 +86,7 @@ def test_nobody_waits_where_one_has_work_or_the_machine_has_no_time_to_spare(
 ) -> None:
     async def work() -> None:
         idle, busy = await standby(tmp_path), await standby(tmp_path, BUSY_TICKS // 20)
-        connection, free = await connect(postgres), await connect(postgres)
+        (connection, _), (free, _) = await connect(postgres), await connect(postgres)
         asked = await begun(connection, LONG)
 
         def seconds(standing: Standby, *connections: ShardConnection | None) -> float:
