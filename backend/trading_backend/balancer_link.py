@@ -6,16 +6,18 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from trading_backend.background import BackgroundLoop
+from trading_backend.balancer.choosing import picked
 from trading_backend.hand_over import (
-    BACK,
     REPORT_SECONDS,
     TAKE,
     WELCOME,
+    Back,
     Channel,
     Give,
     Report,
@@ -27,14 +29,15 @@ from trading_backend.hand_over import (
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.1
+RATES_SECONDS = 2.0  # of which requests a second are told
 
 
 class Returnable(Protocol):
     """A connection of a client that may be handed back between two requests."""
 
     @property
-    def requests_per_second(self) -> float:
-        """How busy it is."""
+    def requests_total(self) -> int:
+        """Since it came here."""
 
     def leave(self) -> int | None:
         """A descriptor that goes on with it, which is over here; None: it is in use."""
@@ -43,13 +46,14 @@ class Returnable(Protocol):
 class BalancerLink:
     """Keeps the socket to the balancer, made anew whenever that is lost.
 
-    `state` and `connections` are asked before each report; `make` makes the protocol of a
-    connection that comes.
+    `state`, `connections` and `requests` (of all of these so far) are asked before each report;
+    `make` makes the protocol of a connection that comes.
     """
 
     def __init__(self, path: Path, replica: str) -> None:
         self.state: Callable[[], Serves] = lambda: Serves.LEAVES
         self.connections: Callable[[], int] = lambda: 0
+        self.requests: Callable[[], int] = lambda: 0
         self.make: Callable[[], asyncio.BaseProtocol] | None = None
         self._path = path
         self._replica = replica
@@ -58,6 +62,11 @@ class BalancerLink:
         self._lost = asyncio.Event()
         self._returnable: set[Returnable] = set()
         self._going: set[Returnable] = set()  # that are to be handed back, once they are idle
+        self._counted_at = time.monotonic()
+        self._counted: Mapping[Returnable, int] = {}
+        self._requests = 0
+        self._rates: Mapping[Returnable, float] = {}  # requests a second lately
+        self._rate = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = BackgroundLoop("load balancer", self._keep)
 
@@ -92,7 +101,7 @@ class BalancerLink:
         if descriptor is None:
             return
         self.exit(connection)
-        if channel.send(BACK, [descriptor]):
+        if channel.send(Back(self._rates.get(connection, 0.0)).packed(), [descriptor]):
             os.close(descriptor)
         else:
             self._adopt(descriptor)
@@ -100,8 +109,23 @@ class BalancerLink:
     def report(self) -> None:
         """Tell the balancer how things are, at once."""
         if self._channel is not None:
-            told = Report(self._replica, self.state(), self.connections(), self._taken)
+            self._count()
+            told = Report(self._replica, self.state(), self.connections(), self._taken, self._rate)
             self._channel.send(told.packed())
+
+    def _count(self) -> None:
+        """See how busy each connection was, now and then."""
+        now = time.monotonic()
+        seconds = now - self._counted_at
+        if seconds < RATES_SECONDS:
+            return
+        before, requests = self._counted, self.requests()
+        self._counted = {each: each.requests_total for each in self._returnable}
+        self._rates = {
+            each: (count - before.get(each, 0)) / seconds for each, count in self._counted.items()
+        }
+        self._rate = (requests - self._requests) / seconds
+        self._counted_at, self._requests = now, requests
 
     async def _keep(self) -> None:
         """One connection to the balancer, from the attempt to its end."""
@@ -137,7 +161,8 @@ class BalancerLink:
             self._adopt(each)
         told = parse(data)
         if isinstance(told, Give):
-            self._going = evenly_picked(self._returnable, told.count)
+            rates = {each: self._rates.get(each, 0.0) for each in self._returnable}
+            self._going = picked(rates, told)
             for connection in tuple(self._going):
                 self.return_one(connection)
         elif told not in (TAKE, WELCOME):
@@ -156,10 +181,3 @@ class BalancerLink:
             await asyncio.get_running_loop().connect_accepted_socket(self.make, client)
         except OSError:
             client.close()  # the client is gone, or we are
-
-
-def evenly_picked(connections: Collection[Returnable], count: int) -> set[Returnable]:
-    """So many of them, busy and idle ones in proportion: the work goes along with its share."""
-    ranked = sorted(connections, key=lambda each: each.requests_per_second, reverse=True)
-    count = min(count, len(ranked))
-    return {ranked[(2 * at + 1) * len(ranked) // (2 * count)] for at in range(count)}

@@ -26,7 +26,7 @@ SILENCE_SECONDS_MAX = 1.0  # then a replica counts as one that hangs
 
 WELCOME = b"W"  # balancer -> whoever comes: it lives
 TAKE = b"T"  # balancer -> replica, with descriptors
-BACK = b"B"  # replica -> balancer, with descriptors
+_BACK = b"B"  # replica -> balancer, with descriptors
 _GIVE = b"G"  # balancer -> replica: that many, please
 _REPORT = b"R"  # replica -> balancer
 
@@ -47,41 +47,62 @@ class Report:
     serves: Serves
     connections: int  # of clients, now
     taken: int  # of those that were handed to it over this socket, ever
+    requests_per_second: float = 0.0  # lately, of whatever kind
 
     def packed(self) -> bytes:
         """As a message."""
         fields = {
             "replica": self.replica, "serves": self.serves,
             "connections": self.connections, "taken": self.taken,
+            "requests_per_second": self.requests_per_second,
         }  # fmt: skip
         return _REPORT + json.dumps(fields).encode()
 
 
 @dataclass(frozen=True)
 class Give:
-    """A wish of the balancer: hand so many idle connections back, in all, from now on."""
+    """A wish of the balancer: hand so many connections back between two requests, from now on.
+
+    In all, and together with no more work than that many requests a second; without a count those
+    that have the work, however many.
+    """
 
     count: int
+    requests_per_second: float
 
     def packed(self) -> bytes:
         """As a message."""
-        return _GIVE + str(self.count).encode()
+        return _GIVE + f"{self.count} {self.requests_per_second}".encode()
 
 
-def parse(data: bytes) -> Report | Give | bytes:
+@dataclass(frozen=True)
+class Back:
+    """A replica hands a connection back, and says how busy it was."""
+
+    requests_per_second: float
+
+    def packed(self) -> bytes:
+        """As a message."""
+        return _BACK + str(self.requests_per_second).encode()
+
+
+def parse(data: bytes) -> Report | Give | Back | bytes:
     """What a message says; those without a body are themselves. Raises ValueError for others."""
-    if data in (WELCOME, TAKE, BACK):
+    if data in (WELCOME, TAKE):
         return data
     kind, body = data[:1], data[1:]
     if kind == _GIVE:
-        return Give(int(body))
+        count, work = body.split()
+        return Give(int(count), float(work))
+    if kind == _BACK:
+        return Back(float(body))
     if kind != _REPORT:
         raise ValueError(f"{data[:40]!r} is no message between load balancer and replica")
     try:
         told = json.loads(body)
         return Report(
             str(told["replica"]), Serves(told["serves"]),
-            int(told["connections"]), int(told["taken"]),
+            int(told["connections"]), int(told["taken"]), float(told["requests_per_second"]),
         )  # fmt: skip
     except (KeyError, TypeError) as problem:
         raise ValueError(f"a report without {problem}") from problem

@@ -51,6 +51,11 @@ class LoadMeter:
             self._latency.replace(*_latencies(self._native))
             self._latency.turn()
 
+    def requests_total(self) -> int:
+        """Over HTTP and in order streams, so far."""
+        streamed, *_ = self._native.load()
+        return self.http_requests() + streamed
+
     def read(self) -> ReplicaLoad:
         """The load as it is now."""
         streamed, orders, busy, unknown, refused, waiting, in_flight, *_ = self._native.load()

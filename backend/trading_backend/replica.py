@@ -83,6 +83,7 @@ class Replica:
         if settings.balancer_socket is not None:
             self.link = BalancerLink(settings.balancer_socket, settings.replica)
             self.link.state = self._serves
+            self.link.requests = self.load.requests_total
         self.stream_clients: set[StreamClient] = set()
         self._keys_seen: tuple[int, int] = (-1, -1)
         self._topology_seen: tuple[int, int] = (-1, -1)

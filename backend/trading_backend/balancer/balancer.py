@@ -1,4 +1,4 @@
-"""The load balancer: accepts connections, hands them to replicas, evens out what they have.
+"""The load balancer: accepts connections, hands them to replicas, evens out what they have to do.
 
 Once a connection is handed over nothing of it passes here: no copy, no wake-up, and this process
 may end and come again without a client noticing. Nothing is remembered that replicas do not tell.
@@ -20,12 +20,11 @@ from trading_backend.balancer.choosing import Member, chosen, surplus
 from trading_backend.balancer.refusing import refuse
 from trading_backend.balancer.settings import BalancerSettings
 from trading_backend.hand_over import (
-    BACK,
     SILENCE_SECONDS_MAX,
     TAKE,
     WELCOME,
+    Back,
     Channel,
-    Give,
     Report,
     listen,
     parse,
@@ -36,11 +35,19 @@ logger = logging.getLogger(__name__)
 
 ACCEPTS_MAX = 64  # of one turn of the event loop
 EVEN_SECONDS = 0.5
+SETTLE_SECONDS = 5.0  # after a hand-over, until what replicas tell of their work is all newer
 LOOK_SECONDS = 0.1
 WAIT_SECONDS_MAX = 5.0  # of a connection that nobody can take
 WAITING_MAX = 4096
 BIND_SECONDS_MAX = 5.0  # the one before, under another account, may still have the port
 BACKLOG = 4096
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    descriptor: int
+    until: float
+    requests_per_second: float = 0.0
 
 
 @dataclass(eq=False)
@@ -49,6 +56,7 @@ class _Replica:
     report: Report | None = None
     heard: float = 0.0
     sent: int = 0
+    sent_work: float = 0.0  # requests a second that it may not tell of yet
 
     def member(self, now: float) -> Member | None:
         """None: it hangs, or did not introduce itself yet."""
@@ -57,7 +65,8 @@ class _Replica:
             return None
         on_the_way = max(0, self.sent - report.taken)
         there = report.connections + on_the_way
-        return Member(report.replica, report.serves, there, self.sent)
+        work = report.requests_per_second + self.sent_work
+        return Member(report.replica, report.serves, there, self.sent, work)
 
 
 class Balancer:
@@ -67,7 +76,8 @@ class Balancer:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._replicas: set[_Replica] = set()
-        self._waiting: deque[tuple[int, float]] = deque()  # descriptors, and until when
+        self._waiting: deque[_Waiting] = deque()
+        self._settled_at = time.monotonic() + SETTLE_SECONDS
         self._refusals: set[asyncio.Task[None]] = set()
         self._clients: socket.socket | None = None
         self._accepts = False
@@ -132,13 +142,14 @@ class Balancer:
             self._replicas.add(replica)
 
     def _on_message(self, replica: _Replica, data: bytes, descriptors: list[int]) -> None:
-        self._waiting.extend((each, time.monotonic() + WAIT_SECONDS_MAX) for each in descriptors)
+        now = replica.heard = time.monotonic()
         told = parse(data)
-        replica.heard = time.monotonic()
+        work = told.requests_per_second if isinstance(told, Back) else 0.0
+        self._waiting.extend(_Waiting(each, now + WAIT_SECONDS_MAX, work) for each in descriptors)
         if isinstance(told, Report):
             replica.report = told
-        elif told != BACK:
-            raise ValueError("a replica reports and hands back, nothing else")
+        elif not isinstance(told, Back):
+            raise ValueError("a replica reports and hands back, nothing else")  # noqa: TRY004
         if self._waiting:
             self._hand_out()
 
@@ -149,10 +160,16 @@ class Balancer:
 
     def _even_out(self) -> None:
         members = self._members()
-        counts = surplus([member for member, _ in members])
-        for (_, replica), count in zip(members, counts, strict=True):
-            if count:
-                replica.channel.send(Give(count).packed())
+        now = time.monotonic()
+        is_settled = now >= self._settled_at
+        if is_settled:
+            for _, replica in members:
+                replica.sent_work = 0.0
+        wishes = surplus([member for member, _ in members], is_settled=is_settled)
+        for (_, replica), wish in zip(members, wishes, strict=True):
+            if wish.count or wish.requests_per_second:
+                replica.channel.send(wish.packed())
+                self._settled_at = now + SETTLE_SECONDS
 
     # Clients
 
@@ -178,30 +195,32 @@ class Balancer:
                 self._loop.remove_reader(clients.fileno())
                 self._accepts = False  # until the next look: it would fail at once again
                 break
-            self._waiting.append((client.detach(), time.monotonic() + WAIT_SECONDS_MAX))
+            until = time.monotonic() + WAIT_SECONDS_MAX
+            self._waiting.append(_Waiting(client.detach(), until))
         self._hand_out()
 
     def _hand_out(self) -> None:
         """Give what waits to whoever can take it; refuse what has waited for too long."""
         while self._waiting:
-            descriptor, until = self._waiting[0]
-            if not self._hand(descriptor):
-                if time.monotonic() < until:
+            first = self._waiting[0]
+            if not self._hand(first):
+                if time.monotonic() < first.until:
                     return
-                self._refuse(descriptor)
+                self._refuse(first.descriptor)
             self._waiting.popleft()
 
-    def _hand(self, descriptor: int) -> bool:
-        members = self._members()
+    def _hand(self, client: _Waiting) -> bool:
+        members, work = self._members(), client.requests_per_second
         while members:
-            best = chosen([member for member, _ in members])
+            best = chosen([member for member, _ in members], is_busy=work > 0)
             if best is None:
                 return False
             place = next(n for n, (member, _) in enumerate(members) if member is best)
             replica = members.pop(place)[1]
-            if replica.channel.send(TAKE, [descriptor]):
+            if replica.channel.send(TAKE, [client.descriptor]):
                 replica.sent += 1
-                os.close(descriptor)
+                replica.sent_work += work
+                os.close(client.descriptor)
                 return True
         return False
 
@@ -216,7 +235,7 @@ class Balancer:
         """Nobody is left without a replica or an answer."""
         self._hand_out()
         while self._waiting:
-            self._refuse(self._waiting.popleft()[0])
+            self._refuse(self._waiting.popleft().descriptor)
         if self._refusals:
             await asyncio.wait(self._refusals)
         for replica in tuple(self._replicas):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from trading_backend.balancer_link import BalancerLink
+from trading_backend.balancer_link import RATES_SECONDS, BalancerLink
 from trading_backend.hand_over import REPORT_SECONDS, WELCOME, Serves, connect
 from trading_backend.tests.integration.servers import free_port
 from trading_backend.tests.unit.live_replica import (
@@ -77,6 +77,12 @@ class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self._writer = writer
+
+    @property
+    def name(self) -> tuple[str, int]:
+        """What the other end sees."""
+        name: tuple[str, int] = self._writer.get_extra_info("sockname")
+        return name
 
     async def order(self) -> bytes:
         """Place one; the whole response."""
@@ -185,7 +191,7 @@ def test_a_replica_that_comes_gets_its_share_of_the_busy_connections(balanced: B
             for client in clients:
                 assert (await client.order()).startswith(b"HTTP/1.1 200")
             work = [asyncio.ensure_future(client.trade(ended, 0)) for client in busy]
-            await asyncio.sleep(2 * REPORT_SECONDS)
+            await asyncio.sleep(2 * RATES_SECONDS + 2 * REPORT_SECONDS)
             other.state = lambda: Serves.ALL
             await wait_for(lambda: connections(two) >= CLIENTS // 2 - 1)
             before = [len(it.cluster.partitions[0].commands) for it in (one, two)]
@@ -193,6 +199,37 @@ def test_a_replica_that_comes_gets_its_share_of_the_busy_connections(balanced: B
             assert len(one.cluster.partitions[0].commands) > before[0] + 25
             ended.set()
             assert all(await asyncio.gather(*work)), "none was hung up on"
+
+    run(scenario())
+
+
+def test_a_replica_that_has_all_the_busy_connections_gives_half_of_them(
+    balanced: Balanced,
+) -> None:
+    async def scenario() -> None:
+        ended = asyncio.Event()
+        async with replica(balanced, "r0") as (one, _), replica(balanced, "r1") as (two, _):
+            clients = [await balanced.client() for _ in range(CLIENTS)]
+            for client in clients:
+                assert (await client.order()).startswith(b"HTTP/1.1 200")
+            await wait_for(lambda: connections(one) == connections(two))
+            there = {
+                each.transport.get_extra_info("peername")
+                for each in one.server.server_state.connections
+            }
+            busy = [client for client in clients if client.name in there]
+            assert len(busy) == CLIENTS // 2
+            work = [
+                asyncio.ensure_future(client.trade(ended, 0.01 if client in busy else 1.0))
+                for client in clients
+            ]
+            placed = len(two.cluster.partitions[0].commands)
+            await wait_for(lambda: len(two.cluster.partitions[0].commands) > placed + 200, 20)
+            await wait_for(lambda: abs(connections(one) - connections(two)) < CLIENTS // 3)
+            ended.set()
+            assert all(await asyncio.gather(*work)), "none was hung up on"
+            for client in clients:
+                client.close()
 
     run(scenario())
 
@@ -227,7 +264,10 @@ def test_nobody_waits_for_a_replica_that_hangs_or_talks_nonsense(balanced: Balan
         async with replica(balanced, "r1") as (good, _):
             (await balanced.client()).close()  # it listens
             with connect(balanced.socket) as silent, connect(balanced.socket) as mad:
-                silent.send(b'R{"replica": "r0", "serves": "all", "connections": 0, "taken": 0}')
+                silent.send(
+                    b'R{"replica": "r0", "serves": "all", "connections": 0, "taken": 0,'
+                    b' "requests_per_second": 0}'
+                )
                 for nonsense in (b"?", b"R", b"R[]", b"R{}", b'R{"replica": 1}', b"Gx", b"T"):
                     with connect(balanced.socket) as other:
                         other.settimeout(5)

@@ -136,6 +136,7 @@ async def live_replica(
             await wait_for(lambda: server.started and entry.partitions.ready)
             if link is not None:
                 link.connections = lambda: len(server.server_state.connections)
+                link.requests = lambda: server.server_state.total_requests
                 link.make = lambda: config.http_protocol_class(  # type: ignore[call-arg]
                     config=config, server_state=server.server_state, app_state={FROM_CLIENTS: True}
                 )
