@@ -22,6 +22,9 @@ from trading_operator.planner.scaling.tier_state import TierState
 GROW_ABOVE = 1.10  # of the target
 SHRINK_BELOW = 0.90
 LOOKS_ABOVE = 2
+# Cheap units that may come at once where doubling would be fewer: what a HorizontalPodAutoscaler's
+# default policies allow (100 % or 4 pods, whichever is more).
+STEP_UNITS = {Tier.BACKENDS: 4, Tier.PARTITIONS: 4}
 FALLING = 0.8  # of the steady load: whoever grows now grows for what is over
 UTILISATION_AFTER_SHRINKING_MAX = 0.70
 FORECAST_SECONDS = 1800.0
@@ -221,7 +224,8 @@ def _grow(case: TierCase, decision: Decision, wanted: int) -> Decision:
         obstacles += _cooling(case, case.policy.cooldown_seconds)
         if case.held_back:
             obstacles.append(Obstacle(Blocker.TIER_DOES_NOT_LIMIT, case.held_back))
-    to = min(wanted, case.policy.max, wanted if is_minimum else 2 * case.present)
+    most = max(2 * case.present, case.present + STEP_UNITS.get(case.tier, 0))
+    to = min(wanted, case.policy.max, wanted if is_minimum else most)
     stopped = {Blocker.COOLDOWN, Blocker.TIER_DOES_NOT_LIMIT} & {e.blocker for e in obstacles}
     if stopped or to <= case.present:
         to = case.present

@@ -129,6 +129,17 @@ def test_a_backend_that_has_most_connections_holds_no_partitions_back(
     assert plan.counts.get(Tier.PARTITIONS) == count
 
 
+@pytest.mark.parametrize(("tier", "count"), [
+    (Tier.BACKENDS, 5), (Tier.PARTITIONS, 5), (Tier.SHARDS, 2),
+])  # fmt: skip
+def test_four_cheap_units_come_at_once_and_shards_at_most_double(tier: Tier, count: int) -> None:
+    used = dict.fromkeys(Tier, 0.1) | {tier: 4.0}  # of units that ask for little CPU
+    counts = {Tier.BACKENDS: 1, Tier.PARTITIONS: 1}
+    plan = looks(spec_of(), world(used, counts=counts), 1)
+    assert plan.counts == {tier: count}
+    assert plan.decisions[tier].wanted_count > count
+
+
 def test_backends_that_limit_are_scaled_to_the_target_after_two_looks() -> None:
     seen = world({Tier.BACKENDS: 0.80})
     assert looks(spec_of(), seen, 1).counts == {}
