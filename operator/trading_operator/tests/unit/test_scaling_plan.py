@@ -140,6 +140,22 @@ def test_four_cheap_units_come_at_once_and_shards_at_most_double(tier: Tier, cou
     assert plan.decisions[tier].wanted_count > count
 
 
+def test_growth_by_one_look_is_corrected_by_the_next_one_and_then_it_cools_down() -> None:
+    def look(used: float, count: int, at: float, memory: Memory) -> ScalingPlan:
+        seen = world(dict.fromkeys(Tier, 0.1) | {Tier.BACKENDS: used}, {Tier.BACKENDS: count})
+        return plan_scaling(spec_of(), seen, memory, NOON + at)
+
+    first = look(1.0, 1, 0, Memory())  # the load rose in the middle of it
+    assert first.counts == {Tier.BACKENDS: 2}
+    second = look(0.9, 2, 5, first.memory)
+    assert second.counts == {Tier.BACKENDS: 4}
+    third = look(0.9, 4, 10, second.memory)
+    assert third.counts == {}
+    assert blockers(third.decisions[Tier.BACKENDS]) == {Blocker.COOLDOWN}
+    late = look(1.0, 2, 10, look(0.3, 2, 5, first.memory).memory)
+    assert late.counts == {}, "only the very next look"
+
+
 def test_backends_that_limit_are_scaled_to_the_target_after_two_looks() -> None:
     seen = world({Tier.BACKENDS: 0.80})
     assert looks(spec_of(), seen, 1).counts == {}
