@@ -52,12 +52,16 @@ def wish(case: TierCase) -> Decision:
     if (
         wanted > case.present
         and not case.is_falling
-        and (case.memory.looks_above >= LOOKS_ABOVE or case.is_emergency or is_queueing)
+        and (_is_above_for_long(case) or case.is_emergency or is_queueing)
     ):
         return _grow(case, replace(hold, why=_why_more(case, is_queueing=is_queueing)), wanted)
     if ratio < SHRINK_BELOW and wanted < case.present:
         return _shrink(case, replace(hold, why=Why.LOAD_BELOW_TARGET, wanted_count=wanted))
     return hold
+
+
+def _is_above_for_long(case: TierCase) -> bool:
+    return case.memory.looks_above >= LOOKS_ABOVE or case.memory.grew_by_one_look
 
 
 def grew_by_one_look(case: TierCase, decision: Decision) -> bool:

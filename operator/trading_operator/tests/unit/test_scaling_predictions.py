@@ -8,7 +8,6 @@ from random import Random
 import pytest
 
 from trading_contract.policies import PartitionAutoscaling
-from trading_operator.planner.scaling.counts import TierCase
 from trading_operator.planner.scaling.decisions import Action, Decision, History, Why
 from trading_operator.planner.scaling.memory import TierMemory
 from trading_operator.planner.scaling.predictions import (
@@ -18,6 +17,7 @@ from trading_operator.planner.scaling.predictions import (
     remember,
 )
 from trading_operator.planner.scaling.signals import Tier
+from trading_operator.planner.scaling.tier_case import TierCase
 from trading_operator.planner.scaling.tier_state import Attribution, TierCount, TierState
 
 PARTITIONS = TierState(
