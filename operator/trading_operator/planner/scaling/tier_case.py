@@ -69,17 +69,22 @@ class TierCase:
 
     @property
     def steady(self) -> float:
-        """Units' worth of work by the averages; the fast one where the tier is nearly full."""
+        """Units' worth of work by the averages; the last look's where the tier is nearly full.
+
+        A load that rises tenfold would else have its units one after another, as averages follow.
+        """
         averages = self.memory.averages
         if not averages.ids:
             return self.state.total
-        return averages.steady(emergency=self.is_emergency)[0]
+        if self.is_emergency or self.memory.grew_by_one_look:
+            return max(averages.steady(emergency=True)[0], self.state.total)
+        return averages.steady()[0]
 
     @property
     def is_falling(self) -> bool:
         """Whether there is clearly less to do now than the averages say, and none is expected."""
         averages = self.memory.averages
-        now = averages.fast[0] if averages.fast else self.state.total
+        now = max(self.state.total, *averages.fast)
         return max(now, self.expected(LEAD_SECONDS[self.tier])) < FALLING * self.steady
 
     @property

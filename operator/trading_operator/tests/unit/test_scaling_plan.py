@@ -149,7 +149,7 @@ def test_growth_by_one_look_is_corrected_by_the_next_one_and_then_it_cools_down(
     assert first.counts == {Tier.BACKENDS: 2}
     second = look(0.9, 2, 5, first.memory)
     assert second.counts == {Tier.BACKENDS: 3}
-    third = look(1.2, 3, 10, second.memory)
+    third = look(1.6, 3, 10, second.memory)
     assert third.counts == {}
     assert blockers(third.decisions[Tier.BACKENDS]) == {Blocker.COOLDOWN}
     late = look(1.0, 2, 10, look(0.3, 2, 5, first.memory).memory)
