@@ -11,14 +11,13 @@ from dataclasses import replace
 
 from trading_contract.policies import TierMode
 from trading_operator.planner.scaling.decisions import Action, Blocker, Decision, Obstacle, Why
-from trading_operator.planner.scaling.signals import Tier
 from trading_operator.planner.scaling.tier_case import LEAD_SECONDS, TierCase
 
 SHRINK_BELOW = 0.90
 LOOKS_ABOVE = 2
 # Cheap units that may come at once where doubling would be fewer: what a HorizontalPodAutoscaler's
 # default policies allow (100 % or 4 pods, whichever is more).
-STEP_UNITS = {Tier.BACKENDS: 4, Tier.PARTITIONS: 4}
+CHEAP_STEP_UNITS = 4
 UTILISATION_AFTER_SHRINKING_MAX = 0.70
 FORECAST_SECONDS = 1800.0
 COMPLETE_SECONDS = 300.0  # by chance alone one look may hear of everybody
@@ -67,7 +66,7 @@ def _is_above_for_long(case: TierCase) -> bool:
 def grew_by_one_look(case: TierCase, decision: Decision) -> bool:
     """Whether this growth rests on one look, and does not itself correct one that did."""
     is_growth = decision.action is Action.GROW and not case.memory.grew_by_one_look
-    return is_growth and case.memory.looks_above < LOOKS_ABOVE
+    return is_growth and case.is_cheap and case.memory.looks_above < LOOKS_ABOVE
 
 
 def _why_more(case: TierCase, *, is_queueing: bool) -> Why:
@@ -108,7 +107,7 @@ def _grow(case: TierCase, decision: Decision, wanted: int) -> Decision:
             obstacles += _cooling(case, case.policy.cooldown_seconds)
         if case.held_back:
             obstacles.append(Obstacle(Blocker.TIER_DOES_NOT_LIMIT, case.held_back))
-    most = max(2 * case.present, case.present + STEP_UNITS.get(case.tier, 0))
+    most = max(2 * case.present, case.present + (CHEAP_STEP_UNITS if case.is_cheap else 0))
     to = min(wanted, case.policy.max, wanted if is_minimum else most)
     stopped = {Blocker.COOLDOWN, Blocker.TIER_DOES_NOT_LIMIT} & {e.blocker for e in obstacles}
     if stopped or to <= case.present:

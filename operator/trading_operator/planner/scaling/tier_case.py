@@ -17,6 +17,7 @@ GROW_ABOVE = 1.10  # of the target
 FALLING = 0.8  # of the steady load: whoever grows now grows for what is over
 NEEDS_SECONDS = 600.0  # of that window
 WATCH_GAP_SECONDS = 60.0
+CHEAP = frozenset({Tier.BACKENDS, Tier.PARTITIONS})  # quick to come, and quick to go again
 # From the decision to the work that the new unit takes.
 LEAD_SECONDS = {Tier.BACKENDS: 60.0, Tier.PARTITIONS: 120.0, Tier.SHARDS: 1800.0, Tier.REDIS: 600.0}
 
@@ -69,16 +70,22 @@ class TierCase:
 
     @property
     def steady(self) -> float:
-        """Units' worth of work by the averages; the last look's where the tier is nearly full.
+        """Units' worth of work by the averages; the fast one where the tier is nearly full.
 
-        A load that rises tenfold would else have its units one after another, as averages follow.
+        Of cheap units the last look's, then: a load that rises tenfold would else have them one
+        after another, as averages follow.
         """
         averages = self.memory.averages
         if not averages.ids:
             return self.state.total
-        if self.is_emergency or self.memory.grew_by_one_look:
-            return max(averages.steady(emergency=True)[0], self.state.total)
-        return averages.steady()[0]
+        is_urgent = self.is_emergency or self.memory.grew_by_one_look
+        steady = averages.steady(emergency=is_urgent)[0]
+        return max(steady, self.state.total) if is_urgent and self.is_cheap else steady
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether a unit too many does little harm."""
+        return self.tier in CHEAP
 
     @property
     def is_falling(self) -> bool:
