@@ -14,6 +14,7 @@ from trading_operator.planner.scaling.decisions import Action, Blocker, Decision
 from trading_operator.planner.scaling.tier_case import LEAD_SECONDS, TierCase
 
 SHRINK_BELOW = 0.90
+# One look may be the beginning of a load, and of what limits it nothing may be known yet.
 LOOKS_ABOVE = 2
 # Cheap units that may come at once where doubling would be fewer: what a HorizontalPodAutoscaler's
 # default policies allow (100 % or 4 pods, whichever is more).
@@ -51,22 +52,12 @@ def wish(case: TierCase) -> Decision:
     if (
         wanted > case.present
         and not case.is_falling
-        and (_is_above_for_long(case) or case.is_emergency or is_queueing)
+        and (case.memory.looks_above >= LOOKS_ABOVE or is_queueing)
     ):
         return _grow(case, replace(hold, why=_why_more(case, is_queueing=is_queueing)), wanted)
     if ratio < SHRINK_BELOW and wanted < case.present:
         return _shrink(case, replace(hold, why=Why.LOAD_BELOW_TARGET, wanted_count=wanted))
     return hold
-
-
-def _is_above_for_long(case: TierCase) -> bool:
-    return case.memory.looks_above >= LOOKS_ABOVE or case.memory.grew_by_one_look
-
-
-def grew_by_one_look(case: TierCase, decision: Decision) -> bool:
-    """Whether this growth rests on one look, and does not itself correct one that did."""
-    is_growth = decision.action is Action.GROW and not case.memory.grew_by_one_look
-    return is_growth and case.is_cheap and case.memory.looks_above < LOOKS_ABOVE
 
 
 def _why_more(case: TierCase, *, is_queueing: bool) -> Why:
@@ -102,9 +93,7 @@ def _grow(case: TierCase, decision: Decision, wanted: int) -> Decision:
         obstacles.append(Obstacle(Blocker.AT_MAX, text))
     is_minimum = decision.why is Why.FEWER_THAN_MIN
     if not is_minimum:
-        # A load rises in the middle of a look: the next one tells how much it is.
-        if not case.memory.grew_by_one_look:
-            obstacles += _cooling(case, case.policy.cooldown_seconds)
+        obstacles += _cooling(case, case.policy.cooldown_seconds)
         if case.held_back:
             obstacles.append(Obstacle(Blocker.TIER_DOES_NOT_LIMIT, case.held_back))
     most = max(2 * case.present, case.present + (CHEAP_STEP_UNITS if case.is_cheap else 0))

@@ -22,8 +22,7 @@ class TierMemory:
     """One tier.
 
     `needs` are (time, units needed) of the last ten minutes, of rising time;
-    `complete_since_seconds` tells since when every look heard of every unit; `grew_by_one_look`
-    that it grew at the look before this one, by that alone.
+    `complete_since_seconds` tells since when every look heard of every unit.
     """
 
     averages: Averages = field(default_factory=Averages)
@@ -32,7 +31,6 @@ class TierMemory:
     looks_above: int = 0
     changed_at_seconds: float | None = None
     complete_since_seconds: float | None = None
-    grew_by_one_look: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,7 @@ from trading_operator.planner.scaling.averages import (
 )
 from trading_operator.planner.scaling.balance import rebalance
 from trading_operator.planner.scaling.capacity import Capacities, learn
-from trading_operator.planner.scaling.counts import (
-    SHRINK_BELOW,
-    grew_by_one_look,
-    wish,
-)
+from trading_operator.planner.scaling.counts import SHRINK_BELOW, wish
 from trading_operator.planner.scaling.decisions import Decision
 from trading_operator.planner.scaling.granting import within_limits
 from trading_operator.planner.scaling.layout import BalancePlan, Layout
@@ -109,19 +105,14 @@ def plan_scaling(
         ),
         memory.looks_overfull,
     )  # fmt: skip
-    remembered = {
-        tier: replace(case.memory, grew_by_one_look=False) for tier, case in cases.items()
-    }
+    remembered = {tier: case.memory for tier, case in cases.items()}
     counts = {
         tier: each.to_count
         for tier, each in decisions.items()
         if each.is_change and not each.is_dry
     }
     for tier in counts:
-        remembered[tier] = replace(
-            remembered[tier], changed_at_seconds=now_seconds, looks_above=0,
-            grew_by_one_look=grew_by_one_look(cases[tier], decisions[tier]),
-        )  # fmt: skip
+        remembered[tier] = replace(remembered[tier], changed_at_seconds=now_seconds, looks_above=0)
     history = remember(memory.history, decisions, states, attribution, now_seconds)
     shard_balance, of_shards = balance_shards(
         ShardCase(

@@ -78,9 +78,8 @@ class TierCase:
         averages = self.memory.averages
         if not averages.ids:
             return self.state.total
-        is_urgent = self.is_emergency or self.memory.grew_by_one_look
-        steady = averages.steady(emergency=is_urgent)[0]
-        return max(steady, self.state.total) if is_urgent and self.is_cheap else steady
+        steady = averages.steady(emergency=self.is_emergency)[0]
+        return max(steady, self.state.total) if self.is_emergency and self.is_cheap else steady
 
     @property
     def is_cheap(self) -> bool:

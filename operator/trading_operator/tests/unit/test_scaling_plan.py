@@ -135,25 +135,25 @@ def test_a_backend_that_has_most_connections_holds_no_partitions_back(
 def test_four_cheap_units_come_at_once_and_shards_at_most_double(tier: Tier, count: int) -> None:
     used = dict.fromkeys(Tier, 0.1) | {tier: 4.0}  # of units that ask for little CPU
     counts = {Tier.BACKENDS: 1, Tier.PARTITIONS: 1}
-    plan = looks(spec_of(), world(used, counts=counts), 1)
+    assert looks(spec_of(), world(used, counts=counts), 1).counts == {}
+    plan = looks(spec_of(), world(used, counts=counts), 2)
     assert plan.counts == {tier: count}
     assert plan.decisions[tier].wanted_count > count
 
 
-def test_growth_by_one_look_is_corrected_by_the_next_one_and_then_it_cools_down() -> None:
-    def look(used: float, count: int, at: float, memory: Memory) -> ScalingPlan:
-        seen = world(dict.fromkeys(Tier, 0.1) | {Tier.BACKENDS: used}, {Tier.BACKENDS: count})
+@pytest.mark.parametrize(("tier", "count"), [(Tier.PARTITIONS, 5), (Tier.SHARDS, 2)])
+def test_cheap_units_come_for_what_the_last_look_says_once_there_were_two(
+    tier: Tier, count: int
+) -> None:
+    def look(used: float, at: float, memory: Memory) -> ScalingPlan:
+        counts = {Tier.BACKENDS: 1, Tier.PARTITIONS: 1}
+        seen = world(dict.fromkeys(Tier, 0.1) | {tier: used}, counts)
         return plan_scaling(spec_of(), seen, memory, NOON + at)
 
-    first = look(1.0, 1, 0, Memory())  # the load rose in the middle of it
-    assert first.counts == {Tier.BACKENDS: 2}
-    second = look(0.9, 2, 5, first.memory)
-    assert second.counts == {Tier.BACKENDS: 3}
-    third = look(1.6, 3, 10, second.memory)
-    assert third.counts == {}
-    assert blockers(third.decisions[Tier.BACKENDS]) == {Blocker.COOLDOWN}
-    late = look(1.0, 2, 10, look(0.3, 2, 5, first.memory).memory)
-    assert late.counts == {}, "only the very next look"
+    first = look(1.0, 5, look(0.1, 0, Memory()).memory)  # the load rose in the middle of it
+    assert first.counts == {}
+    second = look(2.9, 10, first.memory)
+    assert second.counts == {tier: count}
 
 
 def test_backends_that_limit_are_scaled_to_the_target_after_two_looks() -> None:
