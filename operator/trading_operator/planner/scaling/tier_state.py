@@ -115,8 +115,10 @@ def attribute(states: Mapping[Tier, TierState]) -> Attribution:
     work = max((each.work_per_second for each in path if each.tier is Tier.BACKENDS), default=0.0)
     work = work or max((each.work_per_second for each in path), default=0.0)
     # Where work queues, what passes now is all that passes, whatever its capacity was thought.
+    # Who carries more than was thought while work waits elsewhere can do nobody knows how much.
+    waits = any(each.waiting_units for each in path)
     limits = {each.tier: work / (max(1.0, each.mean) if each.queues else each.mean)
-              for each in path}  # fmt: skip
+              for each in path if each.waiting_units or each.mean <= 1.0 or not waits}  # fmt: skip
     full = [each for each in path if each.is_saturated]
     if not full:
         return Attribution(None, limits)

@@ -114,6 +114,13 @@ def test_the_trap_of_the_seed_a_full_shard_gets_company_and_the_backends_do_not(
     assert "work waits up to 40 ms there; more backends would wait" in explain(backends)
 
 
+def test_a_full_shard_gets_company_though_backends_use_more_than_they_ask_for() -> None:
+    """Nothing waits there, so nobody knows what they can do: that is no limit."""
+    used = {Tier.BACKENDS: 2.5, Tier.PARTITIONS: 0.4, Tier.SHARDS: 0.8}
+    plan = looks(spec_of(), world(used, waits={Tier.SHARDS: 40.0}), 1)
+    assert plan.counts == {Tier.SHARDS: 2}
+
+
 @pytest.mark.parametrize(("others", "count"), [(0.25, 3), (0.98, None)])
 def test_a_backend_that_has_most_connections_holds_no_partitions_back(
     others: float, count: int | None
