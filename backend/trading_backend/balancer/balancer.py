@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 
 ACCEPTS_MAX = 64  # of one turn of the event loop
 EVEN_SECONDS = 0.5
-SETTLE_SECONDS = 5.0  # after a hand-over, until what replicas tell of their work is all newer
+# After a busy connection was handed over, until what replicas tell of their work is all newer.
+SETTLE_SECONDS = 5.0
 LOOK_SECONDS = 0.1
 WAIT_SECONDS_MAX = 5.0  # of a connection that nobody can take
 WAITING_MAX = 4096
@@ -160,8 +161,7 @@ class Balancer:
 
     def _even_out(self) -> None:
         members = self._members()
-        now = time.monotonic()
-        is_settled = now >= self._settled_at
+        is_settled = time.monotonic() >= self._settled_at
         if is_settled:
             for _, replica in members:
                 replica.sent_work = 0.0
@@ -169,7 +169,6 @@ class Balancer:
         for (_, replica), wish in zip(members, wishes, strict=True):
             if wish.count or wish.requests_per_second:
                 replica.channel.send(wish.packed())
-                self._settled_at = now + SETTLE_SECONDS
 
     # Clients
 
@@ -219,8 +218,10 @@ class Balancer:
             replica = members.pop(place)[1]
             if replica.channel.send(TAKE, [client.descriptor]):
                 replica.sent += 1
-                replica.sent_work += work
                 os.close(client.descriptor)
+                if work:
+                    replica.sent_work += work
+                    self._settled_at = time.monotonic() + SETTLE_SECONDS
                 return True
         return False
 
