@@ -17,8 +17,17 @@ from pathlib import Path
 
 import pytest
 
+from trading_backend.balancer.choosing import SURPLUS_MIN
 from trading_backend.balancer_link import RATES_SECONDS, BalancerLink
-from trading_backend.hand_over import REPORT_SECONDS, WELCOME, Serves, connect
+from trading_backend.hand_over import (
+    REPORT_SECONDS,
+    WELCOME,
+    Give,
+    Report,
+    Serves,
+    connect,
+    parse,
+)
 from trading_backend.tests.integration.servers import free_port
 from trading_backend.tests.unit.live_replica import (
     Replica,
@@ -230,6 +239,32 @@ def test_a_replica_that_has_all_the_busy_connections_gives_half_of_them(
             assert all(await asyncio.gather(*work)), "none was hung up on"
             for client in clients:
                 client.close()
+
+    run(scenario())
+
+
+def test_connections_that_cannot_be_evened_do_not_keep_work_from_it(balanced: Balanced) -> None:
+    """One has many that are all a little busy, the other one few that carry more."""
+
+    async def scenario() -> None:
+        (await balanced.client()).close()  # it listens
+        few = Report("r0", Serves.ALL, 4, 0, 200.0)
+        many = Report("r1", Serves.ALL, 16, 0, 80.0)
+        with connect(balanced.socket) as one, connect(balanced.socket) as other:
+            asked: dict[socket.socket, set[object]] = {one: set(), other: set()}
+
+            def hear() -> bool:
+                for end, report in ((one, few), (other, many)):
+                    end.send(report.packed())
+                    with contextlib.suppress(BlockingIOError):
+                        while True:
+                            asked[end].add(parse(end.recv(100, socket.MSG_DONTWAIT)))
+                return Give(0, 60.0) in asked[one]
+
+            await wait_for(hear, 15)
+            wishes = [each for each in asked[other] if isinstance(each, Give)]
+            assert {each.requests_per_second for each in wishes} == {0.0}
+            assert min(each.count for each in wishes) >= SURPLUS_MIN
 
     run(scenario())
 
