@@ -102,7 +102,8 @@ def parse(data: bytes) -> Report | Give | Back | bytes:
         told = json.loads(body)
         return Report(
             str(told["replica"]), Serves(told["serves"]),
-            int(told["connections"]), int(told["taken"]), float(told["requests_per_second"]),
+            int(told["connections"]), int(told["taken"]),
+            float(told.get("requests_per_second", 0.0)),  # a replica of a version before has none
         )  # fmt: skip
     except (KeyError, TypeError) as problem:
         raise ValueError(f"a report without {problem}") from problem

@@ -94,6 +94,8 @@ def test_messages_come_back_as_they_were() -> None:
         Give(3, 12.5), Give(9, math.inf), Back(0.25), Report("r0", Serves.SOME, 5, 7, 12.5),
     ):  # fmt: skip
         assert parse(told.packed()) == told
+    before = b'R{"replica": "r0", "serves": "all", "connections": 5, "taken": 7}'
+    assert parse(before) == Report("r0", Serves.ALL, 5, 7, 0.0)
 
 
 @given(st.lists(st.lists(st.sampled_from([0.0, 0.5, 5.0, 20.0, 300.0])), min_size=1, max_size=6))
