@@ -89,8 +89,7 @@ class TierCase:
     @property
     def is_falling(self) -> bool:
         """Whether there is clearly less to do now than the averages say, and none is expected."""
-        averages = self.memory.averages
-        now = max(self.state.total, *averages.fast)
+        now = max((self.state.total, *self.memory.averages.fast))
         return max(now, self.expected(LEAD_SECONDS[self.tier])) < FALLING * self.steady
 
     @property
